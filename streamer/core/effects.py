@@ -1,0 +1,140 @@
+"""What the core asks of the shell: rows to write and records to send. Plain data, no behaviour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streamer.core.items import ItemDeltas
+    from streamer.core.models.example import Example
+    from streamer.core.policy.state import PolicyState
+    from streamer.core.profile import Profile
+    from streamer.core.record import Record
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """The event that caused a candidate, and where it lies."""
+
+    type: str
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Template(msgspec.Struct, frozen=True):
+    """The message the notification service renders: its id, locale and variables."""
+
+    id: str
+    locale: str
+    vars: dict[str, str]
+
+
+class SlateItem(msgspec.Struct, frozen=True):
+    """One item of a push, with its score and the generator that proposed it first."""
+
+    id: str
+    score: float
+    generator: str
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An experiment the decision was part of, and the arm drawn."""
+
+    id: str
+    arm: str
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One push-notification candidate: the product. Times are RFC 3339 UTC with milliseconds.
+
+    ``candidate_id`` is BLAKE2b-128 over length-prefixed user, trigger (source, id) and campaign: the
+    same after a replay. ``dedupe_key`` and ``collapse_key`` are for the channel. A candidate emitted is valid
+    until ``expires_at``.
+    """
+
+    schema_version: int
+    candidate_id: str
+    dedupe_key: str
+    collapse_key: str
+    user_id: str
+    trigger: Trigger
+    event_time: str
+    decided_at: str
+    campaign: str
+    channel: str
+    template: Template
+    items: tuple[SlateItem, ...]
+    deep_link: str
+    priority: str
+    expires_at: str
+    score: float
+    propensity: float
+    experiments: tuple[Experiment, ...]
+    model_version: int
+    policy_version: str
+    reasons: tuple[str, ...]
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A candidate on its way out, with the header that lets a consumer measure latency."""
+
+    candidate: Candidate
+    produced_at: bytes
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """One verdict of one campaign on one event.
+
+    ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so that its
+    row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition.
+    """
+
+    user: str
+    origin: str
+    campaign: str
+    reason: str
+    propensity: float
+    model_version: int
+    policy_version: str
+    event_id: str = ""
+    candidate_id: str = ""
+    score: float = 0.0
+    items: tuple[str, ...] = ()
+    features: tuple[float, ...] = ()
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A record that could not be folded, with the reason code and its origin."""
+
+    record: Record
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """Everything one micro-batch asks for.
+
+    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold. ``counts`` tells where every record went:
+    ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch (invariant 3).
+    ``now`` is the task's stream time after the batch, milliseconds.
+    """
+
+    now: int
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    seen: dict[str, bytes] = field(default_factory=dict)
+    policy: dict[str, PolicyState] = field(default_factory=dict)
+    candidates: list[Outgoing] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    item_deltas: ItemDeltas | None = None
+    rekeyed: list[tuple[Record, str]] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    ranked: int = 0
+    stage_seconds: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,28 @@
+"""A Kafka record as the core sees it, and the record's refusal."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One inbound record, bytes untouched.
+
+    ``timestamp`` is the Kafka timestamp in milliseconds; ``topic`` is the *logical* name
+    (no tenant prefix), such as ``browse`` or ``ingress``.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Rejection(msgspec.Struct, frozen=True, gc=False):
+    """Why a record cannot be folded. ``reason`` is one of ``events.REJECTIONS``."""
+
+    reason: str
+    detail: str = ""
