@@ -1,0 +1,86 @@
+"""What the core can be told: frozen settings, one class a stage, units in the names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60 * SECOND_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """How a shopper is remembered.
+
+    ``recent_items``, ``affinities`` (categories and brands, each), ``searches``, ``purchased``: how many are kept.
+    ``interest_half_life_ms``: of the interest in one item; ``affinity_half_life_ms``: in a category or a brand.
+    ``session_gap_ms``: a longer silence begins a new session. ``price_memory``: the price mean and variance forget
+    what is further back than about this many prices. ``search_chars``: a longer search is cut.
+    ``allowed_lateness_ms``: an event older than its user's newest by more than this is dropped as late.
+    """
+
+    recent_items: int = 32
+    affinities: int = 12
+    searches: int = 8
+    search_chars: int = 64
+    purchased: int = 32
+    interest_half_life_ms: int = 2 * DAY_MS
+    affinity_half_life_ms: int = 14 * DAY_MS
+    session_gap_ms: int = 30 * MINUTE_MS
+    price_memory: int = 32
+    allowed_lateness_ms: int = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """When a push may be sent. Any change of these changes ``policy_version``.
+
+    ``require_consent``: without a yes in the preferences nothing is sent; otherwise only a no forbids it.
+    ``per_hour``, ``per_day``: pushes to one user in any window of that length. ``min_gap_ms``: between two pushes,
+    doubled by each dismissal since the last click, ``dismissal_doublings`` times at most.
+    ``repeat_window_ms``: an item pushed is not pushed again within it. ``score_threshold``: the least probability
+    worth a push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers
+    none. ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items
+    shown in one push, at most; ``pool_items``: how far down the ranking to look for them.
+    ``deep_link``: a template, ``{item}`` is the first item, percent-encoded, and ``{campaign}`` the campaign.
+    """
+
+    require_consent: bool = False
+    per_hour: int = 1
+    per_day: int = 4
+    min_gap_ms: int = 30 * MINUTE_MS
+    dismissal_doublings: int = 6
+    repeat_window_ms: int = 7 * DAY_MS
+    score_threshold: float = 0.02
+    expiry_ms: int = HOUR_MS
+    rank_rate: float = 1.0
+    slate_items: int = 3
+    pool_items: int = 50
+    deep_link: str = "shop://item/{item}?campaign={campaign}"
+    locale: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """What is learned from. ``learn_rate``: the share of events, drawn by a seeded hash, whose list is labelled."""
+
+    learn_rate: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """How candidates are found."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """All of the core's settings. ``seed`` is of every hash that draws a sample."""
+
+    seed: int = 1
+    profile: ProfileSettings = field(default_factory=ProfileSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
