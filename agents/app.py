@@ -1,0 +1,222 @@
+"""Faust wiring: the one place that knows Faust's insides.
+
+Faust gives group membership, assignment, rebalancing and the agent; the tasks own buffers, order, tables and commits. Each
+override below says what it replaces and why. Written against faust-streaming 0.15.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import aiokafka
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, Message
+
+from agents.transaction import REQUEST_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from agents.runtime import Runtime
+    from agents.settings import KafkaSettings, RuntimeSettings
+    from agents.task import Batch
+
+log = logging.getLogger(__name__)
+
+
+class Passthrough(faust.Schema):
+    """Hands a micro-batch to the agent as it is: there is nothing left to decode."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:
+        """The key, untouched."""
+        return message.key
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+        """The batch, untouched."""
+        return message.value
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # Replaced for read_committed, for fetch sizes that let no partition starve, and for a fetch wait that does not
+        # hold back the other partitions of the node (Faust's is 1.5 s); Faust's assignor is kept in any case,
+        # as its round robin would lose co-partitioning.
+        app = self.app
+        settings: RuntimeSettings = app.runtime.settings
+        self._assignor = app.assignor
+        return aiokafka.AIOKafkaConsumer(
+            **app.kafka.client_kwargs(),
+            group_id=app.conf.id,
+            group_instance_id=app.conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=None,
+            max_poll_interval_ms=settings.session_timeout_s * 30_000,
+            max_partition_fetch_bytes=REQUEST_BYTES,
+            fetch_max_bytes=16 << 20,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
+            session_timeout_ms=settings.session_timeout_s * 1000,
+            rebalance_timeout_ms=settings.session_timeout_s * 2000,
+            heartbeat_interval_ms=settings.session_timeout_s * 1000 // 4,
+            request_timeout_ms=max(40_000, settings.session_timeout_s * 2000),
+        )
+
+    async def fetch(self, partitions: set[TP], timeout: float) -> tuple[dict[Any, Any], dict[Any, tuple[int, int]]]:
+        """Records of ``partitions``, and how far each has been read of what is known to be there."""
+        return await self.call_thread(self._fetch, partitions, timeout)
+
+    async def _fetch(self, partitions: set[TP], timeout: float) -> tuple[dict[Any, Any], dict[Any, tuple[int, int]]]:
+        if not self.consumer.flow_active:
+            return {}, {}
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        with fetcher._subscriptions.fetch_context():
+            records = await fetcher.fetched_records(partitions, timeout=timeout, max_records=20_000)
+        ends: dict[Any, tuple[int, int]] = {}
+        subscription = consumer._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is not None:
+            for tp in partitions & assignment.tps:
+                state = assignment.state_value(tp)
+                if state is not None and state.has_valid_position:
+                    # last stable offset -1: no fetch has answered yet, so nothing is known
+                    ends[tp] = (state.position, -1 if state.lso is None else state.lso)
+        return records, ends
+
+
+class Consumer(driver.Consumer):
+    """Fetches for tasks with room and feeds them; yields nothing to Faust."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """One fetch; the tasks get the records, so this yields none."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        runtime: Runtime = self.app.runtime
+        partitions = {TP(*tp) for tp in runtime.fetchable()}
+        if partitions:
+            records, ends = await self._thread.fetch(partitions, min(timeout, 0.1))
+            if self.flow_active:
+                runtime.feed(records, ends)
+        else:
+            # Every task is full (or none is owned): look again soon.
+            await asyncio.sleep(0.005)
+        for nothing in ():
+            yield nothing
+
+    async def perform_seek(self) -> None:
+        """To the committed offsets, then each task to its own: a task starts from its own row."""
+        await super().perform_seek()
+        own = {TP(*tp): offset for tp, offset in self.app.runtime.positions().items()}
+        if own:
+            await self.seek_wait(own)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust sees no events here, and the runtime watches progress itself."""
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with our consumer."""
+
+    Consumer = Consumer
+
+
+class App(faust.App):
+    """The Faust application of one role in one process."""
+
+    def __init__(self, runtime: Runtime, kafka: KafkaSettings, *, instance_id: str | None = None) -> None:
+        settings = runtime.settings
+        self.runtime, self.kafka = runtime, kafka
+        super().__init__(
+            runtime.group,
+            broker=f"kafka://{kafka.bootstrap}",
+            broker_credentials=kafka.faust_credentials(),
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 4,
+            broker_request_timeout=max(40, settings.session_timeout_s * 2),
+            consumer_group_instance_id=instance_id,
+            consumer_auto_offset_reset="earliest",
+            datadir=str(settings.data_dir / "faust"),
+            store="memory://",
+            stream_wait_empty=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        runtime.hand_over = self._hand_over
+        runtime.commit_offsets = self._commit_offsets
+        batches = self.topic(*runtime.inputs, schema=Passthrough(), acks=False)
+        self.agent(batches, name=f"{runtime.role.name}-agent")(fold_batches)
+        self.on_rebalance_complete.connect(self._on_rebalance_complete)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    async def _hand_over(self, batch: Batch) -> None:
+        """Put a micro-batch on the agent's stream, through Faust's own conductor and flow control."""
+        partition = batch.task.context.partition
+        topic = self.runtime.inputs[0]
+        await self.topics.on_message(
+            Message(
+                topic=topic,
+                partition=partition,
+                offset=batch.records[0].offset,
+                timestamp=batch.records[0].timestamp / 1000,
+                timestamp_type=0,
+                headers=[],
+                key=None,
+                value=batch,
+                checksum=None,
+                tp=TP(topic, partition),
+                generation_id=self.consumer_generation_id,
+            )
+        )
+
+    async def _commit_offsets(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit input offsets outside a transaction (``at_least_once``)."""
+        if not await self.consumer._commit({TP(*tp): offset for tp, offset in offsets.items()}):
+            raise RuntimeError(f"the group refused the offsets {dict(offsets)}")
+
+    async def _on_rebalance_complete(self, app: Any, **_: Any) -> None:
+        # Heartbeats go on here; inside on_partitions_assigned they would stop while tables are restored.
+        try:
+            if self.runtime.replicas is not None and self.runtime.replicas._consumer is None:
+                await self.runtime.replicas.start()
+            await self.runtime.assign(self.consumer.assignment())
+        except Exception as exc:
+            self.runtime._fail("assignment", exc)
+            raise
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Before Faust suspends the flow: after that no batch would reach the agent and pause() would wait for ever.
+        try:
+            await self.runtime.pause()
+        except Exception as exc:
+            self.runtime._fail("revocation", exc)
+            raise
+        await super()._on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Commit and close before Faust takes the consumer away."""
+        await self.runtime.close()
+        await super().on_stop()
+
+    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
+        # An agent's exception would be acknowledged and forgotten; here it ends the process.
+        self.runtime._fail("agent", exc)
+
+
+async def fold_batches(batches: faust.StreamT[Batch]) -> None:
+    """The agent: each micro-batch is folded by its task."""
+    async for batch in batches:
+        batch.run()

@@ -1,0 +1,71 @@
+"""What one commit will send, grouped by partition, and the journal's runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from streamer.core.record import Record
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Row(NamedTuple):
+    """One record to produce. ``timestamp`` is milliseconds; None lets the producer stamp it."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp: int | None = None
+
+
+class Outbox:
+    """Rows staged for the next transaction. The partition is always named: nothing is left to a partitioner."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, int], list[Row]] = {}
+
+    def add(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        timestamp: int | None = None,
+    ) -> None:
+        """Stage one record for ``topic`` (physical name) and ``partition``."""
+        rows = self._rows.get((topic, partition))
+        if rows is None:
+            rows = self._rows[topic, partition] = []
+        rows.append(Row(key, value, headers, timestamp))
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, int], list[Row]]]:
+        return iter(self._rows.items())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    def take(self) -> Outbox:
+        """Hand over everything staged and start anew."""
+        taken = Outbox()
+        taken._rows, self._rows = self._rows, {}
+        return taken
+
+
+def runs(records: Iterable[Record], into: list[list[str | int]]) -> None:
+    """Extend a journal's run-length list ``[topic, first offset, last offset]`` by the records folded, in order."""
+    last = into[-1] if into else None
+    for record in records:
+        if last is not None and last[0] == record.topic and last[2] == record.offset - 1:
+            last[2] = record.offset
+        else:
+            last = [record.topic, record.offset, record.offset]
+            into.append(last)
+
+
+def positions_after(records: Sequence[Record]) -> dict[str, int]:
+    """The next offset to read of each topic, once ``records`` are folded."""
+    return {record.topic: record.offset + 1 for record in records}

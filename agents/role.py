@@ -1,0 +1,72 @@
+"""What the task runtime needs to know of a role, and what it gives a role's work on one task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents.metrics import Metrics
+    from agents.outbox import Outbox
+    from agents.replicas import Replicas
+    from state.codecs import TableSpec
+    from state.store import Store
+    from streamer.core.record import Record
+
+
+class TaskRow(msgspec.Struct):
+    """The task's own row: the next offset of each input topic (logical name) and its stream time.
+
+    It commits with everything else, so a task starts from it; the group's offsets only serve lag tools.
+    """
+
+    positions: dict[str, int]
+    now: int = 0
+
+
+@dataclass(slots=True)
+class TaskContext:
+    """One task as its role sees it."""
+
+    partition: int
+    partitions: int
+    store: Store
+    outbox: Outbox
+    row: TaskRow
+    topic: Callable[[str], str]
+    metrics: Metrics
+    replicas: Replicas | None
+
+
+class Work(Protocol):
+    """A role's work on one task. Called by the task loop only; nothing here awaits."""
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Fold one micro-batch: write tables, stage output rows."""
+
+    def before_commit(self) -> None:
+        """Stage what is combined per commit interval."""
+
+    def committed(self) -> None:
+        """The transaction is committed."""
+
+
+class Role(Protocol):
+    """One of the three roles; each is an app id and a consumer group of its own."""
+
+    name: str
+    inputs: tuple[str, ...]
+    first: frozenset[str]
+    tables: tuple[TableSpec[Any], ...]
+    journaled: bool
+    commit_interval_s: float
+
+    def replicas(self) -> Replicas | None:
+        """The compacted topics this role reads whole, or None. Called once a process."""
+
+    def open(self, context: TaskContext) -> Work:
+        """Begin work on a task whose tables are restored."""

@@ -1,0 +1,73 @@
+"""The item role: item deltas in; counters, popularity and neighbours in a table, index rows out."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents.role import TaskRow
+from agents.task import TASKS_TABLE
+from state.codecs import StructCodec
+from state.store import TableSpec
+from streamer.core.items import ItemState, apply_blocks, index_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agents.role import TaskContext
+    from streamer.core.record import Record
+    from streamer.core.settings import CoreSettings
+
+log = logging.getLogger(__name__)
+
+
+class ItemRole:
+    """Folds what all user tasks saw of an item."""
+
+    name = "item"
+    inputs = ("item-updates",)
+    first: frozenset[str] = frozenset()
+    journaled = False
+    tables: tuple[TableSpec[Any], ...] = (
+        TableSpec("items", StructCodec(ItemState), key="int"),
+        TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
+    )
+
+    def __init__(self, core: CoreSettings, *, commit_interval_s: float) -> None:
+        self.core, self.commit_interval_s = core, commit_interval_s
+
+    def replicas(self) -> None:
+        """None are read."""
+
+    def open(self, context: TaskContext) -> ItemWork:
+        """Work on one item task."""
+        return ItemWork(self, context)
+
+
+class ItemWork:
+    """Collects the blocks of an interval and folds them together: an item touched by many blocks is written once."""
+
+    def __init__(self, role: ItemRole, context: TaskContext) -> None:
+        self._role, self._context = role, context
+        self._blocks: list[bytes] = []
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Keep the blocks, in log order, until the commit."""
+        self._blocks += [record.value for record in records if record.value is not None]
+
+    def before_commit(self) -> None:
+        """Fold the interval's blocks and publish a row for every item touched."""
+        context = self._context
+        table = context.store.table("items")
+        touched, rejected = apply_blocks(self._blocks, table, self._role.core.items)
+        if rejected:
+            log.error("%d item-update blocks could not be read and were left out", rejected)
+        self._blocks = []
+        topic = context.topic("item-index")
+        for key, state in touched.items():
+            table.put(key, state)
+            context.outbox.add(topic, context.partition, state.id.encode(), index_row(state, self._role.core.items))
+        context.metrics.items_folded(len(touched))
+
+    def committed(self) -> None:
+        """Nothing to do."""

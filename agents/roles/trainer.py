@@ -1,0 +1,98 @@
+"""The trainer role: labelled examples in; the model's parameters in a table, touched blocks out on ``model``."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents.challenger import Challenger
+from agents.role import TaskRow
+from agents.task import TASKS_TABLE
+from state.codecs import RawCodec, StructCodec
+from state.store import TableSpec
+from streamer.core.models.example import Example
+from streamer.core.models.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agents.role import TaskContext
+    from streamer.core.record import Record
+    from streamer.core.settings import CoreSettings
+
+log = logging.getLogger(__name__)
+
+CHALLENGER_BLOCK = "challenger/river"
+
+
+class TrainerRole:
+    """One task: the model. River's models are imported here and nowhere else in a worker."""
+
+    name = "trainer"
+    inputs = ("examples",)
+    first: frozenset[str] = frozenset()
+    journaled = False
+    tables: tuple[TableSpec[Any], ...] = (
+        TableSpec("model_state", RawCodec()),
+        TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
+    )
+
+    def __init__(self, core: CoreSettings, *, commit_interval_s: float, challenger_interval_commits: int = 30) -> None:
+        self.core, self.commit_interval_s = core, commit_interval_s
+        self.challenger_interval_commits = challenger_interval_commits
+
+    def replicas(self) -> None:
+        """None are read."""
+
+    def open(self, context: TaskContext) -> TrainerWork:
+        """Restore the model from its table."""
+        return TrainerWork(self, context)
+
+
+class TrainerWork:
+    """Learns from each example once, in log order, and publishes what changed."""
+
+    def __init__(self, role: TrainerRole, context: TaskContext) -> None:
+        self._context, self._role = context, role
+        table = context.store.table("model_state")
+        blocks = {key.decode(): value for key, value in table.scan()}
+        self._trainer = Trainer(role.core.learning)
+        self._trainer.restore(blocks)
+        self._challenger = Challenger()
+        if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
+            self._challenger.restore(snapshot)
+        self._commits = 0
+        self._learned = 0
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Predict, score, then learn, example by example."""
+        examples = []
+        for record in records:
+            example = Example.decode(record.value) if record.value is not None else None
+            if example is None:
+                log.error("examples:%d:%d cannot be read and was left out", record.partition, record.offset)
+            else:
+                examples.append(example)
+        for example in examples:
+            self._challenger.learn(example, self._trainer.predict(example))
+        self._trainer.learn(examples)
+        self._learned += len(examples)
+
+    def before_commit(self) -> None:
+        """Write the trainer's whole state; publish the served blocks."""
+        context = self._context
+        table = context.store.table("model_state")
+        for block, value in self._trainer.state().items():
+            table.put(block, value)
+        self._commits += 1
+        if self._commits % self._role.challenger_interval_commits == 1:
+            table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
+        for block, value in self._trainer.blocks().items():
+            context.outbox.add(context.topic("model"), 0, block.encode(), value)
+        context.metrics.model("champion", self._trainer.metrics())
+        context.metrics.model("challenger", self._challenger.metrics())
+        context.metrics.examples(self._learned)
+        self._learned = 0
+
+    def committed(self) -> None:
+        """Nothing to do."""

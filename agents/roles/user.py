@@ -1,0 +1,190 @@
+"""The user role: events in; profiles, candidates, decisions, examples and item deltas out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from agents.replicas import Replicas
+from agents.task import TASKS_TABLE
+from agents.role import TaskRow
+from state.codecs import RawCodec, StructCodec
+from state.store import TableSpec
+from streamer.core import encode
+from streamer.core.effects import DeadLetter, Effects
+from streamer.core.engine import Engine
+from streamer.core.index import ItemIndex
+from streamer.core.items import ItemDeltas
+from streamer.core.models.model import ServedModel
+from streamer.core.partition import partition_of
+from streamer.core.policy.state import PolicyState
+from streamer.core.profile import Profile
+from streamer.core.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agents.metrics import Metrics
+    from agents.role import TaskContext
+    from streamer.core.record import Record
+    from streamer.core.settings import CoreSettings
+
+log = logging.getLogger(__name__)
+
+
+class UserRole:
+    """Composes the engine, its replicas and its tables."""
+
+    name = "user"
+    inputs = ("preferences", "feedback", "ingress", "search", "browse", "purchase")
+    first = frozenset({"preferences", "feedback"})
+    journaled = True
+    tables: tuple[TableSpec[Any], ...] = (
+        TableSpec("profile", StructCodec(Profile)),
+        TableSpec("seen", RawCodec()),
+        TableSpec("policy", StructCodec(PolicyState)),
+        TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
+    )
+
+    def __init__(
+        self,
+        core: CoreSettings,
+        *,
+        topic: Callable[[str], str],
+        client: Mapping[str, Any],
+        metrics: Metrics,
+        fail: Callable[[str, BaseException], None],
+        item_partitions: int,
+        commit_interval_s: float,
+    ) -> None:
+        self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
+        self.items = ItemIndex(core.retrieval)
+        self.model = ServedModel()
+        self._metrics = metrics
+        self._replicas = Replicas(
+            {"catalog": self._catalog, "item-index": self._index_row, "model": self._block},
+            topic=topic,
+            client=client,
+            metrics=metrics,
+            fail=fail,
+        )
+
+    def replicas(self) -> Replicas:
+        """Catalog, item index and model."""
+        return self._replicas
+
+    def open(self, context: TaskContext) -> UserWork:
+        """One engine a task."""
+        return UserWork(self, context)
+
+    def _catalog(self, key: bytes | None, value: bytes | None) -> None:
+        if key is None or not self.items.apply_catalog(key.decode(errors="replace"), value):
+            self._metrics.replica_rejected("catalog")
+
+    def _index_row(self, key: bytes | None, value: bytes | None) -> None:
+        if key is None or not self.items.apply_row(key.decode(errors="replace"), value):
+            self._metrics.replica_rejected("item-index")
+
+    def _block(self, key: bytes | None, value: bytes | None) -> None:
+        if key is None or not self.model.apply(key.decode(errors="replace"), value):
+            self._metrics.replica_rejected("model")
+
+
+class UserWork:
+    """The user role's work on one task."""
+
+    def __init__(self, role: UserRole, context: TaskContext) -> None:
+        self._context, self._role = context, role
+        self._engine = Engine(role.core, clock=time.perf_counter)
+        store = context.store
+        self._views = Views(
+            profiles=store.table("profile"),
+            seen=store.table("seen"),
+            policy=store.table("policy"),
+            items=role.items,
+            model=role.model,
+        )
+        self._tables = {name: store.table(name) for name in ("profile", "seen", "policy")}
+        self._deltas = ItemDeltas(role.core.items)
+
+    def process(self, records: Sequence[Record]) -> None:
+        """One micro-batch through the engine; its effects into tables and outbox."""
+        started = time.perf_counter()
+        try:
+            self._apply(self._step(records))
+        except Exception:
+            # The core is pure and its rows are fresh objects, so nothing of the failed attempt stands. Find the record that
+            # cannot be folded, and go on with the others.
+            log.exception("a micro-batch of %d records failed; folding them one at a time", len(records))
+            for record in records:
+                self._one(record)
+        self._context.metrics.stage("batch", time.perf_counter() - started)
+
+    def _one(self, record: Record) -> None:
+        try:
+            effects = self._step([record])
+        except Exception as exc:
+            log.exception("record %s:%d:%d cannot be folded", record.topic, record.partition, record.offset)
+            effects = Effects(now=self._context.row.now)
+            effects.dead_letters.append(DeadLetter(record, "handler_error", type(exc).__name__))
+            effects.counts["dead_letter"] += 1
+        self._apply(effects)
+
+    def _step(self, records: Sequence[Record]) -> Effects:
+        context = self._context
+        return self._engine.step(
+            records, self._views, now=context.row.now, partition=context.partition, partitions=context.partitions
+        )
+
+    def _apply(self, effects: Effects) -> None:
+        context = self._context
+        context.row.now = effects.now
+        for name, rows in (("profile", effects.profiles), ("seen", effects.seen), ("policy", effects.policy)):
+            table = self._tables[name]
+            for user, row in rows.items():
+                if row is None:
+                    table.delete(user)
+                else:
+                    table.put(user, row)
+        self._send(effects)
+        if effects.item_deltas is not None:
+            self._deltas.merge(effects.item_deltas)
+        context.metrics.effects(effects)
+
+    def _send(self, effects: Effects) -> None:
+        context, partition = self._context, self._context.partition
+        add, topic = context.outbox.add, context.topic
+        for out in effects.candidates:
+            headers = (("produced_at", out.produced_at),) if out.produced_at else ()
+            candidate = out.candidate
+            add(topic("push-candidates"), partition, candidate.user_id.encode(), encode.candidate(candidate), headers)
+        for decision in effects.decisions:
+            add(topic("decisions"), partition, decision.user.encode(), encode.decision(decision))
+        for example in effects.examples:
+            add(topic("examples"), 0, str(partition).encode(), example.encode())
+        for letter in effects.dead_letters:
+            key, value, letter_headers = encode.dead_letter(letter)
+            add(topic("dead-letters"), partition, key, value, letter_headers)
+        for record, user in effects.rekeyed:
+            origin = (("rekeyed_from", f"{record.topic}:{record.partition}:{record.offset}".encode()),)
+            add(
+                topic("ingress"),
+                partition_of(user, context.partitions),
+                user.encode(),
+                record.value,
+                (*record.headers, *origin),
+                record.timestamp,
+            )
+
+    def before_commit(self) -> None:
+        """Item deltas of the interval: one block an item partition."""
+        context = self._context
+        for partition, block in self._deltas.blocks(self._role.item_partitions).items():
+            context.outbox.add(
+                context.topic("item-updates"), partition, str(context.partition).encode(), block
+            )
+        self._deltas = ItemDeltas(self._role.core.items)
+
+    def committed(self) -> None:
+        """Nothing to do."""

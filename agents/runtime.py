@@ -1,0 +1,248 @@
+"""The tasks of one role in one process, and what the Faust application asks of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.outbox import Outbox
+from agents.role import TaskContext, TaskRow
+from agents.task import TASKS_TABLE, Batch, Task
+from agents.transaction import AtLeastOnce, ExactlyOnce
+from state.errors import StateCorrupt, StateForeign, StateLocked
+from state.rocks import RocksStore, set_aside
+from streamer.core.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from agents.metrics import Metrics
+    from agents.replicas import Replicas
+    from agents.role import Role
+    from agents.settings import KafkaSettings, RuntimeSettings
+    from agents.topics import TopicSettings
+    from agents.transaction import Committer
+    from state.settings import StateSettings
+
+log = logging.getLogger(__name__)
+
+LOCK_WAIT_S = 15.0
+
+
+class Runtime:
+    """Owns a role's tasks: opens those assigned, keeps those retained, closes those lost; feeds them what was fetched."""
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        runtime: RuntimeSettings,
+        state: StateSettings,
+        metrics: Metrics,
+        fail: Callable[[str, BaseException], None],
+    ) -> None:
+        self.role, self.settings, self.metrics = role, runtime, metrics
+        self.group = f"{topics.prefix}{role.name}"
+        self.tasks: dict[int, Task] = {}
+        self.replicas: Replicas | None = role.replicas()
+        self.hand_over: Callable[[Batch], Awaitable[None]] | None = None
+        self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]] | None = None
+        self._kafka, self._topics, self._state, self._fail = kafka, topics, state, fail
+        self._logical = {self.topic(name): name for name in role.inputs}
+        self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
+        self._lag: dict[tuple[str, int], int] = {}
+        self._room = asyncio.Event()
+
+    def topic(self, name: str) -> str:
+        """The physical name of a logical topic."""
+        return f"{self._topics.prefix}{name}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Physical names of the role's input topics."""
+        return list(self._logical)
+
+    # -- assignment -------------------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        """Before a rebalance: every task finishes its batch and commits. Tables and producers stay open."""
+        await asyncio.gather(*(task.pause() for task in self.tasks.values()))
+
+    async def assign(self, assigned: Iterable[tuple[str, int]]) -> None:
+        """After a rebalance: close the tasks lost, open those gained, go on with all.
+
+        Raises ``RuntimeError`` when a task did not get all its topics: co-partitioning is lost.
+        """
+        owned: dict[int, set[str]] = {}
+        for topic, partition in assigned:
+            if topic in self._logical:
+                owned.setdefault(partition, set()).add(self._logical[topic])
+        for partition, names in owned.items():
+            if missing := set(self.role.inputs) - names:
+                raise RuntimeError(f"task {partition} of role {self.role.name} was assigned without {sorted(missing)}")
+        if self.replicas is not None and owned:
+            await self.replicas.ready.wait()
+        for partition in sorted(self.tasks.keys() - owned.keys()):
+            await self.tasks.pop(partition).close(commit=False)
+        gained = sorted(owned.keys() - self.tasks.keys())
+        if gained:
+            committed = await self._committed_offsets()
+            opened = await asyncio.gather(*(self._open(partition, committed) for partition in gained))
+            self.tasks.update(zip(gained, opened, strict=True))
+        for task in self.tasks.values():
+            task.start()
+        self.metrics.tasks_owned(len(self.tasks))
+        self._room.set()
+        log.info("role %s owns tasks %s", self.role.name, sorted(self.tasks))
+
+    async def _committed_offsets(self) -> dict[tuple[str, int], int]:
+        admin = AIOKafkaAdminClient(**self._kafka.client_kwargs())
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(self.group)
+        finally:
+            await admin.close()
+        return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items() if meta.offset >= 0}
+
+    async def _open(self, partition: int, committed: Mapping[tuple[str, int], int]) -> Task:
+        partitions = self._topics.partitions_of(self.role.inputs[0])
+        store = await self._open_store(partition, partitions)
+        context = TaskContext(
+            partition=partition,
+            partitions=partitions,
+            store=store,
+            outbox=Outbox(),
+            row=TaskRow(positions={}),
+            topic=self.topic,
+            metrics=self.metrics,
+            replicas=self.replicas,
+        )
+        assert self.hand_over is not None
+        task = Task(
+            self.role,
+            context,
+            self._committer(partition),
+            self.settings,
+            changelogs=self._changelogs,
+            hand_over=self.hand_over,
+            fail=self._fail,
+        )
+        ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
+        await task.open(self._kafka.client_kwargs(), ours)
+        return task
+
+    async def _open_store(self, partition: int, partitions: int) -> RocksStore:
+        path: Path = self.settings.data_dir / self.group / str(partition)
+        identity = f"{self._topics.prefix}/{self.role.name}/{partition}/{partitions}"
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                return RocksStore.open(path, self.role.tables, self._state, identity=identity)
+            except (StateCorrupt, StateForeign) as exc:
+                log.error("%s; set aside as %s and rebuilt from the changelog", exc, set_aside(path))
+            except StateLocked:
+                # The earlier owner on this host closes in its own rebalance, at about the same time.
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+
+    def _committer(self, partition: int) -> Committer:
+        client = self._kafka.client_kwargs()
+        if self.settings.guarantee == "exactly_once":
+            return ExactlyOnce(
+                client,
+                transactional_id=f"{self.group}-{partition}",
+                group=self.group,
+                timeout_ms=self.settings.transaction_timeout_ms,
+            )
+        return AtLeastOnce(client, commit_offsets=self.commit_offsets)
+
+    async def close(self, *, commit: bool = True) -> None:
+        """Give everything up; with ``commit``, finish what is in hand first."""
+        await asyncio.gather(*(task.close(commit=commit) for task in self.tasks.values()))
+        self.tasks.clear()
+        if self.replicas is not None:
+            await self.replicas.stop()
+
+    # -- fetching ---------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where every owned (topic, partition) goes on: the tasks' applied positions."""
+        return {
+            (self.topic(name), partition): offset
+            for partition, task in self.tasks.items()
+            for name, offset in task.context.row.positions.items()
+        }
+
+    def fetchable(self) -> set[tuple[str, int]]:
+        """The partitions whose task has room."""
+        return {
+            (physical, partition)
+            for partition, task in self.tasks.items()
+            for physical, name in self._logical.items()
+            if task.has_room(name)
+        }
+
+    def feed(self, fetched: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Give fetched records to their tasks. ``ends`` holds (fetch position, known end) of every partition asked for."""
+        for tp, records in fetched.items():
+            task = self.tasks.get(tp.partition)
+            if task is not None:
+                task.feed(self._logical[tp.topic], [self._record(record) for record in records])
+        for tp, (position, end) in ends.items():
+            task = self.tasks.get(tp.partition)
+            if task is not None:
+                name = self._logical[tp.topic]
+                task.merge.mark(name, at_end=position >= end >= 0)
+                self._lag[name, tp.partition] = max(0, end - position) + task.merge.buffered(name)
+        for task in self.tasks.values():
+            task.wake()
+
+    def _record(self, record: Any) -> Record:
+        return Record(
+            self._logical[record.topic],
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        )
+
+    # -- health -----------------------------------------------------------------------------------------------
+
+    def lag(self) -> dict[tuple[str, int], int]:
+        """Records fetched or known but not folded, by (logical topic, partition)."""
+        return {key: behind for key, behind in self._lag.items() if key[1] in self.tasks}
+
+    def stuck(self) -> dict[int, float]:
+        """Tasks that have input but have not committed for longer than the progress timeout, with the seconds since."""
+        now = time.monotonic()
+        return {
+            partition: now - task.progressed_at
+            for partition, task in self.tasks.items()
+            if now - task.progressed_at > self.settings.progress_timeout_s
+            and any(behind for (_, p), behind in self._lag.items() if p == partition)
+        }
+
+    def healthy(self) -> tuple[bool, dict[str, Any]]:
+        """False when a task with input makes no progress."""
+        stuck = self.stuck()
+        return not stuck, {"role": self.role.name, "tasks": sorted(self.tasks), "stuck": stuck}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """True once this process owns tasks whose tables are recovered, and its replicas have been read."""
+        replicas_ready = self.replicas is None or self.replicas.ready.is_set()
+        return bool(self.tasks) and replicas_ready, {
+            "role": self.role.name,
+            "tasks": sorted(self.tasks),
+            "replicas": self.replicas.lag() if self.replicas is not None else {},
+        }

@@ -1,0 +1,261 @@
+"""One task: a partition number across the co-partitioned input topics of a role.
+
+The loop cuts micro-batches in order, hands each to the Faust agent and waits until it is folded, and commits once an
+interval. Nothing is written to RocksDB before the transaction that carries its changelog has committed, so a
+process killed at any step leaves no uncommitted state behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agents.merge import Merge
+from agents.outbox import positions_after, runs
+from agents.recovery import restore
+from agents.role import TaskContext, TaskRow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from agents.role import Role, Work
+    from agents.settings import RuntimeSettings
+    from agents.transaction import Committer
+    from streamer.core.record import Record
+
+log = logging.getLogger(__name__)
+
+TASKS_TABLE = "tasks"
+
+
+class PositionsDisagree(RuntimeError):
+    """The task's own row and the group's committed offsets name different positions."""
+
+
+class Batch:
+    """A micro-batch on its way through the agent; ``done`` resolves when it is folded."""
+
+    def __init__(self, task: Task, records: list[Record]) -> None:
+        self.task = task
+        self.records = records
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.started = False
+        self.withdrawn = False
+
+    def run(self) -> None:
+        """Fold the batch, here and now; called by the agent. A withdrawn batch is left alone."""
+        if self.withdrawn or self.started:
+            return
+        self.started = True
+        try:
+            self.task.fold(self.records)
+        except BaseException as exc:
+            if not self.done.done():
+                self.done.set_exception(exc)
+            raise
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Task:
+    """Buffers, tables, producer and commit loop of one partition number."""
+
+    def __init__(
+        self,
+        role: Role,
+        context: TaskContext,
+        committer: Committer,
+        settings: RuntimeSettings,
+        *,
+        changelogs: Mapping[str, str],
+        hand_over: Callable[[Batch], Awaitable[None]],
+        fail: Callable[[str, BaseException], None],
+    ) -> None:
+        self.role, self.context, self.settings = role, context, settings
+        self.merge = Merge(role.inputs, first=role.first, wait_s=settings.merge_wait_ms / 1000)
+        self.progressed_at = time.monotonic()
+        self._committer, self._changelogs = committer, changelogs
+        self._hand_over, self._fail = hand_over, fail
+        self._work: Work | None = None
+        self._journal: list[Any] = []
+        self._dirty_since: float | None = None
+        self._oldest_produced: int = 0
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._batch_limit = min(64, settings.max_batch_events)
+        self._seconds_per_event = 0.0
+
+    # -- life cycle -------------------------------------------------------------------------------------------
+
+    async def open(self, client: Mapping[str, Any], committed: Mapping[str, int]) -> None:
+        """Fence, recover, check the positions, and begin the role's work.
+
+        ``committed`` holds the group's offsets by logical topic. Raises ``PositionsDisagree`` when they are not those of the task's
+        row: then somebody reset one of the two, and only a replay can tell what is right.
+        """
+        context = self.context
+        await self._committer.start()
+        started = time.monotonic()
+        rows = await restore(context.store, self._changelogs, context.partition, client)
+        context.metrics.recovered(rows, time.monotonic() - started)
+        row = context.store.table(TASKS_TABLE).get(str(context.partition))
+        if row is not None:
+            context.row.positions, context.row.now = dict(row.positions), row.now
+        self._check(committed, known=row is not None)
+        self._work = self.role.open(context)
+
+    def _check(self, committed: Mapping[str, int], *, known: bool) -> None:
+        ours = self.context.row.positions
+        for topic, offset in committed.items():
+            mine = ours.get(topic)
+            if mine != offset and (known or offset > 0) and self.settings.guarantee == "exactly_once":
+                raise PositionsDisagree(
+                    f"task {self.role.name}-{self.context.partition}: the consumer group stands at {topic}:{offset}, the task's own "
+                    f"row at {mine}. One of them was reset or lost. Rebuild the tables with `streamer replay`, or, to "
+                    "go on from the task's row, delete the group's offsets."
+                )
+
+    def start(self) -> None:
+        """Begin (or go on) cutting batches."""
+        self._stopping.clear()
+        self.progressed_at = time.monotonic()
+        self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"{self.role.name}-{self.context.partition}")
+
+    async def pause(self) -> None:
+        """Finish the batch in hand, commit it, drop what was only buffered. Tables and producer stay open."""
+        self._stopping.set()
+        self._wake.set()
+        if self._loop is not None:
+            await self._loop
+            self._loop = None
+        self.merge.clear()
+
+    async def close(self, *, commit: bool = True) -> None:
+        """Pause if ``commit``, then give up producer and tables."""
+        if commit:
+            await self.pause()
+        elif self._loop is not None:
+            self._loop.cancel()
+        await self._committer.close()
+        self.context.store.close()
+
+    # -- input ------------------------------------------------------------------------------------------------
+
+    def has_room(self, topic: str) -> bool:
+        """Whether more records of ``topic`` may be fetched."""
+        return not self._stopping.is_set() and self.merge.buffered(topic) < self.settings.buffer_records
+
+    def feed(self, topic: str, records: list[Record]) -> None:
+        """Take fetched records."""
+        if not self._stopping.is_set():
+            self.merge.feed(topic, records)
+
+    def wake(self) -> None:
+        """Something may have changed: look again."""
+        self._wake.set()
+
+    def fold(self, records: list[Record]) -> None:
+        """Fold a micro-batch into tables and outbox. Runs inside the agent, synchronously."""
+        assert self._work is not None
+        context = self.context
+        started = time.perf_counter()
+        self._work.process(records)
+        spent = time.perf_counter() - started
+        context.row.positions.update(positions_after(records))
+        if self.role.journaled:
+            replicas = context.replicas
+            entry: dict[str, Any] = {"runs": [], "replicas": replicas.positions() if replicas is not None else {}}
+            runs(records, entry["runs"])
+            self._journal.append(entry)
+        if self._dirty_since is None:
+            self._dirty_since = time.monotonic()
+        self._adapt(len(records), spent)
+        context.metrics.batch(len(records), spent)
+
+    def _adapt(self, events: int, spent: float) -> None:
+        """Bound the next batch by the time it will take, not by count alone. Never changes a result, only where it is cut."""
+        rate = spent / events
+        self._seconds_per_event = rate if not self._seconds_per_event else 0.8 * self._seconds_per_event + 0.2 * rate
+        wanted = int(self.settings.target_batch_ms / 1000 / max(self._seconds_per_event, 1e-7))
+        self._batch_limit = max(16, min(self.settings.max_batch_events, wanted))
+
+    # -- the loop ---------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                batch = self.merge.cut(self._batch_limit, time.monotonic())
+                if batch:
+                    await self._process(batch)
+                if self._due():
+                    await self._commit()
+                elif not batch:
+                    await self._idle()
+                else:
+                    await asyncio.sleep(0)
+            if self._dirty_since is not None:
+                await self._commit()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:  # every failure has one way out: the process ends, its supervisor restarts it
+            self._fail(f"task {self.role.name}-{self.context.partition}", exc)
+            raise
+
+    async def _process(self, records: list[Record]) -> None:
+        batch = Batch(self, records)
+        handing = asyncio.ensure_future(self._hand_over(batch))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({batch.done, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if batch.started:
+            await handing
+            await batch.done
+            return
+        # Flow is suspended and the agent will not see the batch: take it back unfolded.
+        batch.withdrawn = True
+        handing.cancel()
+        batch.done.cancel()
+        self.merge.put_back(records)
+
+    def _due(self) -> bool:
+        return self._dirty_since is not None and time.monotonic() - self._dirty_since >= self.role.commit_interval_s
+
+    async def _idle(self) -> None:
+        now = time.monotonic()
+        waits = [1.0]
+        if self._dirty_since is not None:
+            waits.append(self._dirty_since + self.role.commit_interval_s - now)
+        if (left := self.merge.wait_left(now)) is not None:
+            waits.append(left)
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout=max(0.001, min(waits)))
+        except TimeoutError:
+            pass
+
+    async def _commit(self) -> None:
+        assert self._work is not None
+        context, role = self.context, self.role
+        started = time.perf_counter()
+        self._work.before_commit()
+        context.store.table(TASKS_TABLE).put(str(context.partition), context.row)
+        for table, key, value in context.store.take_changes():
+            context.outbox.add(self._changelogs[table], context.partition, key, value)
+        if self._journal:
+            entries, self._journal = self._journal, []
+            row = msgspec.json.encode({"now": context.row.now, "batches": entries})
+            context.outbox.add(context.topic("journal"), context.partition, str(context.partition).encode(), row)
+        offsets = {(context.topic(topic), context.partition): offset for topic, offset in context.row.positions.items()}
+        ends = await self._committer.commit(context.outbox.take(), offsets)
+        positions = {topic: offset for (topic, _), offset in ends.items() if topic in self._changelogs.values()}
+        context.store.committed(positions, fresh_ms=int(time.time() * 1000))
+        self._work.committed()
+        self._dirty_since = None
+        self.progressed_at = time.monotonic()
+        context.metrics.commit(time.perf_counter() - started)
+        log.debug("%s-%d committed", role.name, context.partition)

@@ -1,0 +1,155 @@
+"""One worker process: one role, one event loop, one thread of core code. The composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import faust
+
+from agents.app import App
+from agents.metrics import Metrics
+from agents.runtime import Runtime
+from agents.topics import verify_topics
+from agents.web import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.role import Role
+    from agents.settings import KafkaSettings, RuntimeSettings, WebSettings
+    from agents.topics import TopicSettings
+    from state.settings import StateSettings
+    from streamer.core.settings import CoreSettings
+
+log = logging.getLogger(__name__)
+
+ROLES = ("user", "item", "trainer")
+
+#: Exit code of a process that failed and wants to be restarted by its supervisor (EX_SOFTWARE).
+FAILED = 70
+#: Exit code of a process that cannot work as configured: restarting will not help (EX_CONFIG).
+REFUSED = 78
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything one process needs."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    runtime: RuntimeSettings
+    state: StateSettings
+    web: WebSettings
+    core: CoreSettings
+
+
+def _fail(what: str, exc: BaseException) -> NoReturn:
+    """End the process, now. State is safe at every step, so there is one recovery path: the supervisor's restart."""
+    log.critical("%s failed: %s: %s; exiting so that the supervisor restarts this process", what, type(exc).__name__, exc, exc_info=exc)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(FAILED)
+
+
+def make_role(
+    name: str, settings: WorkerSettings, metrics: Metrics, fail: Callable[[str, BaseException], None]
+) -> Role:
+    """The role of that name. Imports are per role, as the trainer's take seconds."""
+    runtime = settings.runtime
+
+    def topic(logical: str) -> str:
+        return f"{settings.topics.prefix}{logical}"
+
+    if name == "user":
+        from agents.roles.user import UserRole  # noqa: PLC0415
+
+        return UserRole(
+            settings.core,
+            topic=topic,
+            client=settings.kafka.client_kwargs(),
+            metrics=metrics,
+            fail=fail,
+            item_partitions=settings.topics.item_partitions,
+            commit_interval_s=runtime.commit_interval_ms / 1000,
+        )
+    if name == "item":
+        from agents.roles.item import ItemRole  # noqa: PLC0415
+
+        return ItemRole(settings.core, commit_interval_s=runtime.item_commit_interval_ms / 1000)
+    if name == "trainer":
+        from agents.roles.trainer import TrainerRole  # noqa: PLC0415
+
+        return TrainerRole(settings.core, commit_interval_s=runtime.trainer_commit_interval_ms / 1000)
+    raise ValueError(f"unknown role {name!r}; roles are {', '.join(ROLES)}")
+
+
+def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None) -> int:
+    """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    if problems := loop.run_until_complete(verify_topics(settings.kafka.client_kwargs(), settings.topics)):
+        for problem in problems:
+            log.error("%s", problem)
+        return REFUSED
+    metrics = Metrics(role=role_name)
+    role = make_role(role_name, settings, metrics, _fail)
+    runtime = Runtime(
+        role,
+        kafka=settings.kafka,
+        topics=settings.topics,
+        runtime=settings.runtime,
+        state=settings.state,
+        metrics=metrics,
+        fail=_fail,
+    )
+    app = App(runtime, settings.kafka, instance_id=instance_id)
+    web = WebServer(settings.web, metrics, runtime)
+    worker = _Worker(app, web, loop=loop)
+    # Long-lived objects (River, tables of names) need not be walked again and again.
+    gc.collect()
+    gc.freeze()
+    loop.run_until_complete(_watch(runtime, loop))
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+async def _watch(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+    """Start the watchdog: no progress on a partition with input ends the process, rather than look alive."""
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            for (topic, partition), behind in runtime.lag().items():
+                runtime.metrics.lag(topic, partition, behind)
+            if stuck := runtime.stuck():
+                _fail("watchdog", TimeoutError(f"no progress on tasks {stuck} (seconds since the last commit)"))
+
+    runtime.watchdog = loop.create_task(watch())
+
+
+class _Worker(faust.Worker):
+    """Faust's worker without its banner and logging setup, and with our web server beside the application."""
+
+    def __init__(self, app: App, web: WebServer, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+        self._web = web
+        self.spinner = None
+
+    async def on_first_start(self) -> None:
+        """Serve metrics and health from the first moment on: a worker that recovers is alive, not ready."""
+        await self._web.start()
+        await super().on_first_start()
+
+    async def on_shutdown(self) -> None:
+        """Stop serving last."""
+        await self._web.stop()
+        await super().on_shutdown()
