@@ -120,15 +120,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold. ``counts`` tells where every record went:
-    ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch (invariant 3).
+    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts`` tells
+    where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch (invariant 3).
     ``now`` is the task's stream time after the batch, milliseconds.
     """
 
     now: int
-    profiles: dict[str, Profile] = field(default_factory=dict)
-    seen: dict[str, bytes] = field(default_factory=dict)
-    policy: dict[str, PolicyState] = field(default_factory=dict)
+    profiles: dict[str, Profile | None] = field(default_factory=dict)
+    seen: dict[str, bytes | None] = field(default_factory=dict)
+    policy: dict[str, PolicyState | None] = field(default_factory=dict)
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)

@@ -37,7 +37,7 @@ _FIXED: Final = {name: round(e.weight * WEIGHT_ONE) for name, e in EVENT_TYPES.i
 
 
 class Recent(msgspec.Struct, array_like=True, gc=False):
-    """An item of interest. ``weight``: the interest as of ``last_s`` (seconds), in 1/256 of a view; it decays from then on.
+    """An item of interest. ``weight``: the interest as of ``last_s`` (seconds), in 1/256 of a view; it decays since.
 
     ``category`` and ``brand`` are keys of their names, 0 if never told; ``price_cents`` is 0 if never told.
     """

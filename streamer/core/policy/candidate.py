@@ -1,0 +1,80 @@
+"""Building the product: the candidate, with its ids, its message and its reasons in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from streamer.core.effects import Candidate, SlateItem, Template, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamer.core.events import Event
+    from streamer.core.policy.rule import Case
+    from streamer.core.settings import PolicySettings
+
+SCHEMA_VERSION: Final = 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DEDUPE_DIGITS: Final = 16
+
+
+def rfc3339(time_ms: int) -> str:
+    """A time in milliseconds since the epoch as RFC 3339 UTC, milliseconds always written."""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_id(event: Event) -> str:
+    """The event's id; where its producer gave none, one made of its fingerprint."""
+    return event.id or f"~{event.fingerprint:016x}"
+
+
+def candidate_id(user: str, source: str, trigger_id: str, campaign: str) -> str:
+    """BLAKE2b-128, in hex, over the four, each behind its length in bytes (32 bits, little-endian)."""
+    digest = blake2b(digest_size=16)
+    for part in (user, source, trigger_id, campaign):
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def build_candidate(
+    event: Event,
+    case: Case,
+    items: Sequence[SlateItem],
+    words: dict[str, str],
+    reasons: Sequence[str],
+    *,
+    model_version: int,
+    policy_version: str,
+    settings: PolicySettings,
+) -> Candidate:
+    """The candidate of a case that no rule refused. ``items`` is best first; ``words`` fill the template."""
+    campaign = case.campaign
+    identity = candidate_id(event.user, event.source, event_id(event), campaign.name)
+    return Candidate(
+        schema_version=SCHEMA_VERSION,
+        candidate_id=identity,
+        dedupe_key=identity[:_DEDUPE_DIGITS],
+        collapse_key=campaign.name,
+        user_id=event.user,
+        trigger=Trigger(event.type, event_id(event), event.topic, event.partition, event.offset),
+        event_time=rfc3339(event.time),
+        decided_at=rfc3339(case.now_ms),
+        campaign=campaign.name,
+        channel=campaign.channel(case.standing.channels) or campaign.channels[0],
+        template=Template(campaign.template, settings.locale, words),
+        items=tuple(items),
+        deep_link=settings.deep_link.format(item=quote(items[0].id, safe=""), campaign=quote(campaign.name, safe="")),
+        priority=campaign.priority,
+        expires_at=rfc3339(event.time + settings.expiry_ms),
+        score=items[0].score,
+        propensity=1.0,
+        experiments=(),
+        model_version=model_version,
+        policy_version=policy_version,
+        reasons=tuple(reasons),
+    )

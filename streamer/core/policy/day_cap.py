@@ -1,0 +1,21 @@
+"""At most so many pushes in any 24 hours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.policy.rule import CheapRule
+from streamer.core.settings import DAY_MS
+
+if TYPE_CHECKING:
+    from streamer.core.policy.rule import Case
+    from streamer.core.settings import PolicySettings
+
+
+def refuses(case: Case, settings: PolicySettings) -> bool:
+    """The 24 hours up to now hold as many pushes as allowed."""
+    since = case.now_ms - DAY_MS
+    return sum(push.time_ms > since for push in case.sent) >= settings.per_day
+
+
+RULE = CheapRule("day_cap", "the shopper has had the pushes of a day", refuses)

@@ -1,0 +1,68 @@
+"""What a policy rule is, and what it may look at.
+
+A rule says no or nothing. Cheap rules look at the case alone and are asked twice: before retrieval, to skip the work,
+and again in event order when the decision is taken. The first asking sees no more pushes than the second, so a cheap
+rule must never refuse less for a push more. Item rules are asked of each ranked item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.core.policy.campaign import Campaign
+    from streamer.core.policy.state import Sent, Standing
+    from streamer.core.settings import PolicySettings
+
+
+class Case(msgspec.Struct, gc=False):
+    """One event and one campaign that reacts to it, as of that event.
+
+    ``time_ms`` is the event's, ``now_ms`` the stream time after it, ``newest_ms`` the time of the user's newest event
+    before it (0: none). ``draw`` is the event's seeded draw from [0, 1). ``sent`` is shared with the policy state: it
+    shows what was sent until the moment of asking. ``bought`` are keys of items bought until the event.
+    """
+
+    campaign: Campaign
+    time_ms: int
+    now_ms: int
+    newest_ms: int
+    draw: float
+    standing: Standing
+    sent: list[Sent]
+    bought: frozenset[int] = frozenset()
+
+
+class Offer(msgspec.Struct, frozen=True, gc=False):
+    """A ranked item: its key, its score (a probability) and whether it can be had."""
+
+    key: int
+    score: float
+    in_stock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``name`` is the reason in the decision; ``says`` completes "no push, as …"."""
+
+    name: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheapRule(Rule):
+    """``refuses`` is pure, and final: a push more never turns its no into a yes."""
+
+    refuses: Callable[[Case, PolicySettings], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRule(Rule):
+    """``refuses`` is pure, and of one item of the case."""
+
+    refuses: Callable[[Offer, Case, PolicySettings], bool]

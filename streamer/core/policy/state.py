@@ -1,0 +1,130 @@
+"""What the policy remembers of one shopper: what they allow, how they took our pushes, and what was sent.
+
+``Standing`` is folded from events and never changed in place, so that a decision holds on to the standing as of its own
+event; ``sent`` grows by decisions alone. The two never wait for one another, which is what makes a micro-batch's
+result independent of its cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streamer.core.events import Event, Preferences
+
+MAX_SENT: Final = 64
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a shopper said and did about pushes. Times are event times in milliseconds, 0 for never.
+
+    Each preference is the newest word by event time, whatever order the words arrived in. ``dismissals`` counts those
+    since the last click. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped.
+    """
+
+    consent: bool | None = None
+    consent_ms: int = 0
+    channels: tuple[str, ...] | None = None
+    channels_ms: int = 0
+    quiet_hours: tuple[int, int] | None = None
+    quiet_hours_ms: int = 0
+    time_zone: str | None = None
+    time_zone_ms: int = 0
+    unsubscribed_ms: int = 0
+    erased_ms: int = 0
+    dismissals: int = 0
+    dismissed: int = 0
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    converted: int = 0
+
+    @property
+    def opted_out(self) -> bool:
+        """A no to consent, or an unsubscription that no later yes took back."""
+        if self.consent is False:
+            return True
+        return self.unsubscribed_ms > 0 and not (self.consent and self.consent_ms >= self.unsubscribed_ms)
+
+
+class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A push decided at stream time ``time_ms``, and the keys of its items."""
+
+    time_ms: int
+    campaign: str
+    items: tuple[int, ...]
+
+
+class PolicyState(msgspec.Struct, array_like=True, gc=False):
+    """The row of table ``policy``. ``sent`` is oldest first."""
+
+    standing: Standing = Standing()
+    sent: list[Sent] = []
+
+
+def fold(standing: Standing, event: Event) -> Standing:
+    """The standing with a feedback or preferences event in it; an erase is ``erased``'s."""
+    time = event.time
+    match event.type:
+        case "push_delivered":
+            return msgspec.structs.replace(standing, delivered=standing.delivered + 1)
+        case "push_opened":
+            return msgspec.structs.replace(standing, opened=standing.opened + 1)
+        case "push_clicked":
+            return msgspec.structs.replace(standing, clicked=standing.clicked + 1, dismissals=0)
+        case "push_converted":
+            return msgspec.structs.replace(standing, converted=standing.converted + 1, dismissals=0)
+        case "push_dismissed":
+            return msgspec.structs.replace(
+                standing, dismissed=standing.dismissed + 1, dismissals=standing.dismissals + 1
+            )
+        case "push_unsubscribed":
+            return msgspec.structs.replace(standing, unsubscribed_ms=max(standing.unsubscribed_ms, time))
+        case "preferences" if event.preferences is not None:
+            return _heard(standing, event.preferences, time)
+        case _:
+            return standing
+
+
+def _heard(standing: Standing, said: Preferences, time_ms: int) -> Standing:
+    changes: dict[str, object] = {}
+    for name in ("consent", "channels", "quiet_hours", "time_zone"):
+        word = getattr(said, name)
+        if word is not None and time_ms >= getattr(standing, f"{name}_ms"):
+            changes[name] = word
+            changes[f"{name}_ms"] = time_ms
+    return msgspec.structs.replace(standing, **changes)
+
+
+def erased(standing: Standing, time_ms: int) -> PolicyState:
+    """What is left of an erased user: the mark that drops older input, and a no, which outlives everything."""
+    kept = Standing(erased_ms=max(standing.erased_ms, time_ms))
+    if standing.opted_out:
+        kept = msgspec.structs.replace(
+            kept, consent=False, consent_ms=max(standing.consent_ms, standing.unsubscribed_ms)
+        )
+    return PolicyState(kept)
+
+
+def reset(standing: Standing, time_ms: int) -> Standing:
+    """All preferences unsaid as of then (a tombstone). An unsubscription is no preference: it stays."""
+    return msgspec.structs.replace(
+        standing,
+        consent=None,
+        consent_ms=time_ms,
+        channels=None,
+        channels_ms=time_ms,
+        quiet_hours=None,
+        quiet_hours_ms=time_ms,
+        time_zone=None,
+        time_zone_ms=time_ms,
+    )
+
+
+def remember(sent: list[Sent], push: Sent, window_ms: int) -> None:
+    """Add a push; those that no rule looks back to any more are let go."""
+    horizon = push.time_ms - window_ms
+    sent[:] = [s for s in sent if s.time_ms > horizon][1 - MAX_SENT :]
+    sent.append(push)

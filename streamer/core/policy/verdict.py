@@ -1,0 +1,49 @@
+"""Asking the rules: of a case before ranking, of its ranked items after."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamer.core.policy.registry import CHEAP_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streamer.core.policy.rule import Case, Offer
+    from streamer.core.settings import PolicySettings
+
+
+def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
+    """The name of the first cheap rule that refuses the case."""
+    for rule in CHEAP_RULES:
+        if rule.refuses(case, settings):
+            return rule.name
+    return None
+
+
+def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tuple[str, list[int]]:
+    """The reason, and the places in the ranking of the items to show: ``sent`` and one to ``slate_items`` of them.
+
+    ``offers`` are in order of rank, best first. Without an item left the reason is what refused the best one, or that
+    there was none.
+    """
+    chosen: list[int] = []
+    first_refusal = NO_CANDIDATES
+    for place, offer in enumerate(offers):
+        refusal = next((rule.name for rule in ITEM_RULES if rule.refuses(offer, case, settings)), None)
+        if refusal is None:
+            chosen.append(place)
+            if len(chosen) == settings.slate_items:
+                break
+        elif first_refusal == NO_CANDIDATES:
+            first_refusal = refusal
+    return (SENT, chosen) if chosen else (first_refusal, [])
+
+
+def policy_version(settings: PolicySettings) -> str:
+    """Eight hex digits that change with any setting of the policy and with the list of rules."""
+    rules = [rule.name for rule in RULES]
+    return blake2b(msgspec.json.encode([rules, settings]), digest_size=4).hexdigest()
