@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from state.store import Store
+    from state.store import TaskStore
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ FETCH_BYTES = 4 << 20
 
 
 async def restore(
-    store: Store, changelogs: Mapping[str, str], partition: int, client: Mapping[str, Any], *, stall_s: float = 30.0
+    store: TaskStore, changelogs: Mapping[str, str], partition: int, client: Mapping[str, Any], *, stall_s: float = 30.0
 ) -> int:
     """Read each changelog ``read_committed`` from the stored position to its end into ``store``.
 
@@ -56,7 +56,7 @@ async def restore(
 
 async def _read_to(
     consumer: AIOKafkaConsumer,
-    store: Store,
+    store: TaskStore,
     tables: Mapping[TopicPartition, str],
     ends: Mapping[TopicPartition, int],
     stall_s: float,

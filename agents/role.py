@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from agents.metrics import Metrics
     from agents.outbox import Outbox
     from agents.replicas import Replicas
-    from state.codecs import TableSpec
-    from state.store import Store
+    from state.table import TableSpec
+    from state.store import TaskStore
     from streamer.core.record import Record
 
 
@@ -34,7 +34,7 @@ class TaskContext:
 
     partition: int
     partitions: int
-    store: Store
+    store: TaskStore
     outbox: Outbox
     row: TaskRow
     topic: Callable[[str], str]

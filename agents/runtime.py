@@ -15,7 +15,8 @@ from agents.role import TaskContext, TaskRow
 from agents.task import TASKS_TABLE, Batch, Task
 from agents.transaction import AtLeastOnce, ExactlyOnce
 from state.errors import StateCorrupt, StateForeign, StateLocked
-from state.rocks import RocksStore, set_aside
+from state.rocks import RocksMemory, open_store
+from state.store import TaskIdentity, TaskStore, set_aside
 from streamer.core.record import Record
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Runtime:
         self._logical = {self.topic(name): name for name in role.inputs}
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
-        self._room = asyncio.Event()
+        self._memory = RocksMemory(state)
 
     def topic(self, name: str) -> str:
         """The physical name of a logical topic."""
@@ -100,7 +101,6 @@ class Runtime:
         for task in self.tasks.values():
             task.start()
         self.metrics.tasks_owned(len(self.tasks))
-        self._room.set()
         log.info("role %s owns tasks %s", self.role.name, sorted(self.tasks))
 
     async def _committed_offsets(self) -> dict[tuple[str, int], int]:
@@ -139,13 +139,13 @@ class Runtime:
         await task.open(self._kafka.client_kwargs(), ours)
         return task
 
-    async def _open_store(self, partition: int, partitions: int) -> RocksStore:
+    async def _open_store(self, partition: int, partitions: int) -> TaskStore:
         path: Path = self.settings.data_dir / self.group / str(partition)
-        identity = f"{self._topics.prefix}/{self.role.name}/{partition}/{partitions}"
+        identity = TaskIdentity(self.role.name, partition, partitions, self._topics.prefix)
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
-                return RocksStore.open(path, self.role.tables, self._state, identity=identity)
+                return open_store(path, self.role.tables, identity, self._state, self._memory)
             except (StateCorrupt, StateForeign) as exc:
                 log.error("%s; set aside as %s and rebuilt from the changelog", exc, set_aside(path))
             except StateLocked:

@@ -42,16 +42,14 @@ class Committer(Protocol):
 async def _send(producer: AIOKafkaProducer, outbox: Outbox) -> list[tuple[tuple[str, int], int, Any]]:
     sent: list[tuple[tuple[str, int], int, Any]] = []
     for (topic, partition), rows in outbox:
-        builder = producer.create_batch()
-        count = 0
+        builder, count = producer.create_batch(), 0
         for row in rows:
-            added = builder.append(
-                key=row.key, value=row.value, headers=row.headers, timestamp=row.timestamp
-            )
-            if added is None:
-                sent.append(((topic, partition), count, await producer.send_batch(builder, topic, partition=partition)))
+            key, value, headers, timestamp = row
+            # append() answers None when the batch is full; the first record of a batch always fits.
+            while builder.append(key=key, value=value, headers=list(headers), timestamp=timestamp) is None:
+                future = await producer.send_batch(builder, topic, partition=partition)
+                sent.append(((topic, partition), count, future))
                 builder, count = producer.create_batch(), 0
-                builder.append(key=row.key, value=row.value, headers=row.headers, timestamp=row.timestamp)
             count += 1
         sent.append(((topic, partition), count, await producer.send_batch(builder, topic, partition=partition)))
     return sent

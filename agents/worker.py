@@ -6,11 +6,10 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
-
-import faust
 
 from agents.app import App
 from agents.metrics import Metrics
@@ -109,47 +108,35 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
         fail=_fail,
     )
     app = App(runtime, settings.kafka, instance_id=instance_id)
-    web = WebServer(settings.web, metrics, runtime)
-    worker = _Worker(app, web, loop=loop)
     # Long-lived objects (River, tables of names) need not be walked again and again.
     gc.collect()
     gc.freeze()
-    loop.run_until_complete(_watch(runtime, loop))
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
+    loop.run_until_complete(_serve(app, runtime, WebServer(settings.web, metrics, runtime)))
     return 0
 
 
-async def _watch(runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
-    """Start the watchdog: no progress on a partition with input ends the process, rather than look alive."""
+async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
+    """Run until SIGINT or SIGTERM; then commit, close, and leave the group."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    # Metrics and health from the first moment on: a worker that recovers is alive, not yet ready.
+    await web.start()
+    app.in_worker = True
+    await app.start()
+    watchdog = loop.create_task(_watch(runtime))
+    await stop.wait()
+    watchdog.cancel()
+    await app.stop()
+    await web.stop()
 
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            for (topic, partition), behind in runtime.lag().items():
-                runtime.metrics.lag(topic, partition, behind)
-            if stuck := runtime.stuck():
-                _fail("watchdog", TimeoutError(f"no progress on tasks {stuck} (seconds since the last commit)"))
 
-    runtime.watchdog = loop.create_task(watch())
-
-
-class _Worker(faust.Worker):
-    """Faust's worker without its banner and logging setup, and with our web server beside the application."""
-
-    def __init__(self, app: App, web: WebServer, *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
-        self._web = web
-        self.spinner = None
-
-    async def on_first_start(self) -> None:
-        """Serve metrics and health from the first moment on: a worker that recovers is alive, not ready."""
-        await self._web.start()
-        await super().on_first_start()
-
-    async def on_shutdown(self) -> None:
-        """Stop serving last."""
-        await self._web.stop()
-        await super().on_shutdown()
+async def _watch(runtime: Runtime) -> None:
+    """No progress on a partition with input ends the process, rather than look alive."""
+    while True:
+        await asyncio.sleep(1.0)
+        for (topic, partition), behind in runtime.lag().items():
+            runtime.metrics.lag(topic, partition, behind)
+        if stuck := runtime.stuck():
+            _fail("watchdog", TimeoutError(f"no progress on tasks {stuck} (seconds since the last commit)"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import StructCodec
-from state.store import TableSpec
+from state.table import TableSpec
 from streamer.core.items import ItemState, apply_blocks, index_row
 
 if TYPE_CHECKING:

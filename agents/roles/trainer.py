@@ -9,7 +9,7 @@ from agents.challenger import Challenger
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
-from state.store import TableSpec
+from state.table import TableSpec
 from streamer.core.models.example import Example
 from streamer.core.models.trainer import Trainer
 

@@ -10,7 +10,7 @@ from agents.replicas import Replicas
 from agents.task import TASKS_TABLE
 from agents.role import TaskRow
 from state.codecs import RawCodec, StructCodec
-from state.store import TableSpec
+from state.table import TableSpec
 from streamer.core import encode
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
