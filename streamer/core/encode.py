@@ -1,0 +1,117 @@
+"""What leaves the core, as bytes: candidates, decisions and dead letters.
+
+The shapes are those of ``streamer/schemas/``; ``docs/contracts.md`` explains them to whoever reads them.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streamer.core.effects import Candidate, DeadLetter, Decision
+
+CANDIDATE_BYTES: Final = 3584
+"""What a push payload has room for. ``parse.Limits`` bounds ids so that a candidate stays below it."""
+
+DEAD_LETTER_WHOLE_BYTES: Final = 256 * 1024
+"""A dead letter's value is kept whole up to this size."""
+
+DEAD_LETTER_CUT_BYTES: Final = 64 * 1024
+"""What is kept of a longer value, and the most that a key and the original headers may take."""
+
+_DETAIL_BYTES = 512
+_DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
+    """A decision with the short names that keep a refusal under 80 bytes; what has its default is left out."""
+
+    o: str
+    c: str
+    r: str
+    m: int
+    v: str
+    p: float = 1
+    e: str = ""
+    d: str = ""
+    s: float = 0.0
+    i: tuple[str, ...] = ()
+    f: tuple[float, ...] = ()
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def candidate(value: Candidate) -> bytes:
+    """The JSON of a candidate, as ``candidate.schema.json`` has it."""
+    return _encode(value)
+
+
+def decision(value: Decision) -> bytes:
+    """The JSON of a decision, as ``decision.schema.json`` has it. The user is the record's key, not in the value."""
+    return _encode(
+        _DecisionRow(
+            value.origin,
+            value.campaign,
+            value.reason,
+            value.model_version,
+            value.policy_version,
+            value.propensity,
+            value.event_id,
+            value.candidate_id,
+            value.score,
+            value.items,
+            value.features,
+        )
+    )
+
+
+def dead_letter(letter: DeadLetter) -> tuple[bytes | None, bytes | None, Headers]:
+    """Key, value and headers of a dead letter: the record as it came, with ``dl_`` headers telling why and whence.
+
+    A value over ``DEAD_LETTER_WHOLE_BYTES`` is cut and its SHA-256 (hex, of the whole) given. Key and headers are the
+    original's too; only beyond ``DEAD_LETTER_CUT_BYTES`` the key is cut and the headers are dropped, so that a
+    record at the broker's size limit still fits when its reason is added.
+    """
+    record = letter.record
+    key, value, headers = record.key, record.value, record.headers
+    added = [
+        ("dl_reason", letter.reason.encode()),
+        ("dl_detail", letter.detail.encode(errors="replace")[:_DETAIL_BYTES].decode(errors="ignore").encode()),
+        ("dl_topic", record.topic.encode()),
+        ("dl_partition", b"%d" % record.partition),
+        ("dl_offset", b"%d" % record.offset),
+        ("dl_timestamp", b"%d" % record.timestamp),
+        ("dl_size", b"%d" % len(value or b"")),
+    ]
+    if value is not None and len(value) > DEAD_LETTER_WHOLE_BYTES:
+        added.append(("dl_sha256", sha256(value).hexdigest().encode()))
+        value = value[:DEAD_LETTER_CUT_BYTES]
+    if key is not None and len(key) > DEAD_LETTER_CUT_BYTES:
+        added.append(("dl_key_size", b"%d" % len(key)))
+        key = key[:DEAD_LETTER_CUT_BYTES]
+    if sum(len(name) + len(content or b"") for name, content in headers) > DEAD_LETTER_CUT_BYTES:
+        added.append(("dl_headers_dropped", b"%d" % len(headers)))
+        headers = ()
+    return key, value, (*headers, *added)
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(day)).isoformat()
+
+
+def rfc3339(ms: int) -> str:
+    """``ms`` since the epoch as RFC 3339 in UTC with milliseconds, for the years 1 to 9999; else OverflowError."""
+    day, rest = divmod(ms, _DAY_MS)
+    seconds, ms = divmod(rest, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{_date(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}.{ms:03d}Z"
