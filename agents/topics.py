@@ -1,18 +1,19 @@
 """Every topic as data: what it carries, how it is cut and what is kept; and the asking of a cluster for it.
 
-``TOPICS`` is the whole list. A new topic is one line there. Physical names are ``prefix + name``; the rest of the code speaks in
-logical names (``browse``, ``changelog-user-profile``).
+``TOPICS`` is the whole list. A new topic is one line there. Physical names are ``prefix + name``; the rest of the code
+speaks in logical names (``browse``, ``changelog-user-profile``).
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 Cut = Literal["tasks", "item_tasks", "one"]
 Cleanup = Literal["delete", "compact", "compact,delete"]
@@ -43,8 +44,8 @@ class TopicError(RuntimeError):
 class TopicSettings:
     """How the topics of one installation are named and cut.
 
-    ``prefix`` separates tenants and environments. ``partitions`` is the number of user tasks, ``item_partitions`` that of item
-    tasks; neither can change while data is kept. ``replication`` is the number of copies of every partition.
+    ``prefix`` separates tenants and environments. ``partitions`` is the number of user tasks, ``item_partitions`` that of
+    item tasks; neither can change while data is kept. ``replication`` is the number of copies of every partition.
     """
 
     prefix: str = ""
@@ -59,7 +60,9 @@ class TopicSettings:
                 raise ValueError(f"topics.{name} is {getattr(self, name)}: give 1 or more")
         legal = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
         if not set(self.prefix) <= legal or len(self.prefix) > 100:
-            raise ValueError(f"topics.prefix is {self.prefix!r}: use at most 100 letters, digits, dots, dashes and underscores")
+            raise ValueError(
+                f"topics.prefix is {self.prefix!r}: use at most 100 letters, digits, dots, dashes and underscores"
+            )
 
     def physical(self, name: str) -> str:
         """The name on the cluster of the topic the code calls ``name``."""
@@ -107,22 +110,53 @@ ITEM_TABLES: Final = ("items", "tasks")
 TRAINER_TABLES: Final = ("model_state", "tasks")
 
 TOPICS: Final[tuple[TopicSpec, ...]] = (
-    TopicSpec("browse", "tasks", "delete", 7 * DAY_MS, "user", "views, clicks, lists, wishlist, ratings, reviews", _INBOUND),
+    TopicSpec(
+        "browse", "tasks", "delete", 7 * DAY_MS, "user", "views, clicks, lists, wishlist, ratings, reviews", _INBOUND
+    ),
     TopicSpec("search", "tasks", "delete", 7 * DAY_MS, "user", "searches", _INBOUND),
-    TopicSpec("purchase", "tasks", "delete", 7 * DAY_MS, "user", "cart, checkout, order, refund and coupon events", _INBOUND),
+    TopicSpec(
+        "purchase", "tasks", "delete", 7 * DAY_MS, "user", "cart, checkout, order, refund and coupon events", _INBOUND
+    ),
     TopicSpec("feedback", "tasks", "delete", 7 * DAY_MS, "user", "what became of a push", _INBOUND),
-    TopicSpec("preferences", "tasks", "compact", None, "user", "consent, channels, quiet hours, time zone, erase", _INBOUND),
-    TopicSpec("ingress", "tasks", "delete", 7 * DAY_MS, "user", "records re-keyed by us: they arrived under a wrong key", _INBOUND),
+    TopicSpec(
+        "preferences", "tasks", "compact", None, "user", "consent, channels, quiet hours, time zone, erase", _INBOUND
+    ),
+    TopicSpec(
+        "ingress",
+        "tasks",
+        "delete",
+        7 * DAY_MS,
+        "user",
+        "records re-keyed by us: they arrived under a wrong key",
+        _INBOUND,
+    ),
     TopicSpec("catalog", "one", "compact", None, "item", "title, categories, tags, brand, price, stock", _INBOUND),
     TopicSpec("push-candidates", "tasks", "delete", 7 * DAY_MS, "user", "the product: push-notification candidates"),
     TopicSpec("decisions", "tasks", "delete", 30 * DAY_MS, "user", "a row per event and campaign: sent or why not"),
     TopicSpec("journal", "tasks", "delete", 30 * DAY_MS, "task", "the order in which a task folded"),
-    TopicSpec("dead-letters", "tasks", "delete", 7 * DAY_MS, "as received", "what could not be folded, with its reason and origin"),
-    TopicSpec("item-updates", "item_tasks", "delete", 7 * DAY_MS, "item partition", "deltas of items, from the user tasks", _INBOUND),
+    TopicSpec(
+        "dead-letters",
+        "tasks",
+        "delete",
+        7 * DAY_MS,
+        "as received",
+        "what could not be folded, with its reason and origin",
+    ),
+    TopicSpec(
+        "item-updates",
+        "item_tasks",
+        "delete",
+        7 * DAY_MS,
+        "item partition",
+        "deltas of items, from the user tasks",
+        _INBOUND,
+    ),
     TopicSpec("item-index", "item_tasks", "compact", None, "item", "neighbours, counters and trends of an item"),
     TopicSpec("sessions", "tasks", "compact,delete", 30 * DAY_MS, "user", "recent sessions, bounded"),
     TopicSpec("examples", "one", "delete", 7 * DAY_MS, "none", "labelled examples for the trainer"),
-    TopicSpec("model", "one", "compact", None, "block", "the trainer's parameters", {"max.message.bytes": str(2 * MIB)}),
+    TopicSpec(
+        "model", "one", "compact", None, "block", "the trainer's parameters", {"max.message.bytes": str(2 * MIB)}
+    ),
     _changelog("user", "profile", "tasks", "user", "rebuilds the profiles"),
     _changelog("user", "seen", "tasks", "user", "rebuilds the fingerprints of events seen"),
     _changelog("user", "policy", "tasks", "user", "rebuilds what was sent, consent and caps"),
@@ -148,12 +182,168 @@ ITEM_INPUTS: Final = ("item-updates",)
 TRAINER_INPUTS: Final = ("examples",)
 REPLICATED: Final = ("catalog", "item-index", "model")
 
-# Groups that one task reads or writes together, so that partition n of each belongs to task n.
-COPARTITIONED: Final[tuple[tuple[str, ...], ...]] = tuple(
-    tuple(t.name for t in TOPICS if t.cut == cut) for cut in ("tasks", "item_tasks")
-)
-
 
 def changelog(role: str, table: str) -> str:
     """The logical name of a table's changelog. Raises ``KeyError`` where there is none."""
     return BY_NAME[f"changelog-{role}-{table}"].name
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as the cluster has it. ``partitions`` 0 means that it is not there."""
+
+    spec: TopicSpec
+    topic: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+async def create_topics(
+    client: Mapping[str, Any],
+    settings: TopicSettings,
+    *,
+    topics: Iterable[TopicSpec] = TOPICS,
+    timeout_s: float = 30.0,
+) -> list[str]:
+    """Create what is missing and wait until every partition has a leader. Gives the physical names created.
+
+    ``client`` holds aiokafka's connection arguments (``bootstrap_servers``, TLS, SASL). What exists is left as it is:
+    ``verify`` says whether it fits. Raises ``TopicError``.
+    """
+    from aiokafka.admin import NewTopic
+
+    wanted = {settings.physical(spec.name): spec for spec in topics}
+    request = [
+        NewTopic(topic, spec.partitions(settings), settings.replication, topic_configs=spec.configs())
+        for topic, spec in wanted.items()
+    ]
+    created = []
+    async with _admin(client) as admin:
+        for topic, code, message in (await admin.create_topics(request, timeout_ms=int(timeout_s * 1000))).topic_errors:
+            if code == 0:
+                created.append(topic)
+            elif code != _ALREADY_EXISTS:
+                raise TopicError(f"topic {topic} could not be created: {message or _error_name(code)}")
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while waiting := await _leaderless(admin, list(wanted)):
+            if asyncio.get_running_loop().time() > deadline:
+                raise TopicError(f"no leader after {timeout_s:.0f} s for {', '.join(waiting)}: are enough brokers up?")
+            await asyncio.sleep(0.05)
+    return created
+
+
+async def describe(
+    client: Mapping[str, Any], settings: TopicSettings, *, topics: Sequence[TopicSpec] = TOPICS
+) -> list[TopicState]:
+    """Every topic as the cluster has it, in the order of the table. Raises ``TopicError``."""
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+    async with _admin(client) as admin:
+        found = {t["topic"]: t["partitions"] for t in await admin.describe_topics() if not t["error_code"]}
+        present = [settings.physical(spec.name) for spec in topics if settings.physical(spec.name) in found]
+        configs: dict[str, dict[str, str]] = {}
+        if present:
+            for response in await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, t) for t in present]
+            ):
+                for resource in response.resources:
+                    configs[resource[3]] = {entry[0]: entry[1] for entry in resource[4]}
+    states = []
+    for spec in topics:
+        topic = settings.physical(spec.name)
+        parts = found.get(topic, [])
+        copies = min((len(p["replicas"]) for p in parts), default=0)
+        states.append(TopicState(spec, topic, len(parts), copies, configs.get(topic, {})))
+    return states
+
+
+async def verify(
+    client: Mapping[str, Any], settings: TopicSettings, *, topics: Sequence[TopicSpec] = TOPICS
+) -> list[str]:
+    """What is wrong with the cluster's topics, in words with what to do; empty when all is well. Raises ``TopicError``."""
+    return problems(await describe(client, settings, topics=topics), settings)
+
+
+def problems(states: Sequence[TopicState], settings: TopicSettings) -> list[str]:
+    """The judgement of ``verify``, apart from the asking."""
+    missing = [state.topic for state in states if not state.partitions]
+    present = [state for state in states if state.partitions]
+    found = []
+    if missing:
+        shown = ", ".join(missing) if present else f"every topic with the prefix {settings.prefix!r}"
+        found.append(f"missing: {shown}. Run `streamer topics create`")
+    found += _miscut(present, settings)
+    for state in present:
+        cleanup, policy = state.spec.cleanup, state.configs.get("cleanup.policy", "")
+        if set(policy.split(",")) != set(cleanup.split(",")):
+            why = "old rows are lost or never cleaned" if "compact" in cleanup else "records that share a key vanish"
+            found.append(f"{state.topic} has cleanup.policy={policy}: set it to {cleanup}, else {why}")
+        least = int(state.spec.configs().get("max.message.bytes", 0))
+        if int(state.configs.get("max.message.bytes", least)) < least:
+            found.append(
+                f"{state.topic} has max.message.bytes={state.configs['max.message.bytes']}: raise it to {least}"
+            )
+    return found
+
+
+def _miscut(present: Sequence[TopicState], settings: TopicSettings) -> list[str]:
+    """Partition counts that differ from the settings, or among topics that are read together."""
+    found = []
+    for cut, setting in (("tasks", "partitions"), ("item_tasks", "item_partitions"), ("one", "")):
+        counts: dict[int, list[str]] = {}
+        for state in present:
+            if state.spec.cut == cut:
+                counts.setdefault(state.partitions, []).append(state.topic)
+        expected = getattr(settings, setting) if setting else 1
+        if set(counts) <= {expected}:
+            continue
+        shown = "; ".join(f"{n} in {', '.join(topics)}" for n, topics in sorted(counts.items()))
+        if not setting:
+            found.append(f"these topics must have one partition each: {shown}. Create them anew")
+        elif len(counts) == 1:
+            found.append(f"the topics have {shown}, but topics.{setting} is {expected}: set it to {next(iter(counts))}")
+        else:
+            found.append(
+                f"topics that are read together differ in their number of partitions: {shown}. Create them anew with "
+                f"{expected} (topics.{setting}); a key's records would otherwise be handled by different tasks"
+            )
+    return found
+
+
+_ALREADY_EXISTS: Final = 36
+
+
+@asynccontextmanager
+async def _admin(client: Mapping[str, Any]) -> AsyncIterator[Any]:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(**client)
+    servers = client.get("bootstrap_servers", "localhost")
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise TopicError(
+            f"Kafka at {servers} does not answer ({error}): is it running, and are address and security settings "
+            "right? `streamer broker` starts one on this machine."
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _leaderless(admin: Any, topics: list[str]) -> list[str]:
+    """The topics of which some partition has no leader yet."""
+    led = {
+        t["topic"]
+        for t in await admin.describe_topics(topics)
+        if not t["error_code"] and t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"])
+    }
+    return [topic for topic in topics if topic not in led]
+
+
+def _error_name(code: int) -> str:
+    from aiokafka.errors import for_code
+
+    return str(for_code(code).__name__)

