@@ -73,7 +73,7 @@ class StructCodec(Generic[V]):
         upgrade = self._upgrades.get(version)
         if upgrade is None:
             raise StateVersionError(
-                f"a {self._name} row has version {version}, this release reads {self._version} and has no upgrade from it: "
+                f"a {self._name} row has version {version}, but there is no upgrade from it to {self._version}: "
                 "run a release in between once, or erase this state and its changelog"
             )
         return upgrade(body)

@@ -1,5 +1,7 @@
 """What can go wrong with a task's local state, and what the caller does about it."""
 
+# ruff: noqa: N818 - they name a state that the caller acts on, rather than a mistake
+
 from __future__ import annotations
 
 
@@ -12,7 +14,7 @@ class StateLocked(StateError):
 
 
 class StateForeign(StateError):
-    """The directory belongs to another task, or was laid out for another number of partitions. Set it aside and rebuild."""
+    """The directory belongs to another task, or to another number of partitions. Set it aside and rebuild."""
 
 
 class StateCorrupt(StateError):

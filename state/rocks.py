@@ -1,10 +1,11 @@
 """Task stores on RocksDB, one directory a task, with little memory.
 
-All rows lie in one column family, so that a write batch and a memtable flush are atomic over tables and positions. Commits go
-through the write-ahead log without fsync: 0.6 µs a row, measured, and a killed process loses nothing; a power cut
-loses a suffix of whole commits, as recovery stops at the first torn record. Restoring bypasses the log, since the changelog
-still has the rows, and is flushed before the next logged write: a log that holds a later position than the rows
-before it would hide their loss.
+All rows lie in one column family, so that a write batch and a memtable flush are atomic over tables and positions.
+Commits go through the write-ahead log without fsync. Measured: 0.8 ms per 1000 rows of 300 B, against 0.25 ms without
+the log; for that a killed process loses nothing, and its restart reads no changelog again. A power cut loses a
+suffix of whole commits, as recovery stops at the first torn record. Restoring bypasses the log, since the changelog
+still has the rows, and is flushed before the next logged write: a log with a later position than the rows lost before
+it would hide their loss.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from rocksdict import (
     BlockBasedOptions,
     Cache,
-    DBCompressionType,
+    DataBlockIndexType,
     DbClosedError,
+    DBCompressionType,
     DBRecoveryMode,
     Options,
     Rdict,
@@ -52,8 +54,8 @@ class RocksBackend:
         self._unlogged.disable_wal = True
         self._unflushed = False
         self._closed = False
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), _options(settings, memory))
 
     def read(self, keys: list[bytes]) -> list[bytes | None]:
@@ -67,7 +69,13 @@ class RocksBackend:
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
         with _explained(self._path):
-            yield from self._db.items(from_key=start, read_opt=bounds)
+            # Not items(): that one ends quietly at a damaged block, while status() raises.
+            rows = self._db.iter(bounds)
+            rows.seek(start)
+            while rows.valid():
+                yield rows.key(), rows.value()
+                rows.next()
+            rows.status()
 
     def write(self, rows: Iterable[tuple[bytes, bytes | None]], *, logged: bool) -> None:
         """Apply rows in one batch."""
@@ -128,8 +136,8 @@ def open_store(
 ) -> TaskStore:
     """Open the state of a task under ``path``, made if absent.
 
-    Raises StateLocked (held elsewhere: retry), StateForeign or StateCorrupt (``store.set_aside`` and rebuild), StateVersionError
-    (made by another release), StateError (the disk failed). The directory is free again when it raised.
+    Raises StateLocked (held elsewhere: retry), StateForeign or StateCorrupt (``store.set_aside`` and rebuild),
+    StateVersionError (made by another release), StateError (the disk failed). The directory is free again then.
     """
     settings = settings or StateSettings()
     backend = RocksBackend(path, settings, memory or RocksMemory(settings))
@@ -146,6 +154,8 @@ def _options(settings: StateSettings, memory: RocksMemory) -> Options:
     # Index and filter blocks count against the shared cache, or memory would grow with the data.
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    # A fifth off a multi-get of cached blocks, measured, for 1 % of their size.
+    blocks.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     if settings.bloom_bits_per_key:
         blocks.set_bloom_filter(settings.bloom_bits_per_key, False)
     options = Options(raw_mode=True)
@@ -153,7 +163,6 @@ def _options(settings: StateSettings, memory: RocksMemory) -> Options:
     options.set_block_based_table_factory(blocks)
     options.set_write_buffer_size(settings.write_buffer_bytes)
     options.set_max_write_buffer_number(settings.write_buffers)
-    options.set_max_total_wal_size(settings.write_buffer_bytes * settings.write_buffers * 2)
     options.set_max_open_files(settings.max_open_files)
     options.set_max_background_jobs(settings.background_jobs)
     options.set_compression_type(DBCompressionType.lz4() if settings.compression == "lz4" else DBCompressionType.none())

@@ -13,13 +13,13 @@ class StateSettings:
     """How much memory RocksDB may take, and how it writes.
 
     ``block_cache_bytes`` is per process, shared by all its tasks, index and filter blocks included. A task adds at most
-    ``write_buffer_bytes`` × ``write_buffers`` of memtables and ``hot_rows_bytes`` of recently used rows (0: none).
+    ``write_buffers`` memtables of ``write_buffer_bytes`` each and ``hot_rows_bytes`` of recently used rows (0: none).
     """
 
     block_cache_bytes: int = 32 * MIB
     write_buffer_bytes: int = 8 * MIB
     write_buffers: int = 2
-    hot_rows_bytes: int = 4 * MIB
+    hot_rows_bytes: int = 8 * MIB
     bloom_bits_per_key: int = 10
     max_open_files: int = 128
     background_jobs: int = 2

@@ -2,13 +2,14 @@
 
 The rules:
 
-- ``put`` and ``delete`` change an overlay in memory. The disk is written by ``committed``, ``restore`` and ``wipe`` only.
-- ``take_changes`` hands out the rows changed since the last take, for the changelog. They are *in flight*, still readable,
-  until ``committed`` (the Kafka transaction is committed: one atomic batch of rows, positions and meta) or ``aborted``.
+- ``put`` and ``delete`` change an overlay in memory. Only ``committed``, ``restore`` and ``wipe`` write the disk.
+- ``take_changes`` hands out the rows changed since the last take, for the changelog. They are *in flight*, still
+  readable, until ``committed`` (the Kafka transaction is committed: one atomic batch of rows, positions and meta)
+  or ``aborted``.
 - At most one generation is in flight. Changes made meanwhile belong to the next one; ``aborted`` drops them too,
   since they were derived from rows that never happened.
-- So the disk always equals the changelogs, read committed, up to the stored positions. What a power cut loses is a suffix of
-  whole commits, which the changelogs' tail brings back.
+- So the disk always equals the changelogs, read committed, up to the stored positions. What a power cut loses is
+  a suffix of whole commits, which the changelogs' tail brings back.
 """
 
 from __future__ import annotations
@@ -122,10 +123,10 @@ class TaskStore:
     ) -> None:
         """The transaction with the taken changes is committed: write rows, positions and meta in one atomic batch.
 
-        ``positions`` names, for each changelog written to, the next offset to read from it. ``fresh_ms`` is the time up to
-        which this state is known to follow its changelogs, by the caller's clock. ``meta`` rows are the caller's own
-        (``None`` deletes). Without a take before it, positions and meta alone are written. Raises StateError if a position
-        would go back or the disk refuses; the changes are in flight still.
+        ``positions`` names, for each changelog written to, the next offset to read from it. ``fresh_ms`` is the time up
+        to which this state is known to follow its changelogs, by the caller's clock. ``meta`` rows are the caller's
+        own (``None`` deletes). Without a take before it, positions and meta alone are written. Raises StateError if a
+        position would go back or the disk refuses; the changes are in flight still.
         """
         self._must_be_open()
         rows = self._position_rows(positions)
@@ -247,7 +248,7 @@ class TaskStore:
 
 
 def digest_rows(rows: Iterable[tuple[str, bytes, bytes]]) -> str:
-    """BLAKE2b-128, in hex, over (table, key, row) triples, each length-prefixed. The caller sorts them by (table, key)."""
+    """BLAKE2b-128, in hex, over length-prefixed (table, key, row) triples, which the caller sorts by (table, key)."""
     digest = blake2b(digest_size=16)
     for table, key, row in rows:
         for part in (table.encode(), key, row):

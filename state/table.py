@@ -20,9 +20,10 @@ _UNKNOWN: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class TableSpec(Generic[V]):
-    """A table's name, how its values are coded, and what its keys are: text (UTF-8), bytes, or unsigned 64-bit integers.
+    """A table's name, how its values are coded, and what its keys are.
 
-    The name is part of every row on disk and of the changelog's name: it never changes.
+    Keys are text (stored as UTF-8), bytes, or unsigned 64-bit integers (stored big-endian, so that byte order is their
+    order). The name is part of every row on disk and of the changelog's name: it never changes.
     """
 
     name: str
@@ -50,7 +51,8 @@ class CommittedRows(Protocol):
 class Table(Generic[V]):
     """One table of a task store. Made by the store; every read sees every earlier ``put`` and ``delete``.
 
-    Values go through the codec at once, so that what the caller does to an object after ``put``, or to one it got, changes nothing.
+    Values go through the codec at once, so that what the caller does to an object after ``put``, or to one it got,
+    changes nothing.
     """
 
     def __init__(self, spec: TableSpec[V], rows: CommittedRows, hot: HotRows) -> None:
@@ -65,7 +67,7 @@ class Table(Generic[V]):
         self._taken: dict[bytes, bytes | None] = {}
 
     def get_many(self, keys: Sequence[Key]) -> list[V | None]:
-        """The values under ``keys``, each a fresh object, ``None`` where there is none. One read of the disk for all."""
+        """The values under ``keys``, each a fresh object, ``None`` where there is none. One read of the disk."""
         decode = self._codec.decode
         return [None if row is None else decode(row) for row in self.get_rows(keys)]
 
