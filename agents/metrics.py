@@ -1,16 +1,17 @@
 """Every Prometheus metric of a worker, named here and nowhere else.
 
-``METRICS`` is the list; ``Metrics`` is how a worker writes to it. A method is called once a micro-batch or once a commit,
-never once an event. All of it runs on the worker's event loop, so nothing here takes a lock of its own.
+``METRICS`` is the list; ``Metrics`` is how a worker writes to it. Its methods are called once a micro-batch, once a
+commit or now and then, never once an event. All run on the worker's one thread.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 
 from streamer.core.events import REJECTIONS
@@ -23,16 +24,22 @@ if TYPE_CHECKING:
 OUTCOMES: Final = ("applied", "duplicate", "late", "rekeyed", "dead_letter")
 """Where a record can end; their counts sum to the records read."""
 
-Contender = Literal["champion", "challenger"]
+MODEL_MEASURES: Final = ("logloss", "auc", "calibration", "version")
+"""What ``Metrics.model`` takes, each a gauge ``streamer_model_<measure>``."""
 
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_MILLIS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.5)
+_LATENCY: Final = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+_COMMIT: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BATCH: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+_DECISION: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: what kind, its name as scraped, what it means, its labels, a histogram's upper bounds."""
+    """One metric: its name as scraped, what it means, its labels, a histogram's upper bounds."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str
@@ -41,35 +48,44 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
+_ROLE, _BY_TOPIC, _BY_TASK = ("role",), ("role", "topic"), ("role", "partition")
+
 METRICS: Final = (
+    # What went in and came out.
     Metric("counter", "streamer_records_total", "Records folded; its rate is the throughput."),
     Metric("counter", "streamer_events_total", "Inbound records by where each ended.", ("role", "outcome")),
-    Metric("counter", "streamer_dead_letters_total", "Records that could not be folded, by reason code.", ("role", "reason")),
-    Metric("counter", "streamer_decisions_total", "Verdicts on a trigger: sent, or the rule that refused.", ("role", "reason")),
+    Metric("counter", "streamer_dead_letters_total", "Records that cannot be folded, by reason.", ("role", "reason")),
+    Metric("counter", "streamer_decisions_total", "Verdicts: sent, or the rule that refused.", ("role", "reason")),
     Metric("counter", "streamer_candidates_total", "Push candidates sent."),
-    Metric("counter", "streamer_ranked_lists_total", "Lists ranked, for a decision or to learn from."),
-    Metric("counter", "streamer_stage_seconds_total", "Compute time by stage of the core.", ("role", "stage")),
-    Metric("histogram", "streamer_latency_seconds", "From produced_at to the commit that carries the result.", buckets=_SECONDS),
-    Metric("histogram", "streamer_commit_seconds", "Time one commit took.", buckets=_SECONDS),
-    Metric("histogram", "streamer_batch_records", "Records in one micro-batch.", buckets=_SIZES),
-    Metric("histogram", "streamer_batch_seconds", "Compute time of one micro-batch.", buckets=_SECONDS),
-    Metric("histogram", "streamer_decision_seconds", "A batch's compute time over the lists ranked in it.", buckets=_MILLIS),
+    Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
+    Metric("counter", "streamer_items_folded_total", "Rows of the item index published."),
+    # How long it took.
+    Metric("histogram", "streamer_latency_seconds", "From produced_at to the commit.", _ROLE, _LATENCY),
+    Metric("histogram", "streamer_commit_seconds", "Time one commit took.", _ROLE, _COMMIT),
+    Metric("histogram", "streamer_batch_seconds", "Compute time of one micro-batch.", _ROLE, _BATCH),
+    Metric("histogram", "streamer_batch_records", "Records in one micro-batch.", _ROLE, _SIZES),
+    Metric("histogram", "streamer_decision_seconds", "A batch's compute time over its ranked lists.", _ROLE, _DECISION),
+    Metric("counter", "streamer_stage_seconds_total", "Compute time by stage.", ("role", "stage")),
+    # How the worker stands.
+    Metric("gauge", "streamer_healthy", "1 while /healthz answers 200."),
+    Metric("gauge", "streamer_ready", "1 while /readyz answers 200."),
     Metric("gauge", "streamer_tasks_owned", "Tasks this worker runs."),
-    Metric("gauge", "streamer_lag_records", "Records written but not yet committed by us.", ("role", "topic", "partition")),
-    Metric("gauge", "streamer_progress_age_seconds", "Time since a task last made progress or had no lag.", ("role", "partition")),
-    Metric("gauge", "streamer_replica_lag_records", "Records a replica has yet to read.", ("role", "topic")),
-    Metric("gauge", "streamer_replica_ready", "1 once a replica has been read to its end.", ("role", "topic")),
+    Metric("gauge", "streamer_lag_records", "Records written and not yet folded.", ("role", "topic", "partition")),
+    Metric("gauge", "streamer_progress_age_seconds", "Time since a task's last progress.", _BY_TASK),
+    Metric("gauge", "streamer_rocksdb_bytes", "Size of a task's tables on disk.", _BY_TASK),
     Metric("counter", "streamer_recovery_rows_total", "Changelog rows read to rebuild tables."),
     Metric("counter", "streamer_recovery_seconds_total", "Time spent in rebuilding tables."),
-    Metric("gauge", "streamer_rocksdb_bytes", "Size of a task's tables on disk.", ("role", "partition")),
-    Metric("gauge", "streamer_model_logloss", "Log loss, each example predicted before it was learned.", ("model",)),
-    Metric("gauge", "streamer_model_auc", "ROC AUC, each example predicted before it was learned.", ("model",)),
-    Metric("gauge", "streamer_model_calibration", "Mean prediction over mean label; 1 is right, above is overconfident.", ("model",)),
-    Metric("gauge", "streamer_model_examples", "Examples the model has learned from.", ("model",)),
-    Metric("gauge", "streamer_model_version", "Version of the model in use by this role.", ("role", "model")),
+    Metric("gauge", "streamer_replica_lag_records", "Records a replica has yet to read.", _BY_TOPIC),
+    Metric("gauge", "streamer_replica_ready", "1 once a replica has been read to its end.", _BY_TOPIC),
+    Metric("counter", "streamer_replica_rejected_total", "Rows a replica could not read.", _BY_TOPIC),
+    # How good the models are; each example is predicted before it is learned.
+    Metric("counter", "streamer_model_examples_total", "Examples learned from."),
+    Metric("gauge", "streamer_model_logloss", "Prequential log loss.", ("role", "model")),
+    Metric("gauge", "streamer_model_auc", "Prequential area under the ROC curve.", ("role", "model")),
+    Metric("gauge", "streamer_model_calibration", "Mean prediction over mean label: 1 is right.", ("role", "model")),
+    Metric("gauge", "streamer_model_version", "Version served or published.", ("role", "model")),
 )
 
-#: What prometheus_client adds about the process itself: memory (RSS), CPU, open files.
 PROCESS_METRICS: Final = (
     "process_resident_memory_bytes",
     "process_virtual_memory_bytes",
@@ -78,81 +94,70 @@ PROCESS_METRICS: Final = (
     "process_open_fds",
     "process_max_fds",
 )
+"""What prometheus_client adds about the process (on Linux): memory (RSS), CPU, open files."""
+
+_PER_PARTITION: Final = tuple(metric.name for metric in METRICS if "partition" in metric.labels)
 
 
 class BatchHistogram:
-    """A histogram that takes many observations at once, for little more than a bisection each.
+    """A histogram of one role that takes many observations in one call, each for the price of a bisection.
 
-    ``prometheus_client.Histogram`` takes one at a time under a lock, which is microseconds an event. Registered as a
-    collector of its own; one label, the role.
+    ``prometheus_client.Histogram`` takes one at a time, under a lock. This is a collector of its own, for one thread.
     """
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-        self._bounds = list(metric.buckets)
-        self._counts: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
+    def __init__(self, metric: Metric, role: str) -> None:
+        self._metric, self._role = metric, role
+        self._bounds = [float(bound) for bound in metric.buckets]
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._sum = 0.0
 
-    def observe(self, role: str, values: Iterable[float]) -> None:
-        """Count ``values`` under ``role``."""
-        counts = self._counts.get(role)
-        if counts is None:
-            counts = self._counts[role] = [0] * (len(self._bounds) + 1)
-        bounds, total = self._bounds, 0.0
+    def observe(self, values: Iterable[float]) -> None:
+        """Count ``values``."""
+        counts, bounds = self._counts, self._bounds
         for value in values:
             counts[bisect_left(bounds, value)] += 1
-            total += value
-        self._sums[role] = self._sums.get(role, 0.0) + total
+            self._sum += value
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
-        """The family without samples; the registry asks for it to find clashes of names."""
+        """The family without samples: the registry looks for clashes of names in it."""
         return [HistogramMetricFamily(self._metric.name, self._metric.help, labels=self._metric.labels)]
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """The family with cumulative buckets, as Prometheus wants them."""
+        """The family with cumulative buckets, the last one ``+Inf``."""
         family = HistogramMetricFamily(self._metric.name, self._metric.help, labels=self._metric.labels)
-        for role, counts in self._counts.items():
-            cumulative, buckets = 0, []
-            for bound, count in zip([*map(float, self._bounds), float("inf")], counts, strict=True):
-                cumulative += count
-                buckets.append(("+Inf" if bound == float("inf") else repr(bound), cumulative))
-            family.add_metric([role], buckets, self._sums[role])
+        buckets, cumulative = [], 0
+        for bound, count in zip([*map(repr, self._bounds), "+Inf"], self._counts, strict=True):
+            cumulative += count
+            buckets.append((bound, cumulative))
+        family.add_metric([self._role], buckets, self._sum)
         return [family]
 
 
 class Metrics:
-    """What a role's tasks report. ``of(role)`` gives another role of the same process the same registry.
+    """What one worker process, of one role, reports.
 
-    Every series that can be known beforehand exists from the start at zero, so that an alert on its rate does not miss the first.
+    Series whose labels are known beforehand exist at zero from the start, so that a rate does not miss the first one.
     """
 
     def __init__(self, role: str = "user", registry: CollectorRegistry | None = None) -> None:
         self.role = role
         self.registry = CollectorRegistry() if registry is None else registry
         ProcessCollector(registry=self.registry)
-        self._all: dict[str, Any] = {metric.name: _make(metric, self.registry) for metric in METRICS}
+        self._all: dict[str, Any] = {metric.name: _make(metric, role, self.registry) for metric in METRICS}
         self._children: dict[tuple[str, ...], Any] = {}
-        self._begin()
+        for metric in METRICS:
+            if metric.labels == _ROLE and metric.kind == "counter":
+                self._child(metric.name)
+        if role == "user":
+            for outcome in OUTCOMES:
+                self._child("streamer_events_total", outcome)
+            for reason in REJECTIONS:
+                self._child("streamer_dead_letters_total", reason)
+            self._child("streamer_decisions_total", "sent")
 
-    def of(self, role: str) -> Metrics:
-        """The same metrics, written to as ``role``."""
-        other = object.__new__(Metrics)
-        other.role, other.registry, other._all, other._children = role, self.registry, self._all, {}
-        other._begin()
-        return other
-
-    def _begin(self) -> None:
-        for name in ("streamer_records_total", "streamer_tasks_owned", "streamer_recovery_rows_total", "streamer_recovery_seconds_total"):
-            self._child(name)
-        if self.role != "user":
-            return
-        for name in ("streamer_candidates_total", "streamer_ranked_lists_total"):
-            self._child(name)
-        for outcome in OUTCOMES:
-            self._child("streamer_events_total", outcome)
-        for reason in REJECTIONS:
-            self._child("streamer_dead_letters_total", reason)
-        self._child("streamer_decisions_total", "sent")
+    def render(self) -> bytes:
+        """The exposition text Prometheus scrapes."""
+        return generate_latest(self.registry)
 
     def _child(self, name: str, *labels: str) -> Any:
         key = (name, *labels)
@@ -161,19 +166,20 @@ class Metrics:
             child = self._children[key] = self._all[name].labels(self.role, *labels)
         return child
 
-    def _observe(self, name: str, values: Iterable[float]) -> None:
-        self._all[name].observe(self.role, values)
-
-    # -- once a micro-batch -----------------------------------------------------------------------------------
+    # -- once a micro-batch -------------------------------------------------------------------------------------------
 
     def batch(self, records: int, seconds: float) -> None:
-        """A micro-batch of ``records`` was folded in ``seconds`` of compute."""
+        """A micro-batch of ``records`` took ``seconds`` of compute."""
         self._child("streamer_records_total").inc(records)
-        self._observe("streamer_batch_records", (records,))
-        self._observe("streamer_batch_seconds", (seconds,))
+        self._all["streamer_batch_records"].observe((records,))
+        self._all["streamer_batch_seconds"].observe((seconds,))
 
-    def effects(self, effects: Effects, seconds: float | None = None) -> None:
-        """What the core made of a micro-batch. ``seconds``: its compute time, or else the sum of its stages."""
+    def stage(self, stage: str, seconds: float) -> None:
+        """``seconds`` of compute went into ``stage``."""
+        self._child("streamer_stage_seconds_total", stage).inc(seconds)
+
+    def effects(self, effects: Effects) -> None:
+        """What the core made of a micro-batch: outcomes, reasons, candidates, stages, time a ranked list."""
         for outcome, count in effects.counts.items():
             self._child("streamer_events_total", outcome).inc(count)
         for letter in effects.dead_letters:
@@ -183,71 +189,88 @@ class Metrics:
             verdicts[decision.reason] = verdicts.get(decision.reason, 0) + 1
         for reason, count in verdicts.items():
             self._child("streamer_decisions_total", reason).inc(count)
-        if effects.candidates:
-            self._child("streamer_candidates_total").inc(len(effects.candidates))
+        self._child("streamer_candidates_total").inc(len(effects.candidates))
         for stage, spent in effects.stage_seconds.items():
-            self._child("streamer_stage_seconds_total", stage).inc(spent)
+            self.stage(stage, spent)
         if effects.ranked:
             self._child("streamer_ranked_lists_total").inc(effects.ranked)
-            whole = sum(effects.stage_seconds.values()) if seconds is None else seconds
-            self._observe("streamer_decision_seconds", (whole / effects.ranked,))
+            self._all["streamer_decision_seconds"].observe((sum(effects.stage_seconds.values()) / effects.ranked,))
 
-    # -- once a commit ----------------------------------------------------------------------------------------
+    # -- once a commit ------------------------------------------------------------------------------------------------
 
     def commit(self, seconds: float) -> None:
         """A commit took ``seconds``."""
-        self._observe("streamer_commit_seconds", (seconds,))
+        self._all["streamer_commit_seconds"].observe((seconds,))
 
     def latency(self, seconds: Sequence[float]) -> None:
-        """The committed events were this old, from ``produced_at``. Negative ages (a clock ahead of ours) count as 0."""
-        self._observe("streamer_latency_seconds", [max(0.0, age) for age in seconds])
+        """Ages of the events just committed, from ``produced_at``. One below zero (another clock ahead) counts as 0."""
+        self._all["streamer_latency_seconds"].observe([max(0.0, age) for age in seconds])
 
-    # -- now and then -----------------------------------------------------------------------------------------
+    def items_folded(self, rows: int) -> None:
+        """``rows`` of the item index were published."""
+        self._child("streamer_items_folded_total").inc(rows)
 
-    def owned(self, tasks: int) -> None:
-        """This worker runs ``tasks`` tasks of the role."""
+    def examples(self, count: int) -> None:
+        """``count`` examples were learned from."""
+        self._child("streamer_model_examples_total").inc(count)
+
+    def model(self, which: str, measures: Mapping[str, float]) -> None:
+        """Measures of the ``champion`` or the ``challenger`` (``MODEL_MEASURES``; others and NaN are left out)."""
+        for measure in MODEL_MEASURES:
+            value = measures.get(measure, math.nan)
+            if math.isfinite(value):
+                self._child(f"streamer_model_{measure}", which).set(value)
+
+    # -- now and then -------------------------------------------------------------------------------------------------
+
+    def health(self, *, healthy: bool, ready: bool) -> None:
+        """What the two health pages answer now."""
+        self._child("streamer_healthy").set(healthy)
+        self._child("streamer_ready").set(ready)
+
+    def tasks_owned(self, tasks: int) -> None:
+        """This worker runs ``tasks`` tasks."""
         self._child("streamer_tasks_owned").set(tasks)
 
-    def standing(self, partition: int, lags: Mapping[str, int], progress_age_s: float, rocksdb_bytes: int | None = None) -> None:
-        """How a task stands: lag by topic in records, seconds without progress while it had lag, size on disk."""
-        for topic, lag in lags.items():
-            self._child("streamer_lag_records", topic, str(partition)).set(lag)
-        self._child("streamer_progress_age_seconds", str(partition)).set(progress_age_s)
-        if rocksdb_bytes is not None:
-            self._child("streamer_rocksdb_bytes", str(partition)).set(rocksdb_bytes)
+    def lag(self, topic: str, partition: int, behind: int) -> None:
+        """``behind`` records of a partition are not folded yet."""
+        self._child("streamer_lag_records", topic, str(partition)).set(behind)
+
+    def progress(self, partition: int, age_s: float) -> None:
+        """A task last made progress ``age_s`` seconds ago."""
+        self._child("streamer_progress_age_seconds", str(partition)).set(age_s)
+
+    def disk(self, partition: int, size_bytes: int) -> None:
+        """A task's tables take ``size_bytes`` on disk."""
+        self._child("streamer_rocksdb_bytes", str(partition)).set(size_bytes)
 
     def revoked(self, partition: int) -> None:
-        """The task moved to another worker: its gauges end here, or its last lag would alert for ever."""
+        """A task went to another worker: its gauges end here, or its last lag would be scraped for ever."""
         for key in [key for key in self._children if key[0] in _PER_PARTITION and key[-1] == str(partition)]:
             del self._children[key]
             self._all[key[0]].remove(self.role, *key[1:])
 
-    def replica(self, topic: str, lag: int, *, ready: bool) -> None:
-        """A replica of ``topic`` has ``lag`` records to read; ``ready`` once it has been at the end."""
-        self._child("streamer_replica_lag_records", topic).set(lag)
-        self._child("streamer_replica_ready", topic).set(1 if ready else 0)
-
     def recovered(self, rows: int, seconds: float) -> None:
-        """A task's tables were brought up to date by ``rows`` changelog rows in ``seconds``."""
+        """A task's tables took ``rows`` of changelog and ``seconds`` to be up to date."""
         self._child("streamer_recovery_rows_total").inc(rows)
         self._child("streamer_recovery_seconds_total").inc(seconds)
 
-    def model(self, which: Contender, *, logloss: float, auc: float, calibration: float, examples: int) -> None:
-        """Prequential quality of a model, as the trainer sees it."""
-        for name, value in (("logloss", logloss), ("auc", auc), ("calibration", calibration), ("examples", examples)):
-            self._all[f"streamer_model_{name}"].labels(which).set(value)
+    def replica_lag(self, topic: str, behind: int) -> None:
+        """A replica has ``behind`` records to read."""
+        self._child("streamer_replica_lag_records", topic).set(behind)
 
-    def model_version(self, which: Contender, version: int) -> None:
-        """The version of the model this role has published (trainer) or scores with (user)."""
-        self._child("streamer_model_version", which).set(version)
+    def replica_ready(self, topic: str, *, ready: bool = True) -> None:
+        """Whether a replica has been read to the end seen at its start."""
+        self._child("streamer_replica_ready", topic).set(ready)
+
+    def replica_rejected(self, topic: str) -> None:
+        """A replica could not read a row, and goes on without it."""
+        self._child("streamer_replica_rejected_total", topic).inc()
 
 
-_PER_PARTITION: Final = frozenset(metric.name for metric in METRICS if "partition" in metric.labels)
-
-
-def _make(metric: Metric, registry: CollectorRegistry) -> Any:
+def _make(metric: Metric, role: str, registry: CollectorRegistry) -> Any:
     if metric.kind == "histogram":
-        histogram = BatchHistogram(metric)
+        histogram = BatchHistogram(metric, role)
         registry.register(histogram)
         return histogram
     made = Counter if metric.kind == "counter" else Gauge

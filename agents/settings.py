@@ -62,13 +62,14 @@ class KafkaSettings:
                 problems.append(f"security_protocol = {self.security_protocol}: set sasl_password too")
         elif self.sasl_username or self.sasl_password:
             problems.append(
-                f"sasl_username or sasl_password is set, but security_protocol = {self.security_protocol} does not log in: "
-                "choose SASL_SSL (or SASL_PLAINTEXT on a network you trust)"
+                f"sasl_username or sasl_password is set, but security_protocol = {self.security_protocol} does not "
+                "log in: choose SASL_SSL (or SASL_PLAINTEXT on a network you trust)"
             )
         files = (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
         if any(files) and not self.security_protocol.endswith("SSL"):
             problems.append(
-                f"an ssl_ file is set, but security_protocol = {self.security_protocol} is not encrypted: choose SSL or SASL_SSL"
+                f"an ssl_ file is set, but security_protocol = {self.security_protocol} is not encrypted: "
+                "choose SSL or SASL_SSL"
             )
         if self.ssl_keyfile and not self.ssl_certfile:
             problems.append("ssl_keyfile is set without ssl_certfile: set both, or neither")
@@ -77,7 +78,7 @@ class KafkaSettings:
     def client_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for every aiokafka client: consumer, producer and admin.
 
-        Raises ``OSError`` or ``ssl.SSLError`` when a certificate file cannot be read. Contains the password: never log it.
+        Raises ``OSError`` or ``ssl.SSLError`` when a certificate file cannot be read. The password is in it: never log it.
         """
         kwargs: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",")],
@@ -106,7 +107,7 @@ class RuntimeSettings:
     """How tasks run: guarantee, batches, commits, time limits."""
 
     guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    """``at_least_once`` is for a broker without transactions: after a crash some outputs are sent again, with the same ids."""
+    """``at_least_once`` is for a broker without transactions: a crash sends some outputs again, with the same ids."""
     data_dir: Path = Path(".streamer/state")
     """Where tables live on disk. Losing it costs a rebuild from the changelogs, nothing else."""
     commit_interval_ms: int = 100
@@ -151,26 +152,27 @@ class RuntimeSettings:
             ("transaction_timeout_ms", 1_000, 10_000),
         ):
             problems += _outside(name, getattr(self, name), low, high)
+        timeout_ms = self.transaction_timeout_ms
         for name in ("commit_interval_ms", "item_commit_interval_ms", "trainer_commit_interval_ms"):
-            if getattr(self, name) * 2 > self.transaction_timeout_ms:
+            if getattr(self, name) * 2 > timeout_ms:
                 problems.append(
-                    f"{name} = {getattr(self, name)} leaves a transaction of transaction_timeout_ms = "
-                    f"{self.transaction_timeout_ms} no time to commit: choose at most {self.transaction_timeout_ms // 2}"
+                    f"{name} = {getattr(self, name)} leaves a transaction no time to commit within "
+                    f"transaction_timeout_ms = {timeout_ms}: choose at most {timeout_ms // 2}"
                 )
         if self.target_batch_ms > self.commit_interval_ms:
             problems.append(
-                f"target_batch_ms = {self.target_batch_ms} is longer than commit_interval_ms = {self.commit_interval_ms}: "
-                "one batch would hold up the commit; choose a shorter batch or a longer interval"
+                f"target_batch_ms = {self.target_batch_ms} is longer than commit_interval_ms = "
+                f"{self.commit_interval_ms}: a batch would hold up the commit; shorten the one or lengthen the other"
             )
         if self.buffer_records < self.max_batch_events:
             problems.append(
-                f"buffer_records = {self.buffer_records} cannot fill a batch of max_batch_events = {self.max_batch_events}: "
-                "raise the one or lower the other"
+                f"buffer_records = {self.buffer_records} cannot fill a batch of max_batch_events = "
+                f"{self.max_batch_events}: raise the one or lower the other"
             )
         if self.progress_timeout_s <= self.session_timeout_s:
             problems.append(
-                f"progress_timeout_s = {self.progress_timeout_s} is not longer than session_timeout_s = {self.session_timeout_s}: "
-                "a worker would give up during an ordinary rebalance; choose at least twice the session timeout"
+                f"progress_timeout_s = {self.progress_timeout_s} is not longer than session_timeout_s = "
+                f"{self.session_timeout_s}: a worker would give up in an ordinary rebalance; choose at least twice of it"
             )
         _raise(problems)
 
