@@ -7,6 +7,7 @@ speaks in logical names (``browse``, ``changelog-user-profile``).
 from __future__ import annotations
 
 import asyncio
+import string
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -36,33 +37,40 @@ _COMPACTED: Final = {
 }
 
 
+# What Kafka takes as a topic's name, which may have 249 characters.
+_LEGAL: Final = frozenset(string.ascii_letters + string.digits + "._-")
+_LONGEST_PREFIX: Final = 100
+
+
 class TopicError(RuntimeError):
     """The cluster refused, or cannot be reached; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """How the topics of one installation are named and cut.
-
-    ``prefix`` separates tenants and environments. ``partitions`` is the number of user tasks, ``item_partitions`` that of
-    item tasks; neither can change while data is kept. ``replication`` is the number of copies of every partition.
-    """
+    """How the topics of one installation are named and cut."""
 
     prefix: str = ""
+    """Begins every topic's name; separates tenants and environments on one cluster."""
     partitions: int = 4
+    """Partitions of the topics of user tasks, hence their number. Cannot change while data is kept."""
     item_partitions: int = 4
+    """The same for item tasks."""
     replication: int = 1
+    """Copies of every partition; 3 where brokers may fail."""
 
     def __post_init__(self) -> None:
-        """Refuse what Kafka would refuse later and less clearly."""
-        for name in ("partitions", "item_partitions", "replication"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"topics.{name} is {getattr(self, name)}: give 1 or more")
-        legal = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-        if not set(self.prefix) <= legal or len(self.prefix) > 100:
-            raise ValueError(
-                f"topics.prefix is {self.prefix!r}: use at most 100 letters, digits, dots, dashes and underscores"
+        problems = [
+            f"{name} = {getattr(self, name)}: choose 1 or more"
+            for name in ("partitions", "item_partitions", "replication")
+            if getattr(self, name) < 1
+        ]
+        if not set(self.prefix) <= _LEGAL or len(self.prefix) > _LONGEST_PREFIX:
+            problems.append(
+                f"prefix = {self.prefix!r}: use at most {_LONGEST_PREFIX} letters, digits, dots, dashes and underscores"
             )
+        if problems:
+            raise ValueError("\n".join(problems))
 
     def physical(self, name: str) -> str:
         """The name on the cluster of the topic the code calls ``name``."""
@@ -261,7 +269,7 @@ async def describe(
 async def verify(
     client: Mapping[str, Any], settings: TopicSettings, *, topics: Sequence[TopicSpec] = TOPICS
 ) -> list[str]:
-    """What is wrong with the cluster's topics, in words with what to do; empty when all is well. Raises ``TopicError``."""
+    """What is wrong with the cluster's topics, in words with what to do; empty if nothing. Raises ``TopicError``."""
     return problems(await describe(client, settings, topics=topics), settings)
 
 

