@@ -70,6 +70,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "too_large": "the record is larger than the limit",
     "too_many_lines": "more lines in one event than the limit",
     "id_too_long": "an id is longer than the limit",
+    "misrouted": "re-keyed once, and still not under its user's key and partition",
     "handler_error": "folding the event raised; the detail names the exception",
 }
 

@@ -10,6 +10,7 @@ the purchases, but neither the recent items, the session, the searches nor ``las
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,6 +34,8 @@ _EMPTY_KEY: Final = 0
 _MAX_PRICE_CENTS: Final = 2**40
 # floor(256 · log2(1 + m/256) + ½) in integers alone: the same on every machine.
 _LOG2: Final = tuple((((256 + m) ** 512 >> 4096).bit_length()) // 2 for m in range(256))
+# Shops have few categories and brands, and hashing one costs as much as the rest of a line.
+_key64 = lru_cache(maxsize=1 << 14)(key64)
 _FIXED: Final = {name: round(e.weight * WEIGHT_ONE) for name, e in EVENT_TYPES.items()}
 
 
@@ -160,8 +163,8 @@ def _fold_lines(profile: Profile, event: Event, kind: str, in_order: bool, setti
     amount = _landmark_amount(profile, event.time, settings)
     bought = kind == "purchase"
     for line in lines:
-        category = key64(line.category) if line.category else _EMPTY_KEY
-        brand = key64(line.brand) if line.brand else _EMPTY_KEY
+        category = _key64(line.category) if line.category else _EMPTY_KEY
+        brand = _key64(line.brand) if line.brand else _EMPTY_KEY
         cents = price_cents(line.price)
         if in_order:
             item = _fold_item(profile, line, event.time, weight, settings)

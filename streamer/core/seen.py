@@ -21,8 +21,8 @@ _FULL: Final = LIMIT * _SIZE
 def check_and_add(row: bytes | None, fingerprint: int, time_ms: int) -> bytes | None:
     """The row with the event in it; ``None`` if the event is a duplicate.
 
-    An event is a duplicate if its fingerprint is among the last 256 of the user's within 7 days. Entries are let go from
-    the oldest on, once more than 7 days older than this event; anything older is late before it is a duplicate.
+    An event is a duplicate if its fingerprint is among the last 256 of the user's within 7 days. Entries are let go
+    from the oldest on, once more than 7 days older than this event; what is older is late before it is a duplicate.
     """
     time_s = time_ms // 1000
     entry = _ENTRY.pack(fingerprint & 0xFFFF_FFFF_FFFF_FFFF, time_s)

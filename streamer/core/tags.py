@@ -27,7 +27,8 @@ def tags(
 
     ``new``: at most five events. ``returning``: a second session, the first event more than a day ago. ``lapsed``: no
     event for 30 days. ``buyer``; ``window-shopper``: 20 views or more and neither cart nor purchase.
-    ``cart-abandoner``: a cart among the five newest items that was never bought. ``searcher``: a search for every three views.
+    ``cart-abandoner``: a cart among the five newest items that was never bought. ``searcher``: a search for every
+    three views.
     ``big-spender`` and ``bargain-hunter``: at least five prices, their geometric mean above 100.00 or below 20.00.
     ``loyal:<brand>``: three views' worth of interest in a brand, 60 % of that in all brands.
     """

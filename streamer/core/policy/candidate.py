@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from streamer.core.effects import Candidate, SlateItem, Template, Trigger
+from streamer.core.effects import Candidate, Template, Trigger
+from streamer.core.encode import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamer.core.effects import SlateItem
     from streamer.core.events import Event
     from streamer.core.policy.rule import Case
     from streamer.core.settings import PolicySettings
 
 SCHEMA_VERSION: Final = 1
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEDUPE_DIGITS: Final = 16
-
-
-def rfc3339(time_ms: int) -> str:
-    """A time in milliseconds since the epoch as RFC 3339 UTC, milliseconds always written."""
-    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def event_id(event: Event) -> str:
-    """The event's id; where its producer gave none, one made of its fingerprint."""
-    return event.id or f"~{event.fingerprint:016x}"
 
 
 def candidate_id(user: str, source: str, trigger_id: str, campaign: str) -> str:
@@ -54,14 +44,14 @@ def build_candidate(
 ) -> Candidate:
     """The candidate of a case that no rule refused. ``items`` is best first; ``words`` fill the template."""
     campaign = case.campaign
-    identity = candidate_id(event.user, event.source, event_id(event), campaign.name)
+    identity = candidate_id(event.user, event.source, event.id, campaign.name)
     return Candidate(
         schema_version=SCHEMA_VERSION,
         candidate_id=identity,
         dedupe_key=identity[:_DEDUPE_DIGITS],
         collapse_key=campaign.name,
         user_id=event.user,
-        trigger=Trigger(event.type, event_id(event), event.topic, event.partition, event.offset),
+        trigger=Trigger(event.type, event.id, event.topic, event.partition, event.offset),
         event_time=rfc3339(event.time),
         decided_at=rfc3339(case.now_ms),
         campaign=campaign.name,

@@ -16,7 +16,7 @@ _OFFSET: Final = re.compile(r"(?:UTC|GMT|Z|)(?:([+-])(\d{1,2})(?::?(\d{2}))?)?")
 
 
 def utc_offset_ms(time_zone: str | None) -> int | None:
-    """The offset of ``UTC``, ``+02:00`` or ``UTC-5``; ``None`` for a zone known by name only, such as ``Asia/Tokyo``."""
+    """The offset of ``UTC``, ``+02:00`` or ``UTC-5``; ``None`` for a zone known by name only (``Asia/Tokyo``)."""
     match = _OFFSET.fullmatch(time_zone or "")
     if match is None:
         return None
@@ -28,9 +28,9 @@ def utc_offset_ms(time_zone: str | None) -> int | None:
 def refuses(case: Case, settings: PolicySettings) -> bool:
     """The local time is within the quiet hours, or cannot be told.
 
-    The hours are minutes of the day, from the first up to but without the second, over midnight if the first is the later.
-    Where no zone was given they are UTC. The core has no tables of named zones yet: there the silence is the whole day's,
-    as a push cannot be taken back. A refusal is final; that it be asked anew at the end of the quiet hours takes a timer.
+    The hours are minutes of the day, from the first up to but without the second, over midnight if the first is the
+    later. Where no zone was given they are UTC. The core has no tables of named zones yet: there the silence is the
+    whole day's, as a push cannot be taken back. A refusal is final; asking anew at the end of the hours takes a timer.
     """
     hours = case.standing.quiet_hours
     if hours is None or hours[0] == hours[1]:

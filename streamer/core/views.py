@@ -1,0 +1,39 @@
+"""What the core may read: the task's tables, the item index and the model, all as of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamer.core.index import ItemIndex
+    from streamer.core.models.model import Model
+    from streamer.core.policy.state import PolicyState
+    from streamer.core.profile import Profile
+
+V_co = TypeVar("V_co", covariant=True)
+
+
+class Rows(Protocol[V_co]):
+    """A table of the task."""
+
+    def get_many(self, keys: Sequence[str]) -> Sequence[V_co | None]:
+        """The rows of ``keys``, in that order, ``None`` for a row that is not there.
+
+        Every call gives fresh objects: the core changes them, and what it changed is the table's only once the
+        shell puts it there.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The tables are by user. ``items`` and ``model`` are replicas: they stand still during a step."""
+
+    profiles: Rows[Profile]
+    seen: Rows[bytes]
+    policy: Rows[PolicyState]
+    items: ItemIndex
+    model: Model
