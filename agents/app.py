@@ -139,7 +139,6 @@ class App(faust.App):
         super().__init__(
             runtime.group,
             broker=f"kafka://{kafka.bootstrap}",
-            broker_credentials=kafka.faust_credentials(),
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 4,
             broker_request_timeout=max(40, settings.session_timeout_s * 2),

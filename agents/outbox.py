@@ -69,3 +69,13 @@ def runs(records: Iterable[Record], into: list[list[str | int]]) -> None:
 def positions_after(records: Sequence[Record]) -> dict[str, int]:
     """The next offset to read of each topic, once ``records`` are folded."""
     return {record.topic: record.offset + 1 for record in records}
+
+
+def produced_times(records: Iterable[Record]) -> list[int]:
+    """The ``produced_at`` header (epoch milliseconds) of those records that carry a readable one."""
+    return [
+        int(value)
+        for record in records
+        for name, value in record.headers
+        if name == "produced_at" and value.isdigit() and len(value) < 16
+    ]

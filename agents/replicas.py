@@ -108,6 +108,8 @@ class Replicas:
                 if not self.ready.is_set() and all(self._positions[tp] >= end for tp, end in ends.items()):
                     log.info("replicas %s ready: %d rows in %.2f s", sorted(self._named), rows, time.monotonic() - started)
                     self.ready.set()
+                    for name in self._named:
+                        self._metrics.replica_ready(name)
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agents.metrics import Metrics
     from agents.outbox import Outbox
@@ -45,8 +45,8 @@ class TaskContext:
 class Work(Protocol):
     """A role's work on one task. Called by the task loop only; nothing here awaits."""
 
-    def process(self, records: Sequence[Record]) -> None:
-        """Fold one micro-batch: write tables, stage output rows."""
+    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
+        """Fold one micro-batch: write tables, stage output rows. Returns what became of the records, for the journal."""
 
     def before_commit(self) -> None:
         """Stage what is combined per commit interval."""

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
 from agents.task import TASKS_TABLE, Batch, Task
+from agents.topics import BY_NAME
 from agents.transaction import AtLeastOnce, ExactlyOnce
 from state.errors import StateCorrupt, StateForeign, StateLocked
 from state.rocks import RocksMemory, open_store
@@ -64,7 +65,7 @@ class Runtime:
 
     def topic(self, name: str) -> str:
         """The physical name of a logical topic."""
-        return f"{self._topics.prefix}{name}"
+        return self._topics.physical(name)
 
     @property
     def inputs(self) -> list[str]:
@@ -93,6 +94,7 @@ class Runtime:
             await self.replicas.ready.wait()
         for partition in sorted(self.tasks.keys() - owned.keys()):
             await self.tasks.pop(partition).close(commit=False)
+            self.metrics.revoked(partition)
         gained = sorted(owned.keys() - self.tasks.keys())
         if gained:
             committed = await self._committed_offsets()
@@ -113,7 +115,7 @@ class Runtime:
         return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items() if meta.offset >= 0}
 
     async def _open(self, partition: int, committed: Mapping[tuple[str, int], int]) -> Task:
-        partitions = self._topics.partitions_of(self.role.inputs[0])
+        partitions = BY_NAME[self.role.inputs[0]].partitions(self._topics)
         store = await self._open_store(partition, partitions)
         context = TaskContext(
             partition=partition,

@@ -8,14 +8,13 @@ process killed at any step leaves no uncommitted state behind.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agents.merge import Merge
-from agents.outbox import positions_after, runs
+from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import restore
 from agents.role import TaskContext, TaskRow
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from agents.settings import RuntimeSettings
     from agents.transaction import Committer
     from streamer.core.record import Record
-
-log = logging.getLogger(__name__)
 
 TASKS_TABLE = "tasks"
 
@@ -83,7 +80,7 @@ class Task:
         self._work: Work | None = None
         self._journal: list[Any] = []
         self._dirty_since: float | None = None
-        self._oldest_produced: int = 0
+        self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -164,12 +161,17 @@ class Task:
         assert self._work is not None
         context = self.context
         started = time.perf_counter()
-        self._work.process(records)
+        counts = self._work.process(records)
         spent = time.perf_counter() - started
         context.row.positions.update(positions_after(records))
+        self._produced_ms += produced_times(records)
         if self.role.journaled:
             replicas = context.replicas
-            entry: dict[str, Any] = {"runs": [], "replicas": replicas.positions() if replicas is not None else {}}
+            entry: dict[str, Any] = {
+                "runs": [],
+                "counts": counts,
+                "replicas": replicas.positions() if replicas is not None else {},
+            }
             runs(records, entry["runs"])
             self._journal.append(entry)
         if self._dirty_since is None:
@@ -240,7 +242,7 @@ class Task:
 
     async def _commit(self) -> None:
         assert self._work is not None
-        context, role = self.context, self.role
+        context = self.context
         started = time.perf_counter()
         self._work.before_commit()
         context.store.table(TASKS_TABLE).put(str(context.partition), context.row)
@@ -258,4 +260,7 @@ class Task:
         self._dirty_since = None
         self.progressed_at = time.monotonic()
         context.metrics.commit(time.perf_counter() - started)
-        log.debug("%s-%d committed", role.name, context.partition)
+        if self._produced_ms:
+            now_ms = time.time() * 1000
+            context.metrics.latency([(now_ms - at) / 1000 for at in self._produced_ms])
+            self._produced_ms = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
-from agents.topics import verify_topics
+from agents.topics import verify
 from agents.web import WebServer
 
 if TYPE_CHECKING:
@@ -62,15 +62,12 @@ def make_role(
     """The role of that name. Imports are per role, as the trainer's take seconds."""
     runtime = settings.runtime
 
-    def topic(logical: str) -> str:
-        return f"{settings.topics.prefix}{logical}"
-
     if name == "user":
         from agents.roles.user import UserRole  # noqa: PLC0415
 
         return UserRole(
             settings.core,
-            topic=topic,
+            topic=settings.topics.physical,
             client=settings.kafka.client_kwargs(),
             metrics=metrics,
             fail=fail,
@@ -92,7 +89,7 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
     """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    if problems := loop.run_until_complete(verify_topics(settings.kafka.client_kwargs(), settings.topics)):
+    if problems := loop.run_until_complete(verify(settings.kafka.client_kwargs(), settings.topics)):
         for problem in problems:
             log.error("%s", problem)
         return REFUSED

@@ -12,7 +12,7 @@ from state.table import TableSpec
 from streamer.core.items import ItemState, apply_blocks, index_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agents.role import TaskContext
     from streamer.core.record import Record
@@ -51,9 +51,10 @@ class ItemWork:
         self._role, self._context = role, context
         self._blocks: list[bytes] = []
 
-    def process(self, records: Sequence[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """Keep the blocks, in log order, until the commit."""
         self._blocks += [record.value for record in records if record.value is not None]
+        return {"applied": len(records)}
 
     def before_commit(self) -> None:
         """Fold the interval's blocks and publish a row for every item touched."""

@@ -14,7 +14,7 @@ from streamer.core.models.example import Example
 from streamer.core.models.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agents.role import TaskContext
     from streamer.core.record import Record
@@ -64,7 +64,7 @@ class TrainerWork:
         self._commits = 0
         self._learned = 0
 
-    def process(self, records: Sequence[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """Predict, score, then learn, example by example."""
         examples = []
         for record in records:
@@ -77,6 +77,7 @@ class TrainerWork:
             self._challenger.learn(example, self._trainer.predict(example))
         self._trainer.learn(examples)
         self._learned += len(examples)
+        return {"applied": len(examples)}
 
     def before_commit(self) -> None:
         """Write the trainer's whole state; publish the served blocks."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agents.replicas import Replicas
-from agents.task import TASKS_TABLE
 from agents.role import TaskRow
+from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
 from state.table import TableSpec
 from streamer.core import encode
@@ -108,20 +109,22 @@ class UserWork:
         self._tables = {name: store.table(name) for name in ("profile", "seen", "policy")}
         self._deltas = ItemDeltas(role.core.items)
 
-    def process(self, records: Sequence[Record]) -> None:
+    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """One micro-batch through the engine; its effects into tables and outbox."""
-        started = time.perf_counter()
         try:
-            self._apply(self._step(records))
+            effects = self._step(records)
         except Exception:
             # The core is pure and its rows are fresh objects, so nothing of the failed attempt stands. Find the record that
             # cannot be folded, and go on with the others.
             log.exception("a micro-batch of %d records failed; folding them one at a time", len(records))
+            counts: Counter[str] = Counter()
             for record in records:
-                self._one(record)
-        self._context.metrics.stage("batch", time.perf_counter() - started)
+                counts += self._one(record)
+            return counts
+        self._apply(effects)
+        return effects.counts
 
-    def _one(self, record: Record) -> None:
+    def _one(self, record: Record) -> Counter[str]:
         try:
             effects = self._step([record])
         except Exception as exc:
@@ -130,6 +133,7 @@ class UserWork:
             effects.dead_letters.append(DeadLetter(record, "handler_error", type(exc).__name__))
             effects.counts["dead_letter"] += 1
         self._apply(effects)
+        return effects.counts
 
     def _step(self, records: Sequence[Record]) -> Effects:
         context = self._context
