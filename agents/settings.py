@@ -78,7 +78,7 @@ class KafkaSettings:
     def client_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for every aiokafka client: consumer, producer and admin.
 
-        Raises ``OSError`` or ``ssl.SSLError`` when a certificate file cannot be read. The password is in it: never log it.
+        Raises ``OSError`` (``ssl.SSLError`` is one) when a certificate cannot be read. The password is inside: never log.
         """
         kwargs: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",")],
@@ -172,7 +172,7 @@ class RuntimeSettings:
         if self.progress_timeout_s <= self.session_timeout_s:
             problems.append(
                 f"progress_timeout_s = {self.progress_timeout_s} is not longer than session_timeout_s = "
-                f"{self.session_timeout_s}: a worker would give up in an ordinary rebalance; choose at least twice of it"
+                f"{self.session_timeout_s}: a worker would give up in an ordinary rebalance; choose at least its double"
             )
         _raise(problems)
 

@@ -13,7 +13,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from agents.settings import KafkaSettings, LogSettings, RuntimeSettings, WebSettings
 from agents.topics import TopicSettings
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENV_PREFIX: Final = "STREAMER_"
+
+T = TypeVar("T")
 
 #: Of an unknown name and the known ones, how alike they must be (0..1) to ask "did you mean".
 LIKENESS: Final = 0.6
@@ -107,7 +109,22 @@ def load(
     ``check_files`` looks whether the data directory can be written and the TLS files read; a program that
     starts no worker leaves it out. Raises ``SettingsError`` with all problems found.
     """
-    known = {setting.path: setting for setting in leaves()}
+    settings, problems = read(Settings, config, env or {}, overrides or {})
+    if settings is not None and check_files:
+        problems += _unusable_files(settings)
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def read(
+    cls: type[T], config: Path | None, env: Mapping[str, str], overrides: Mapping[str, object]
+) -> tuple[T | None, list[str]]:
+    """``load`` for any tree of dataclasses: an instance of ``cls`` and the problems found.
+
+    With problems the instance, if there is one, has defaults in their places.
+    """
+    known = {setting.path: setting for setting in leaves(cls)}
     problems: list[str] = []
     values: dict[tuple[str, ...], Any] = {}
     sources: dict[tuple[str, ...], str] = {}
@@ -126,23 +143,18 @@ def load(
         for path, value in _from_file(config, known, problems):
             take(path, value, f"{config}: {'.'.join(path)}", text=False)
     by_env = {setting.env: setting.path for setting in known.values()}
-    for name in sorted(env or {}):
+    for name in sorted(env):
         if name in by_env:
-            take(by_env[name], (env or {})[name], f"environment {name}", text=True)
+            take(by_env[name], env[name], f"environment {name}", text=True)
         elif problem := _unknown_variable(name, by_env):
             problems.append(problem)
     by_flag = {setting.name: setting.path for setting in known.values()}
-    for name, value in (overrides or {}).items():
+    for name, value in overrides.items():
         if name in by_flag:
             take(by_flag[name], value, f"flag {name}", text=isinstance(value, str))
         else:
             problems.append(f"flag {name}: there is no such setting{_did_you_mean(name, by_flag)}")
-    settings: Settings | None = _build(Settings, (), values, sources, problems)
-    if settings is not None and check_files:
-        problems += _unusable_files(settings)
-    if problems or settings is None:
-        raise SettingsError(problems)
-    return settings
+    return _build(cls, (), values, sources, problems), problems
 
 
 def _from_file(

@@ -1,0 +1,286 @@
+"""Settings: where they come from, which wins, and what is said when they cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.settings import KafkaSettings, RuntimeSettings, WebSettings
+from streamer.settings import Settings, SettingsError, flags, leaves, load, read
+from streamer.settings_docs import field_docs, page
+
+ROOT = Path(__file__).parent.parent
+
+
+def problems(**how) -> list[str]:
+    how.setdefault("check_files", False)
+    with pytest.raises(SettingsError) as caught:
+        load(**how)
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "streamer.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_without_any_source_every_setting_has_its_default():
+    """Nothing has to be set to start on a laptop."""
+    assert load(check_files=False) == Settings()
+
+
+def test_a_flag_overrules_the_environment_which_overrules_the_file(file):
+    """The nearer to the person at the keyboard, the stronger."""
+    config = file("[web]\nport = 1001\nhost = '127.0.0.2'\n[kafka]\nbootstrap = 'file:1'\n")
+    env = {"STREAMER_WEB__PORT": "1002", "STREAMER_KAFKA__BOOTSTRAP": "env:1"}
+    settings = load(config, env, {"web.port": "1003"}, check_files=False)
+    assert (settings.web.port, settings.kafka.bootstrap, settings.web.host) == (1003, "env:1", "127.0.0.2")
+
+
+def test_a_nested_section_is_reached_from_all_three_sources(file):
+    """Sections nest as deep as the dataclasses do."""
+    config = file("[core.policy]\nper_hour = 2\n")
+    env, overrides = {"STREAMER_CORE__POLICY__PER_DAY": "9"}, flags(["core.policy.score_threshold=0.5"])
+    policy = load(config, env, overrides, check_files=False).core.policy
+    assert (policy.per_hour, policy.per_day, policy.score_threshold) == (2, 9, 0.5)
+
+
+def test_every_setting_can_be_given_by_its_environment_name():
+    """Writing each default back through the environment changes nothing."""
+    env = {
+        setting.env: "" if setting.default is None else str(setting.default)
+        for setting in leaves()
+        if not isinstance(setting.default, (tuple, frozenset, dict))
+    }
+    assert len(env) > 30
+    assert load(env=env, check_files=False) == Settings()
+
+
+def test_environment_names_are_unique():
+    """No two settings share a variable."""
+    names = [setting.env for setting in leaves()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[runtim]\nx = 1", "did you mean runtime?"),
+        ("[kafka]\nbootstrp = 'a:1'", "did you mean bootstrap?"),
+        ("[web]\nport = '80'", "'80' is not a whole number"),
+        ("[web]\nport = true", "True is not a whole number"),
+        ("[web]\nhost = 1", "1 is not text"),
+        ("[core.policy]\nscore_threshold = nan", "not a finite number"),
+        ("[core.policy]\nper_hour = 1.5", "1.5 is not a whole number"),
+        ("[core.policy]\nmin_gap_ms = -1", "is negative"),
+        ("[core.policy]\nrank_rate = 1.5", "choose between 0 and 1"),
+        ("web = 3", "write [web]"),
+        ("[runtime]\nguarantee = 'once'", "is none of exactly_once, at_least_once"),
+        ("[runtime]\ndata_dir = 1", "is not a path"),
+        ("[web", "is not TOML"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_what_is_wrong(file, text, said):
+    """One problem, one line, with the words to mend it."""
+    [problem] = problems(config=file(text))
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "said"),
+    [
+        ("runtime", {"progress_timeout_s": "10"}, "session_timeout_s"),
+        ("runtime", {"commit_interval_ms": "6000"}, "choose at most 5000"),
+        ("runtime", {"transaction_timeout_ms": "60000"}, "choose between 1000 and 10000"),
+        ("runtime", {"target_batch_ms": "200"}, "commit_interval_ms"),
+        ("runtime", {"buffer_records": "10"}, "max_batch_events"),
+        ("kafka", {"bootstrap": "localhost"}, "write host:port"),
+        ("kafka", {"bootstrap": "a:1, b:99999"}, "'b:99999'"),
+        ("kafka", {"sasl_username": "me"}, "choose SASL_SSL"),
+        ("kafka", {"ssl_cafile": "/ca.pem"}, "choose SSL or SASL_SSL"),
+        ("web", {"port": "70000"}, "choose between 0 and 65535"),
+        ("state", {"max_open_files": "1"}, "at least 16"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_with_a_way_out(section, fields, said):
+    """Each layer's own checks are reported under its section."""
+    [problem] = problems(overrides={f"{section}.{name}": value for name, value in fields.items()})
+    assert problem.startswith(f"[{section}]")
+    assert said in problem
+
+
+def test_all_problems_are_reported_at_once(file):
+    """Nobody wants to mend a file one line a start."""
+    told = problems(
+        config=file("[web]\nprt = 1\n[runtime]\nguarantee = 'x'\n"),
+        env={"STREAMER_STATE__WRITE_BUFFERS": "many"},
+        overrides={"kafka.bootstrap": "nowhere", "log.levl": "INFO"},
+    )
+    assert len(told) == 5
+    assert "5 problems" in str(SettingsError(told))
+
+
+def test_a_variable_with_one_underscore_too_few_is_noticed():
+    """It would otherwise be ignored in silence."""
+    [problem] = problems(env={"STREAMER_WEB_PORT": "1"})
+    assert "STREAMER_WEB__PORT" in problem
+
+
+def test_variables_an_orchestrator_adds_are_left_alone():
+    """A Kubernetes service named streamer puts these into every pod."""
+    env = {"STREAMER_SERVICE_HOST": "10.0.0.1", "STREAMER_PORT_9464_TCP": "tcp://10.0.0.1:9464", "PATH": "/bin"}
+    assert load(env=env, check_files=False) == Settings()
+
+
+def test_a_flag_without_a_value_is_told_its_form():
+    """`--set web.port` is a slip."""
+    with pytest.raises(SettingsError, match="write section"):
+        flags(["web.port"])
+
+
+def test_a_flag_may_hold_an_equals_sign_in_its_value():
+    """Only the first one divides."""
+    assert flags(["core.policy.deep_link=app://x?i={item}"]) == {"core.policy.deep_link": "app://x?i={item}"}
+
+
+def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path):
+    """A file is in the way."""
+    (tmp_path / "file").write_text("")
+    [problem] = problems(overrides={"runtime.data_dir": str(tmp_path / "file" / "state")}, check_files=True)
+    assert "is not a directory" in problem
+
+
+def test_a_data_directory_still_to_be_made_is_accepted(tmp_path):
+    """And checking it makes nothing."""
+    load(overrides={"runtime.data_dir": tmp_path / "a" / "b"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_certificate_file_is_named():
+    """Found at the start, not at the first connection."""
+    [problem] = problems(
+        overrides={"kafka.security_protocol": "SSL", "kafka.ssl_cafile": "/none.pem"}, check_files=True
+    )
+    assert "kafka.ssl_cafile" in problem
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The one thing a person mistypes most."""
+    [problem] = problems(config=tmp_path / "none.toml")
+    assert "there is no such file" in problem
+
+
+def test_a_password_appears_in_no_text(file):
+    """Neither where it is kept nor where it is refused."""
+    env = {
+        "STREAMER_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "STREAMER_KAFKA__SASL_USERNAME": "me",
+        "STREAMER_KAFKA__SASL_PASSWORD": "hunter2",
+    }
+    settings = load(env=env, check_files=False)
+    assert settings.kafka.sasl_password == "hunter2"
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in "".join(problems(env={**env, "STREAMER_WEB__PORT": "x"}))
+    assert "424242" not in "".join(problems(config=file("[kafka]\nsasl_password = 424242")))
+
+
+def test_a_plain_client_gets_brokers_and_name():
+    """No credentials where none are asked for."""
+    kwargs = KafkaSettings(bootstrap="a:1, b:2").client_kwargs()
+    assert kwargs == {"bootstrap_servers": ["a:1", "b:2"], "client_id": "streamer", "security_protocol": "PLAINTEXT"}
+
+
+async def test_an_encrypted_login_is_accepted_by_every_kafka_client():
+    """TLS with names checked, and SASL, in the words aiokafka knows."""
+    settings = KafkaSettings(
+        security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-512", sasl_username="me", sasl_password="hunter2"
+    )
+    kwargs = settings.client_kwargs()
+    assert kwargs["ssl_context"].check_hostname
+    assert kwargs["sasl_plain_password"] == "hunter2"
+    for client in (AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient):
+        client(**kwargs)
+
+
+def test_settings_cannot_be_changed_once_made():
+    """What was checked stays so."""
+    for cls in (Settings, KafkaSettings, RuntimeSettings, WebSettings):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(cls(), dataclasses.fields(cls)[0].name, None)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A section with a field of every kind that may come."""
+
+    names: tuple[str, ...] = ("a",)
+    sizes: frozenset[int] = frozenset({1})
+    weights: dict[str, float] = field(default_factory=dict)
+    limit: int | None = 3
+    mode: Literal["a", 2] = "a"
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class WithOdd:
+    """A tree of its own."""
+
+    odd: Odd = field(default_factory=Odd)
+
+
+def test_fields_of_any_kind_are_read_without_a_change_here(file):
+    """What another layer declares tomorrow works from all three sources."""
+    config = file("[odd]\nnames = ['x', 'y']\nweights = {a = 1}\n")
+    env = {"STREAMER_ODD__SIZES": "4, 5", "STREAMER_ODD__LIMIT": "none", "STREAMER_ODD__MODE": "2"}
+    made, told = read(WithOdd, config, env, {"odd.on": "off"})
+    assert made == WithOdd(Odd(("x", "y"), frozenset({4, 5}), {"a": 1.0}, None, 2, on=False))
+    assert told == []
+    assert "neither true nor false" in read(WithOdd, None, {}, {"odd.on": "perhaps"})[1][0]
+
+
+def test_the_settings_page_is_what_the_classes_say():
+    """docs/settings.md does not drift."""
+    assert (ROOT / "docs" / "settings.md").read_text() == page(), (
+        "run python -m streamer.settings_docs > docs/settings.md"
+    )
+
+
+def test_the_settings_page_is_the_same_under_any_hash_seed():
+    """Nothing in it hangs on the order of a set."""
+    pages = {
+        subprocess.run(
+            [sys.executable, "-m", "streamer.settings_docs"],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize(
+    "setting", [s for s in leaves() if s.path[0] in ("kafka", "runtime", "web", "log")], ids=lambda s: s.name
+)
+def test_every_setting_of_the_shell_is_documented(setting):
+    """Each field has a sentence under it."""
+    assert field_docs(setting.owner)[setting.path[-1]].endswith(".")
+
+
+def test_the_example_file_is_usable_and_names_real_settings():
+    """deploy/streamer.toml loads as it is."""
+    assert load(ROOT / "deploy" / "streamer.toml", check_files=False).kafka.bootstrap
