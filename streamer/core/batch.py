@@ -41,7 +41,7 @@ _RECENTS: Final = 8
 
 
 class Ask(msgspec.Struct, gc=False):
-    """May this campaign push on this event? ``query`` is its place among the queries, ``NOT_RANKED`` if refused before."""
+    """May this campaign push on this event? ``query`` is its place among the queries, or ``NOT_RANKED``."""
 
     event: Event
     case: Case
@@ -182,9 +182,9 @@ def fold_batch(
         batch = Batch([event for _, event in left], views, now, settings)
         at = 0
         try:
-            for at, (_, event) in enumerate(left):  # noqa: B007: the place is for the handler
+            for at, (_, event) in enumerate(left):  # noqa: B007 -- the place is for the handler
                 batch.fold(event)
-        except Exception as exc:  # noqa: BLE001: one event must not stop the stream, whatever it set off
+        except Exception as exc:  # noqa: BLE001 -- one event must not stop the stream, whatever it set off
             record, _ = left.pop(at)
             effects.dead_letters.append(DeadLetter(record, "handler_error", f"{type(exc).__name__}: {exc}"[:200]))
             effects.counts["dead_letter"] += 1

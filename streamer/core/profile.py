@@ -136,7 +136,7 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
     in_order = time >= profile.last_ms
     match kind:
         case "view" | "cart" | "purchase" | "other":
-            _fold_lines(profile, event, kind, in_order, settings)
+            _fold_lines(profile, event, kind, settings, in_order=in_order)
         case "search":
             if in_order:
                 _fold_search(profile, event, settings)
@@ -155,7 +155,7 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
     return profile
 
 
-def _fold_lines(profile: Profile, event: Event, kind: str, in_order: bool, settings: ProfileSettings) -> None:
+def _fold_lines(profile: Profile, event: Event, kind: str, settings: ProfileSettings, *, in_order: bool) -> None:
     lines = event.lines
     if not lines:
         return

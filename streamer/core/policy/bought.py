@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
+def refuses(offer: Offer, case: Case, _settings: PolicySettings) -> bool:
     """The item is among those the shopper bought."""
     return offer.key in case.bought
 

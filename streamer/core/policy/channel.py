@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(case: Case, settings: PolicySettings) -> bool:
+def refuses(case: Case, _settings: PolicySettings) -> bool:
     """None of the campaign's channels is among those the shopper chose."""
     return case.campaign.channel(case.standing.channels) is None
 

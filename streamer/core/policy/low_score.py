@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
+def refuses(offer: Offer, _case: Case, settings: PolicySettings) -> bool:
     """The score is below the threshold."""
     return offer.score < settings.score_threshold
 

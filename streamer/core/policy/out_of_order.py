@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(case: Case, settings: PolicySettings) -> bool:
+def refuses(case: Case, _settings: PolicySettings) -> bool:
     """The user has an event newer than this one."""
     return case.time_ms < case.newest_ms
 

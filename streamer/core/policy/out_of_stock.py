@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
+def refuses(offer: Offer, _case: Case, _settings: PolicySettings) -> bool:
     """The catalog says that there is none left."""
     return not offer.in_stock
 

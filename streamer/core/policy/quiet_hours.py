@@ -25,7 +25,7 @@ def utc_offset_ms(time_zone: str | None) -> int | None:
     return -offset if sign == "-" else offset
 
 
-def refuses(case: Case, settings: PolicySettings) -> bool:
+def refuses(case: Case, _settings: PolicySettings) -> bool:
     """The local time is within the quiet hours, or cannot be told.
 
     The hours are minutes of the day, from the first up to but without the second, over midnight if the first is the
