@@ -1,0 +1,136 @@
+"""What ranks need of a model, and the replica that serves the trainer's newest one.
+
+A model gives each row of features the probability that its item is what the shopper takes up next. Models are
+read-only to everybody but the trainer: scoring never changes one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from streamer.core.events import key64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+GRID: Final = float(1 << 20)
+"""Probabilities are rounded to multiples of 1/GRID before anything is ranked by them."""
+
+CHAMPION: Final = "champion/"
+"""Blocks of the served model are keyed by this and the model's kind."""
+
+BLOCK_VERSION: Final = 1
+
+
+class ModelRefused(Exception):  # noqa: N818 - it is not the caller's error
+    """A block that must not be served: unreadable, not finite, or made for another list of features."""
+
+
+class Model(Protocol):
+    """A model as ranking sees it."""
+
+    @property
+    def version(self) -> int:
+        """0 for the priors, and one more with each block the trainer publishes."""
+        ...
+
+    def predict_many(self, x: Floats) -> Floats:
+        """Probabilities [n] on the grid of 1/GRID, for features [F, n]; no row's depends on the other rows."""
+        ...
+
+    def contributions(self, row: Floats) -> Floats:
+        """What each feature [F] of one row adds to its log-odds, beyond what it adds at 0."""
+        ...
+
+
+class ModelBlock(msgspec.Struct, array_like=True, frozen=True):
+    """A published model: ``weights`` are little-endian float64 [F], ``features`` names the list they belong to."""
+
+    format: int
+    kind: str
+    version: int
+    features: int
+    bias: float
+    weights: bytes
+
+
+_block_decoder: Final = msgspec.msgpack.Decoder(ModelBlock)
+_block_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def features_id(names: Sequence[str]) -> int:
+    """The identity of a feature list: 64 bits of its names, in order."""
+    return key64("\n".join(names))
+
+
+def encode_block(block: ModelBlock) -> bytes:
+    """The bytes of a block, the same for equal blocks."""
+    return _block_encoder.encode(block)
+
+
+def decode_block(value: bytes) -> ModelBlock:
+    """The block, or ``ModelRefused``."""
+    try:
+        block = _block_decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise ModelRefused(f"unreadable model block: {error}") from error
+    if block.format != BLOCK_VERSION:
+        raise ModelRefused(f"model block of format {block.format}; this program reads {BLOCK_VERSION}")
+    return block
+
+
+class ServedModel:
+    """The model that is served: the priors until a block arrives, then the newest good one.
+
+    ``problem`` says why the newest block is not the one served, and is empty when it is.
+    """
+
+    def __init__(self, prior: Model | None = None, decode: Callable[[str, bytes], Model] | None = None) -> None:
+        """``decode(key, value)`` makes a model or raises ``ModelRefused``; both default to the registry's."""
+        if prior is None or decode is None:
+            from streamer.core.models import registry  # the registry's models import this module
+
+            prior, decode = prior or registry.prior_model(), decode or registry.decode
+        self._prior, self._decode = prior, decode
+        self._current: Any = prior
+        self.problem = ""
+
+    @property
+    def version(self) -> int:
+        """The version served; 0 for the priors."""
+        version: int = self._current.version
+        return version
+
+    def apply(self, key: str, value: bytes | None) -> bool:
+        """Serve the block from now on; a tombstone brings the priors back.
+
+        A block that is refused brings them back too, so that all workers agree whenever they started: ``False``
+        then, and ``problem`` says why. So is a key of no kind known, which changes nothing.
+        """
+        if not key.startswith(CHAMPION):
+            return False
+        self.problem = ""
+        self._current = self._prior
+        if value is not None:
+            try:
+                self._current = self._decode(key, value)
+            except ModelRefused as refusal:
+                self.problem = str(refusal)
+        return not self.problem
+
+    def predict_many(self, x: Floats) -> Floats:
+        """As ``Model.predict_many``."""
+        p: Floats = self._current.predict_many(x)
+        return p
+
+    def contributions(self, row: Floats) -> Floats:
+        """As ``Model.contributions``."""
+        parts: Floats = self._current.contributions(row)
+        return parts

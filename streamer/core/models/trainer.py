@@ -1,0 +1,167 @@
+"""The trainer: examples in, in log order; a model that others may serve out. Pure, and the same for any batching.
+
+Every example is first predicted, the prediction is scored, and only then is it learned from (prequential), so that the
+metrics are honest: they are of a model that had not seen the example.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from streamer.core.models.logistic import KIND, OnlineLogistic, from_block
+from streamer.core.models.metrics import BinaryMetrics, MetricsState
+from streamer.core.models.model import CHAMPION, ModelRefused
+from streamer.core.models.registry import FEATURE_NAMES, PRIOR_BIAS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streamer.core.models.example import Example
+    from streamer.core.models.model import Floats
+    from streamer.core.settings import LearningSettings
+
+CHAMPION_BLOCK: Final = CHAMPION + KIND
+LEARNER_BLOCK: Final = "trainer/learner"
+"""Of the trainer's own table only: accumulators, metrics and counters."""
+
+
+class LearnerRow(msgspec.Struct, array_like=True):
+    """What the champion's published block leaves out. ``squares``: AdaGrad's accumulators, float64 [F]."""
+
+    squares: bytes
+    examples: int
+    rows: int
+    refused: int
+    champion: MetricsState
+    served: MetricsState
+
+
+class Trainer:
+    """Learns the champion.
+
+    ``champion`` is the live model: it may be served from at once (as ``evaluate`` does) or through ``blocks()``.
+    ``version`` goes up by one with the first example after a publication. ``refused`` counts examples of another
+    feature list and steps that would not have been finite; neither leaves a trace in the parameters.
+    """
+
+    def __init__(self, settings: LearningSettings) -> None:
+        from streamer.core.features import FEATURES
+
+        self.champion = OnlineLogistic(
+            FEATURE_NAMES,
+            [feature.prior for feature in FEATURES],
+            PRIOR_BIAS,
+            learning_rate=settings.learning_rate,
+            bias_rate=settings.bias_rate,
+            l2=settings.l2,
+            clip=settings.clip,
+            prior_strength=settings.prior_strength,
+        )
+        self.examples = self.rows = self.refused = 0
+        self._own = BinaryMetrics(settings.metrics_memory)
+        self._served = BinaryMetrics(settings.metrics_memory)
+        self._touched = False
+
+    def predict(self, example: Example) -> Floats:
+        """What the champion says now of the example's rows [m]."""
+        return self.champion.predict_proba_many(example.features())
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """Predict, score and learn, example by example."""
+        for example in examples:
+            self._learn_one(example)
+
+    def _learn_one(self, example: Example) -> None:
+        champion = self.champion
+        if example.features_id != champion.features:
+            self.refused += 1
+            return
+        x, y, w = example.features(), example.outcomes(), example.sampling_weights()
+        if not (np.isfinite(x).all() and np.isfinite(w).all()):
+            self.refused += 1
+            return
+        p = champion.predict_proba_many(x)
+        self._own.update(y, p, w)
+        self._served.update(y, example.served(), w)
+        self.examples += 1
+        self.rows += len(y)
+        if not champion.learn_many(x, y, w, p):
+            self.refused += 1
+        elif not self._touched:
+            self._touched = True
+            champion.version += 1
+
+    def blocks(self) -> dict[str, bytes]:
+        """What topic ``model`` has not had yet; nothing if nothing was learned since the last call."""
+        if not self._touched:
+            return {}
+        self._touched = False
+        return {CHAMPION_BLOCK: self.champion.block()}
+
+    def state(self) -> dict[str, bytes]:
+        """Everything ``restore`` needs, for the trainer's table."""
+        row = LearnerRow(
+            self.champion.squares.astype("<f8").tobytes(),
+            self.examples,
+            self.rows,
+            self.refused,
+            self._own.state(),
+            self._served.state(),
+        )
+        return {CHAMPION_BLOCK: self.champion.block(), LEARNER_BLOCK: msgspec.msgpack.encode(row)}
+
+    def restore(self, blocks: Mapping[str, bytes]) -> str:
+        """Go on from what ``state`` gave. Says why if it could not, and then begins at the priors.
+
+        Versions only ever go up: one that could not be restored in full is still counted on from.
+        """
+        if CHAMPION_BLOCK not in blocks or LEARNER_BLOCK not in blocks:
+            return ""
+        champion = self.champion
+        try:
+            kept = from_block(blocks[CHAMPION_BLOCK], champion.names)
+            row = msgspec.msgpack.decode(blocks[LEARNER_BLOCK], type=LearnerRow)
+        except (ModelRefused, msgspec.DecodeError) as error:
+            champion.version = max(champion.version, _version(blocks[CHAMPION_BLOCK]))
+            return str(error)
+        squares = np.frombuffer(row.squares, dtype="<f8")
+        if squares.shape != champion.squares.shape or not np.isfinite(squares).all():
+            champion.version = kept.version
+            return "the learner's accumulators are not those of this feature list"
+        champion.weights, champion.bias, champion.version = kept.weights, kept.bias, kept.version
+        champion.squares = squares.copy()
+        self.examples, self.rows, self.refused = row.examples, row.rows, row.refused
+        self._own.restore(row.champion)
+        self._served.restore(row.served)
+        self._touched = False
+        return ""
+
+    def metrics(self) -> dict[str, float]:
+        """Prequential figures: of the champion when it met each example, and (``served_``) of what was served then."""
+        return {
+            "logloss": self._own.logloss(),
+            "auc": self._own.auc(),
+            "calibration_error": self._own.calibration_error(),
+            "served_logloss": self._served.logloss(),
+            "served_auc": self._served.auc(),
+            "examples": float(self.examples),
+            "refused": float(self.refused),
+        }
+
+    def digest(self) -> str:
+        """BLAKE2b-128 of the parameters and the counters: equal for equal examples in equal order, on any machine."""
+        state = self.champion.block() + self.champion.squares.astype("<f8").tobytes()
+        return blake2b(state + f"{self.examples}:{self.rows}:{self.refused}".encode(), digest_size=16).hexdigest()
+
+
+def _version(block: bytes) -> int:
+    from streamer.core.models.model import decode_block
+
+    try:
+        return decode_block(block).version
+    except ModelRefused:
+        return 0
