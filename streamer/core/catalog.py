@@ -1,0 +1,52 @@
+"""A row of the catalog: what a shop says of an item, read leniently."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+_MAX_CENTS: Final = 2**40
+
+
+class CatalogEntry(msgspec.Struct, frozen=True, gc=False):
+    """An item as its shop describes it. ``price_cents`` 0 and ``stock`` None mean that nothing is said."""
+
+    title: str
+    category: str
+    brand: str
+    price_cents: int
+    stock: float | None
+
+
+class _Row(msgspec.Struct):
+    title: str | None = None
+    name: str | None = None
+    category: str | None = None
+    categories: list[str] | None = None
+    brand: str | None = None
+    price: float | None = None
+    stock: float | bool | None = None
+
+
+_DECODE: Final = msgspec.json.Decoder(_Row, strict=True).decode
+
+
+def read_entry(value: bytes) -> CatalogEntry | None:
+    """The entry in a row of JSON, ``None`` if it is malformed.
+
+    An object with any of ``title`` (or ``name``), ``category`` or ``categories`` (the first counts), ``brand``,
+    ``price`` and ``stock`` (a number, or whether there is any); other fields are left alone.
+    """
+    try:
+        row = _DECODE(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    cents = (row.price or 0.0) * 100
+    return CatalogEntry(
+        title=row.title or row.name or "",
+        category=row.category or (row.categories[0] if row.categories else ""),
+        brand=row.brand or "",
+        price_cents=round(cents) if 0.5 < cents < _MAX_CENTS else 0,
+        stock=None if row.stock is None else float(row.stock),
+    )

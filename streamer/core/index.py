@@ -1,0 +1,373 @@
+"""The item index: what every worker knows of all items, in arrays under dense ids.
+
+A replica of the topics ``item-index`` and ``catalog``. Dense ids are given at first mention, as a row or as a
+neighbour, so they differ between replicas and never show: whatever is ordered is ordered by item key in the end. Only
+an item with a row or in the catalog is *known* and may be proposed. What the catalog says of an item goes before what
+events said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from streamer.core.catalog import CatalogEntry, read_entry
+from streamer.core.decay import NOTHING
+from streamer.core.events import item_key, key64
+from streamer.core.exactmath import log2
+from streamer.core.items import INDEX_ROW_VERSION, IndexRow, ItemState, strongest
+from streamer.core.toplist import TopList
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from streamer.core.decay import Sum
+
+    Dense = NDArray[np.int64]
+
+NONE: Final = -1
+"""The dense id, category or brand that there is not."""
+
+NEIGHBOURS: Final = 32
+_TRENDING: Final = 128
+_PER_CATEGORY: Final = 32
+_DECODE: Final = msgspec.msgpack.Decoder(IndexRow).decode
+_NO_IDS: Final = np.zeros(0, np.int64)
+
+
+class Names:
+    """Names under small ids, found by name or by the name's key."""
+
+    __slots__ = ("by_key", "by_name", "names")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.by_name: dict[str, int] = {"": NONE}
+        self.by_key: dict[int, int] = {0: NONE}
+
+    def id(self, name: str) -> int:
+        """The id of a name, a new one if it is new; ``NONE`` of the empty name."""
+        found = self.by_name.get(name)
+        if found is None:
+            found = self.by_name[name] = self.by_key[key64(name)] = len(self.names)
+            self.names.append(name)
+        return found
+
+    def name(self, key: int) -> str:
+        """The name of a key, empty if no item bears it."""
+        found = self.by_key.get(key, NONE)
+        return "" if found == NONE else self.names[found]
+
+
+class _Told:
+    """What events say of an item, and the sums last taken over from a state in this process."""
+
+    __slots__ = ("brand", "category", "popularity", "price_cents", "title", "trend")
+
+    def __init__(self, category: int, brand: int, title: str, price_cents: int) -> None:
+        self.category = category
+        self.brand = brand
+        self.title = title
+        self.price_cents = price_cents
+        self.trend: Sum | None = None
+        self.popularity: Sum | None = None
+
+
+class ItemIndex:
+    """All items. Arrays have ``capacity`` entries, doubled when full, of which ``len(index)`` count.
+
+    ``trend``, ``popularity``: levels (``decay.level``), -inf for none. ``views``, ``carts``, ``purchases``: lines
+    counted. ``price``: log2 of cents, NaN if unknown. ``category``, ``brand``: ids in ``categories`` and ``brands`` or
+    ``NONE``. ``first_s``: first seen, seconds, 0 if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of
+    one unit of the amounts of ``neighbours``. ``version`` counts applied rows.
+    """
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self.categories = Names()
+        self.brands = Names()
+        self.version = 0
+        self._dense: dict[int, int] = {}
+        self._ids: list[str] = []
+        self._titles: list[str] = []
+        self._seen: dict[int, _Told] = {}
+        self._catalog: dict[int, CatalogEntry] = {}
+        self._trending = TopList(_TRENDING)
+        self._in_category: dict[int, TopList] = {}
+        # Neighbours as they came; put into the arrays only when somebody asks.
+        self._pending: dict[int, tuple[bytes, bytes] | ItemState] = {}
+        self.keys = np.zeros(capacity, np.uint64)
+        self.trend = np.full(capacity, NOTHING)
+        self.popularity = np.full(capacity, NOTHING)
+        self.views = np.zeros(capacity, np.float32)
+        self.carts = np.zeros(capacity, np.float32)
+        self.purchases = np.zeros(capacity, np.float32)
+        self.price = np.full(capacity, np.nan, np.float32)
+        self.category = np.full(capacity, NONE, np.int32)
+        self.brand = np.full(capacity, NONE, np.int32)
+        self.first_s = np.zeros(capacity, np.int64)
+        self.known = np.zeros(capacity, np.bool_)
+        self.in_stock = np.ones(capacity, np.bool_)
+        self.pair_level = np.zeros(capacity)
+        self._neighbours = np.full((capacity, NEIGHBOURS), NONE, np.int32)
+        self._amounts = np.zeros((capacity, NEIGHBOURS), np.float32)
+
+    def __len__(self) -> int:
+        """How many items were ever mentioned; their dense ids are ``range(len(index))``."""
+        return len(self._ids)
+
+    @property
+    def capacity(self) -> int:
+        """The length of the arrays."""
+        return len(self.keys)
+
+    # --- who is who
+
+    def dense(self, key: int) -> int:
+        """The dense id of an item key, ``NONE`` if it was never mentioned."""
+        return self._dense.get(key, NONE)
+
+    def dense_many(self, keys: Sequence[int]) -> Dense:
+        """``dense`` of each."""
+        get = self._dense.get
+        return np.array([get(key, NONE) for key in keys], np.int64)
+
+    def id_of(self, dense: int) -> str:
+        """An item's id, empty while only neighbours have mentioned it."""
+        return self._ids[dense]
+
+    def title(self, dense: int) -> str:
+        """An item's title, empty if none was told."""
+        return self._titles[dense]
+
+    def category_name(self, key: int) -> str:
+        """The name behind a category's key, empty if unknown."""
+        return self.categories.name(key)
+
+    def brand_name(self, key: int) -> str:
+        """The name behind a brand's key, empty if unknown."""
+        return self.brands.name(key)
+
+    def entry(self, dense: int) -> CatalogEntry | None:
+        """What the catalog says of an item."""
+        return self._catalog.get(dense)
+
+    def _mention(self, key: int) -> int:
+        dense = self._dense.get(key)
+        if dense is None:
+            dense = self._dense[key] = len(self._ids)
+            self._ids.append("")
+            self._titles.append("")
+            if dense >= len(self.keys):
+                self._grow()
+            self.keys[dense] = key
+        return dense
+
+    def _grow(self) -> None:
+        for name, empty in _EMPTY.items():
+            old = getattr(self, name)
+            new = np.full((2 * len(old), *old.shape[1:]), empty, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    # --- the two topics
+
+    def apply_row(self, key: int, row: bytes | None) -> None:
+        """Take over a row of topic ``item-index``; ``None`` forgets what events told of the item.
+
+        Raises ``msgspec.DecodeError`` if the bytes are no row, ``ValueError`` if they are of an unknown version or do not
+        fit together; the index is then as it was.
+        """
+        if row is None:
+            self._forget(key)
+            return
+        new = _DECODE(row)
+        if new.version != INDEX_ROW_VERSION:
+            raise ValueError(f"an index row of version {new.version}, this program reads {INDEX_ROW_VERSION}")
+        if len(new.neighbours) % 8 or len(new.neighbours) != 2 * len(new.amounts):
+            raise ValueError("neighbours and amounts do not match")
+        dense = self._mention(key)
+        self._pending[dense] = (new.neighbours, new.amounts)
+        self._apply(dense, new, new.first_s, new.trend, new.popularity)
+
+    def apply_state(self, state: ItemState) -> None:
+        """As ``apply_row`` of the row of a state in this very process; a change of the state is to be told again."""
+        dense = self._mention(state.key)
+        self._pending[dense] = state
+        told = self._seen.get(dense)
+        if told is None or told.trend is not state.trend or told.popularity is not state.popularity:
+            trend, popularity = state.levels()
+            self._apply(dense, state, state.first_ms // 1000, trend, popularity)
+            told = self._seen[dense]
+            told.trend, told.popularity = state.trend, state.popularity
+        else:
+            # Events of its own replace the sums, so this is news of neighbours alone.
+            self.version += 1
+            self.pair_level[dense] = state.pair_level
+
+    def _apply(self, dense: int, row: IndexRow | ItemState, first_s: int, trend: float, popularity: float) -> None:
+        self.version += 1
+        if row.item:
+            self._ids[dense] = row.item
+        words = row.words
+        category, brand = self.categories.id(words[0]), self.brands.id(words[1])
+        told = self._seen.get(dense)
+        if told is None:
+            self._seen[dense] = _Told(category, brand, words[2], row.price_cents)
+            self._retell(dense)
+        elif (
+            told.category != category
+            or told.brand != brand
+            or told.price_cents != row.price_cents
+            or told.title != words[2]
+            or not self.known[dense]
+        ):
+            told.category, told.brand, told.title, told.price_cents = category, brand, words[2], row.price_cents
+            self._retell(dense)
+        self.first_s[dense] = first_s
+        self.views[dense] = row.views
+        self.carts[dense] = row.carts
+        self.purchases[dense] = row.purchases
+        self.pair_level[dense] = row.pair_level
+        self._rank(dense, trend, popularity)
+
+    def _rank(self, dense: int, trend: float, popularity: float) -> None:
+        self.trend[dense] = trend
+        self.popularity[dense] = popularity
+        if not self._ids[dense]:
+            return
+        self._trending.offer(dense, trend)
+        if self._trending.crowded:
+            self.trending()
+        category = self.category[dense]
+        if category != NONE:
+            self._top_of(category).offer(dense, popularity)
+
+    def _forget(self, key: int) -> None:
+        dense = self._dense.get(key)
+        if dense is None:
+            return
+        self.version += 1
+        self._seen.pop(dense, None)
+        self._pending[dense] = (b"", b"")
+        self.views[dense] = self.carts[dense] = self.purchases[dense] = self.first_s[dense] = 0
+        self._rank(dense, NOTHING, NOTHING)
+        self._retell(dense)
+
+    def apply_catalog(self, item_id: str, value: bytes | None) -> bool:
+        """Take over a row of topic ``catalog`` (JSON; ``catalog.read_entry`` tells the fields); ``None`` removes it.
+
+        False if the row is malformed: the index is then as it was.
+        """
+        if value is None:
+            dense = self._dense.get(item_key(item_id), NONE)
+            if self._catalog.pop(dense, None) is not None:
+                self.version += 1
+                self._retell(dense)
+            return True
+        entry = read_entry(value)
+        if entry is None or not item_id:
+            return False
+        dense = self._mention(item_key(item_id))
+        self.version += 1
+        self._ids[dense] = item_id
+        self._catalog[dense] = entry
+        self._retell(dense)
+        return True
+
+    def _retell(self, dense: int) -> None:
+        """Set an item's attributes from what its two sources say."""
+        seen = self._seen.get(dense, _NOT_SEEN)
+        entry = self._catalog.get(dense)
+        category, brand, title, cents = seen.category, seen.brand, seen.title, seen.price_cents
+        self.in_stock[dense] = True
+        if entry is not None:
+            category = self.categories.id(entry.category) if entry.category else category
+            brand = self.brands.id(entry.brand) if entry.brand else brand
+            title = entry.title or title
+            cents = entry.price_cents or cents
+            self.in_stock[dense] = entry.stock is None or entry.stock > 0
+        before = int(self.category[dense])
+        if before != category:
+            self.category[dense] = category
+            if before != NONE:
+                self._top_of(before).offer(dense, NOTHING)
+            if category != NONE:
+                self._top_of(category).offer(dense, float(self.popularity[dense]))
+        self.brand[dense] = brand
+        self._titles[dense] = title
+        self.price[dense] = log2(float(cents)) if cents else np.nan
+        self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)
+
+    # --- what retrieval asks
+
+    def trending(self) -> Dense:
+        """The items of the highest trend, highest first, ties to the smaller key; at most 128."""
+        return self._trending.order(self.trend, self.keys, np.arange(len(self)))
+
+    def top_of_category(self, category: int) -> Dense:
+        """The most popular items of a category (its id), most popular first; at most 32."""
+        top = self._in_category.get(category)
+        if top is None:
+            return _NO_IDS
+        everyone = np.flatnonzero(self.category[: len(self)] == category) if top.stale else _NO_IDS
+        return top.order(self.popularity, self.keys, everyone)
+
+    def _top_of(self, category: int) -> TopList:
+        top = self._in_category.get(category)
+        if top is None:
+            top = self._in_category[category] = TopList(_PER_CATEGORY)
+        elif top.crowded:
+            self.top_of_category(category)
+        return top
+
+    def neighbours(self, items: Dense, count: int = NEIGHBOURS) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The strongest neighbours of each item: dense ids [n, count], ``NONE`` where there are fewer; their amounts.
+
+        Strongest first, ties to the smaller key. An amount's worth at a time is
+        ``amount * exp2(pair_level[item] - now / interest_half_life)``.
+        """
+        if self._pending:
+            for item in items.tolist():
+                raw = self._pending.pop(item, None)
+                if raw is not None:
+                    self._resolve(item, raw)
+        return self._neighbours[items, :count], self._amounts[items, :count]
+
+    def _resolve(self, item: int, raw: tuple[bytes, bytes] | ItemState) -> None:
+        if isinstance(raw, tuple):
+            keys = np.frombuffer(raw[0], "<u8")
+            amounts = np.frombuffer(raw[1], "<f4")
+        else:
+            best = strongest(raw.neighbours(), NEIGHBOURS)
+            keys = np.fromiter(best.keys(), np.uint64, len(best))
+            amounts = np.fromiter(best.values(), np.float32, len(best))
+        order = np.lexsort((keys, -amounts))[:NEIGHBOURS]
+        ids = [self._mention(key) for key in keys[order].tolist()]
+        self._neighbours[item] = NONE
+        self._neighbours[item, : len(ids)] = ids
+        self._amounts[item] = 0
+        self._amounts[item, : len(ids)] = amounts[order]
+
+
+_NOT_SEEN: Final = _Told(NONE, NONE, "", 0)
+_EMPTY: Final[dict[str, float]] = {
+    "keys": 0,
+    "trend": NOTHING,
+    "popularity": NOTHING,
+    "views": 0,
+    "carts": 0,
+    "purchases": 0,
+    "price": float("nan"),
+    "category": NONE,
+    "brand": NONE,
+    "first_s": 0,
+    "known": False,
+    "in_stock": True,
+    "pair_level": 0,
+    "_neighbours": NONE,
+    "_amounts": 0,
+}

@@ -1,0 +1,394 @@
+"""What is known of items: tallies that add up, from the user tasks' deltas to the item role's table.
+
+An ``ItemTally`` is at once what one user task saw of an item within a commit and, as part of ``ItemState``, all that
+was ever seen: a sum, and ``absorb`` adds one to another. Counts, trend and popularity, co-visitation and attributes
+combine to the same result in any order and grouping; only pruning a long list of neighbours depends on when it happens,
+and that is in the order of the topic.
+
+Co-visitation is symmetric: items a user touched within a window of each other are each other's neighbours, weighted by
+the interest the later event shows and by how many items lie between.
+"""
+
+from __future__ import annotations
+
+from struct import pack
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from streamer.core.decay import EMPTY, ERA_HALF_LIVES, FRACTION_BITS, Sum, add, landmark, merge
+from streamer.core.decay import level as level_of
+from streamer.core.events import EVENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from streamer.core.events import Event
+    from streamer.core.retrieval_settings import ItemSettings
+
+BLOCK_VERSION: Final = 1
+INDEX_ROW_VERSION: Final = 1
+
+_WEIGHT_BITS: Final = 8
+_ONE_VIEW: Final = 1 << _WEIGHT_BITS
+_TYPES: Final = {name: (round(e.weight * _ONE_VIEW), e.kind) for name, e in EVENT_TYPES.items()}
+_MAX_CENTS: Final = 2**40
+# What a partner 0, 1, 2 … items back still counts, in 1/256.
+_DISTANCE: Final = tuple(round(256 * 0.75**n) for n in range(64))
+_LOOK_BACK: Final = 8
+_NO_WORDS: Final = ("", "", "")
+
+
+class ItemTally(msgspec.Struct, array_like=True, gc=False):
+    """The sums of one item. Times are milliseconds since the epoch, 0 if there is none.
+
+    ``item`` is its id, empty while only neighbours have mentioned it. ``views``, ``carts``, ``purchases``, ``others``
+    count event lines. ``words`` (category, brand, title) are those of ``words_ms``; of several, the fullest counts,
+    then the newest. ``price_cents`` is the newest price told, 0 for none. ``trend`` and ``popularity`` are landmark
+    sums of interest in 1/256 of a view.
+    """
+
+    key: int
+    item: str = ""
+    views: int = 0
+    carts: int = 0
+    purchases: int = 0
+    others: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    words: tuple[str, str, str] = _NO_WORDS
+    words_ms: int = 0
+    price_cents: int = 0
+    price_ms: int = 0
+    trend: Sum = EMPTY
+    popularity: Sum = EMPTY
+
+    def absorb(self, other: ItemTally) -> None:
+        """Add another tally of the same item to this one."""
+        self.item = other.item or self.item
+        self.views += other.views
+        self.carts += other.carts
+        self.purchases += other.purchases
+        self.others += other.others
+        if not self.first_ms or other.first_ms < self.first_ms:
+            self.first_ms = other.first_ms
+        self.last_ms = max(self.last_ms, other.last_ms)
+        self.tell(other.words, other.words_ms, other.price_cents, other.price_ms)
+        self.trend = merge(self.trend, other.trend)
+        self.popularity = merge(self.popularity, other.popularity)
+
+    def tell(self, words: tuple[str, str, str], words_ms: int, price_cents: int, price_ms: int) -> None:
+        """Take over attributes if they say more, or as much and newer; ties go to the greater words and price."""
+        if words == self.words:
+            self.words_ms = max(self.words_ms, words_ms)
+        elif (3 - words.count(""), words_ms, words) > (3 - self.words.count(""), self.words_ms, self.words):
+            self.words, self.words_ms = words, words_ms
+        if price_cents and (price_ms > self.price_ms or (price_ms == self.price_ms and price_cents > self.price_cents)):
+            self.price_cents, self.price_ms = price_cents, price_ms
+
+
+class ItemState(ItemTally, array_like=True, gc=False):
+    """The row of table ``items``: an item's sums, and its neighbours.
+
+    ``pairs`` and ``older_pairs`` are amounts by neighbour key in the era ``pair_era`` and in the one before.
+    """
+
+    pair_era: int = 0
+    pairs: dict[int, int] = {}
+    older_pairs: dict[int, int] = {}
+
+    def relate(self, era: int, amounts: dict[int, int]) -> None:
+        """Add amounts of an era to the neighbours'."""
+        if era > self.pair_era:
+            self.older_pairs = self.pairs if era == self.pair_era + 1 else {}
+            self.pairs = {}
+            self.pair_era = era
+        if era == self.pair_era:
+            pairs = self.pairs
+        elif era == self.pair_era - 1:
+            pairs = self.older_pairs
+        else:
+            return
+        get = pairs.get
+        for neighbour, amount in amounts.items():
+            pairs[neighbour] = get(neighbour, 0) + amount
+
+    def neighbours(self) -> dict[int, int]:
+        """Amounts by neighbour, in ``pair_era``."""
+        if not self.older_pairs:
+            return self.pairs
+        total = dict(self.pairs)
+        for neighbour, amount in self.older_pairs.items():
+            total[neighbour] = total.get(neighbour, 0) + (amount >> ERA_HALF_LIVES)
+        return total
+
+    @property
+    def pair_level(self) -> float:
+        """The level (``decay.level``) of one unit of ``neighbours``."""
+        return float(ERA_HALF_LIVES * self.pair_era - FRACTION_BITS - _WEIGHT_BITS)
+
+    def levels(self) -> tuple[float, float]:
+        """The levels (``decay.level``) of trend and popularity, in views."""
+        return level_of(self.trend) - _WEIGHT_BITS, level_of(self.popularity) - _WEIGHT_BITS
+
+    def prune(self, to: int) -> None:
+        """Keep the ``to`` strongest neighbours."""
+        kept = strongest(self.neighbours(), to)
+        self.pairs = {k: v for k, v in self.pairs.items() if k in kept}
+        self.older_pairs = {k: v for k, v in self.older_pairs.items() if k in kept}
+
+
+def strongest(amounts: dict[int, int], count: int) -> dict[int, int]:
+    """The ``count`` entries of the greatest amounts, ties to the smaller key, in no order of note."""
+    if len(amounts) <= count:
+        return amounts
+    least = sorted(amounts.values(), reverse=True)[count - 1]
+    kept = {k: v for k, v in amounts.items() if v >= least}
+    if len(kept) > count:
+        ties = sorted((k for k, v in kept.items() if v == least), reverse=True)
+        for key in ties[: len(kept) - count]:
+            del kept[key]
+    return kept
+
+
+class Block(msgspec.Struct, array_like=True):
+    """What one user task tells one item partition in one commit: tallies sorted by key, and pairs.
+
+    ``pairs``: by era, by item key, the amount of each neighbour key.
+    """
+
+    version: int
+    tallies: list[ItemTally]
+    pairs: dict[int, dict[int, dict[int, int]]]
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE_BLOCK: Final = msgspec.msgpack.Decoder(Block).decode
+
+
+class ItemDeltas:
+    """What a user task has seen of items since its last commit. Times are taken to the second.
+
+    ``tallies``: by item key. ``pairs``: by era, by item key, the amount of each neighbour key.
+    """
+
+    __slots__ = ("_amounts", "_second", "pairs", "tallies")
+
+    def __init__(self) -> None:
+        self.tallies: dict[int, ItemTally] = {}
+        self.pairs: dict[int, dict[int, dict[int, int]]] = {}
+        self._second = -1
+        self._amounts = (0, 0, 0, 0)
+
+    def __len__(self) -> int:
+        """How many items have news of their own."""
+        return len(self.tallies)
+
+    def add(self, event: Event, recents: Sequence[tuple[int, int, int]], settings: ItemSettings) -> None:
+        """Count an event's lines and relate them to the items its user touched before.
+
+        ``recents``: (item key, last touched in seconds, weight) before the event, newest last; of a long list only the
+        last eight are looked at.
+        """
+        lines = event.lines
+        if not lines:
+            return
+        weight, kind = _TYPES[event.type]
+        second = event.time // 1000
+        if second != self._second:
+            # Events come in bursts of the same second: what it is worth is worked out once.
+            self._second = second
+            self._amounts = (
+                *landmark(second * 1000, settings.trend_half_life_ms),
+                *landmark(second * 1000, settings.interest_half_life_ms),
+            )
+        trend_era, trend, interest_era, interest = self._amounts
+        time = event.time
+        tallies = self.tallies
+        for line in lines:
+            tally = tallies.get(line.key)
+            if tally is None:
+                tally = tallies[line.key] = ItemTally(line.key, line.item, first_ms=time, last_ms=time)
+            elif time > tally.last_ms:
+                tally.last_ms = time
+            elif time < tally.first_ms:
+                tally.first_ms = time
+            if kind == "view":
+                tally.views += 1
+            elif kind == "cart":
+                tally.carts += 1
+            elif kind == "purchase":
+                tally.purchases += 1
+            else:
+                tally.others += 1
+            cents = line.price * 100
+            tally.tell(
+                (line.category, line.brand, line.title), time, round(cents) if 0.5 < cents < _MAX_CENTS else 0, time
+            )
+            tally.trend = add(tally.trend, trend_era, trend * weight)
+            tally.popularity = add(tally.popularity, interest_era, interest * weight)
+        if weight > 0 and (recents or len(lines) > 1):
+            self._relate(event, recents, weight, settings)
+
+    def _relate(
+        self, event: Event, recents: Sequence[tuple[int, int, int]], weight: int, settings: ItemSettings
+    ) -> None:
+        since = self._second - settings.pair_window_s
+        before = [r[0] for r in recents[-_LOOK_BACK:] if r[1] >= since]
+        _, _, era, amount = self._amounts
+        amount *= weight
+        of_era = self.pairs.get(era)
+        if of_era is None:
+            of_era = self.pairs[era] = {}
+        limit = settings.pair_partners
+        for line in event.lines[: settings.pair_lines]:
+            key = line.key
+            if key in before:
+                # A second look in a row says nothing new of what goes with what; a cart or purchase does.
+                if before[-1] == key and weight <= _ONE_VIEW:
+                    continue
+                before.remove(key)
+            if before:
+                mine = of_era.get(key)
+                if mine is None:
+                    mine = of_era[key] = {}
+                for partner, distance in zip(before[: -limit - 1 : -1], _DISTANCE, strict=False):
+                    share = amount * distance >> 8
+                    mine[partner] = mine.get(partner, 0) + share
+                    theirs = of_era.get(partner)
+                    if theirs is None:
+                        of_era[partner] = {key: share}
+                    else:
+                        theirs[key] = theirs.get(key, 0) + share
+            before.append(key)
+
+    def merge(self, other: ItemDeltas) -> None:
+        """Add another accumulator's sums; ``other`` must not be used afterwards."""
+        for key, tally in other.tallies.items():
+            mine = self.tallies.get(key)
+            if mine is None:
+                self.tallies[key] = tally
+            else:
+                mine.absorb(tally)
+        for era, items in other.pairs.items():
+            of_era = self.pairs.setdefault(era, {})
+            for key, amounts in items.items():
+                known = of_era.get(key)
+                if known is None:
+                    of_era[key] = amounts
+                else:
+                    for neighbour, amount in amounts.items():
+                        known[neighbour] = known.get(neighbour, 0) + amount
+
+    def blocks(self, partitions: int) -> dict[int, bytes]:
+        """A block for each item partition (``key % partitions``) that has news, in order of partition."""
+        blocks: dict[int, Block] = {}
+
+        def of(key: int) -> Block:
+            block = blocks.get(key % partitions)
+            if block is None:
+                block = blocks[key % partitions] = Block(BLOCK_VERSION, [], {})
+            return block
+
+        for key in sorted(self.tallies):
+            of(key).tallies.append(self.tallies[key])
+        for era in sorted(self.pairs):
+            items = self.pairs[era]
+            for key in sorted(items):
+                of(key).pairs.setdefault(era, {})[key] = items[key]
+        return {partition: _ENCODE(blocks[partition]) for partition in sorted(blocks)}
+
+
+class Rows(Protocol):
+    """The table ``items``, as the item role sees it: fresh objects, ``None`` for what is not there."""
+
+    def get_many(self, keys: Sequence[str]) -> Sequence[ItemState | None]:
+        """The rows of ``keys`` (``row_key``), in that order."""
+        ...
+
+
+def row_key(key: int) -> str:
+    """An item's key as tables and topics spell it: 16 hexadecimal digits."""
+    return f"{key:016x}"
+
+
+def apply_block(block: bytes, rows: Rows, settings: ItemSettings) -> dict[int, ItemState]:
+    """The rows a block changes, by item key, with its sums in them.
+
+    Raises ``msgspec.DecodeError`` (``ValidationError`` is one) if the bytes are no block, ``ValueError`` if they are of
+    a version this program does not know.
+    """
+    decoded = _DECODE_BLOCK(block)
+    if decoded.version != BLOCK_VERSION:
+        raise ValueError(f"a block of version {decoded.version}, this program reads {BLOCK_VERSION}")
+    return _absorb(decoded.tallies, decoded.pairs, rows, settings)
+
+
+def apply_deltas(deltas: ItemDeltas, rows: Rows, settings: ItemSettings) -> dict[int, ItemState]:
+    """As ``apply_block`` of the one block of all ``deltas``, without the way through bytes. The deltas are used up."""
+    return _absorb(deltas.tallies.values(), deltas.pairs, rows, settings)
+
+
+def _absorb(
+    tallies: Collection[ItemTally], pairs: dict[int, dict[int, dict[int, int]]], rows: Rows, settings: ItemSettings
+) -> dict[int, ItemState]:
+    keys = {tally.key: None for tally in tallies}
+    for items in pairs.values():
+        keys.update(dict.fromkeys(items))
+    known = rows.get_many([row_key(key) for key in keys])
+    touched = {
+        key: ItemState(key, pairs={}, older_pairs={}) if state is None else state
+        for key, state in zip(keys, known, strict=True)
+    }
+    for tally in tallies:
+        touched[tally.key].absorb(tally)
+    for era, items in pairs.items():
+        for key, amounts in items.items():
+            state = touched[key]
+            state.relate(era, amounts)
+            if len(state.pairs) + len(state.older_pairs) > settings.neighbours_kept:
+                state.prune(settings.neighbours_pruned_to)
+    return touched
+
+
+class IndexRow(msgspec.Struct, array_like=True, gc=False):
+    """The published row of an item: what retrieval and features need.
+
+    ``trend``, ``popularity`` and ``pair_level`` are levels (``decay.level``), the last of one unit of ``amounts``.
+    ``neighbours``: keys as little-endian uint64. ``amounts``: as little-endian float32, in the same order.
+    """
+
+    version: int
+    item: str
+    views: int
+    carts: int
+    purchases: int
+    first_s: int
+    words: tuple[str, str, str]
+    price_cents: int
+    trend: float
+    popularity: float
+    pair_level: float
+    neighbours: bytes
+    amounts: bytes
+
+
+def index_row(state: ItemState, settings: ItemSettings) -> bytes:
+    """The row that topic ``item-index`` carries for an item."""
+    amounts = strongest(state.neighbours(), settings.neighbours_published)
+    return _ENCODE(
+        IndexRow(
+            INDEX_ROW_VERSION,
+            state.item,
+            state.views,
+            state.carts,
+            state.purchases,
+            state.first_ms // 1000,
+            state.words,
+            state.price_cents,
+            *state.levels(),
+            state.pair_level,
+            pack(f"<{len(amounts)}Q", *amounts),
+            pack(f"<{len(amounts)}f", *amounts.values()),
+        )
+    )
