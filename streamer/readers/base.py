@@ -1,8 +1,8 @@
 """What every reader of a file does: rows in time order, joined into events.
 
 A file is read twice. The first pass looks at times only: how many events there are, from when to when, which rows are
-bad and whether the rows are in time order. The second makes the events, one moment of time after the other, so that memory does
-not grow with the file; only a file that is out of order is held and sorted.
+bad and whether the rows are in time order. The second makes the events, one moment of time after the other, so that
+memory does not grow with the file; only a file that is out of order is held and sorted.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LIMITS: Final = Limits()
 """Readers keep the limits of the inbound contract, so that an event read is an event that can be published."""
+
+_from_bytes = int.from_bytes
 
 Row = tuple[int, str, str, Line | None, str, str, int]
 """Time (ms since the epoch), user, type, line, query, session, row number (the first row of data is 1)."""
@@ -60,11 +62,12 @@ class Reader(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._name = source.name
 
     @classmethod
     @abstractmethod
-    def recognises(cls, first_line: str, cells: tuple[str, ...]) -> bool:
-        """Whether a file is of this format, by its first line and that line's cells, stripped and in lower case."""
+    def recognises(cls, cells: tuple[str, ...]) -> bool:
+        """Whether a file is of this format, by the cells of its first line, stripped and in lower case."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Event]:
@@ -133,8 +136,7 @@ class RowReader(Reader):
                 moment.clear()
                 if time < now:
                     in_order = False
-                if time > last:
-                    last = time
+                last = max(last, time)
                 if first < 0 or time < first:
                     first = time
                 now = time
@@ -158,21 +160,21 @@ class RowReader(Reader):
             lines = tuple([row[3] for row in rows if row[3] is not None])
         else:
             lines = () if line is None else (line,)
-        identity = f"{self.source.name}:{number}"
+        identity = f"{self._name}:{number}"
         return Event(user, identity, self.format, kind, time, fingerprint(self.format, identity), lines, query, session)
 
 
 def fingerprint(source: str, identity: str) -> int:
     """The 64 bits that ``parse`` gives an event of this source and id."""
-    text = f"{len(source)}:{source}{len(identity)}:{identity}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+    text = f"{len(source)}:{source}{len(identity)}:{identity}".encode()
+    return _from_bytes(blake2b(text, digest_size=8).digest(), "little")
 
 
-_key = lru_cache(maxsize=1 << 17)(item_key)
+_key = lru_cache(maxsize=1 << 16)(item_key)
 
 
-@lru_cache(maxsize=1 << 17)
-def make_line(
+@lru_cache(maxsize=1 << 16)
+def make_line(  # noqa: PLR0917 -- by position, since that is what the cache is quick with
     item: str, price: str = "", quantity: str = "", category: str = "", brand: str = "", title: str = ""
 ) -> Line:
     """A line out of the texts of a row; an empty text is an unknown. Raises BadRow."""

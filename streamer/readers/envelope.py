@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
+from math import isnan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +29,12 @@ class EnvelopeReader(Reader):
     """
 
     format = "jsonl"
-    says = 'JSON lines, one inbound event each: {"specversion":"1.0","id":…,"source":…,"type":…,"time":…,"subject":…,"data":…}'
+    says = 'JSON lines, one inbound event each: {"specversion":"1.0","id":…,"source":…,"type":…,"time":…,"subject":…,…}'
 
     @classmethod
-    def recognises(cls, first_line: str, cells: tuple[str, ...]) -> bool:
+    def recognises(cls, cells: tuple[str, ...]) -> bool:
         """Whether the first line begins a JSON object."""
-        return first_line.lstrip().startswith("{")
+        return bool(cells) and cells[0].startswith("{")
 
     def __iter__(self) -> Iterator[Event]:
         """The events, in time order."""
@@ -42,7 +44,7 @@ class EnvelopeReader(Reader):
     def _survey(self) -> Survey:
         skipped: Counter[str] = Counter()
         times = [event.time for event in self._read(skipped)]
-        in_order = all(a <= b for a, b in zip(times, times[1:], strict=False))
+        in_order = all(earlier <= later for earlier, later in pairwise(times))
         return Survey(
             len(times), len(times) + skipped.total(), min(times, default=0), max(times, default=0), in_order, skipped
         )
@@ -104,7 +106,7 @@ def to_envelope(event: Event, shift_ms: int = 0) -> tuple[str, bytes, bytes]:
 
 def _item(line: Line) -> dict[str, Any]:
     item: dict[str, Any] = {"id": line.item}
-    if line.price == line.price:  # noqa: PLR0124 -- false for the NaN of an unknown price
+    if not isnan(line.price):
         item["price"] = line.price
     if line.quantity != 1:
         item["quantity"] = line.quantity

@@ -48,7 +48,7 @@ def open_events(path: str | Path | Traversable) -> Reader:
     except (csv.Error, StopIteration):
         cells = ()
     for reader in READERS:
-        if reader.recognises(first_line, cells):
+        if reader.recognises(cells):
             return reader(source)
     seen = (
         "a zip archive or spreadsheet; save it as CSV"

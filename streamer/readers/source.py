@@ -38,7 +38,7 @@ class Source:
     def open(self) -> Iterator[IO[bytes]]:
         """The bytes, decompressed. Raises ReaderError, also from inside the block, if they cannot be had."""
         try:
-            with cast("IO[bytes]", self.path.open("rb")) as raw:
+            with self.path.open("rb") as raw:
                 magic = raw.read(len(GZIP))
                 raw.seek(0)
                 if magic == GZIP:

@@ -23,7 +23,7 @@ class TableReader(RowReader):
     optional: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def recognises(cls, first_line: str, cells: tuple[str, ...]) -> bool:
+    def recognises(cls, cells: tuple[str, ...]) -> bool:
         """Whether the header has all required columns."""
         return {name.lower() for name in cls.required} <= set(cells)
 
@@ -34,7 +34,7 @@ class TableReader(RowReader):
         A column that the file does not have is an empty cell.
         """
 
-    def _header(self, lines: csv.Reader) -> list[str]:
+    def _header(self, lines: Iterator[list[str]]) -> list[str]:
         return [cell.strip().lower() for cell in next(lines)]
 
     def _rows(self, skipped: Counter[str]) -> Iterator[Row]:
@@ -58,7 +58,7 @@ class TableReader(RowReader):
                         number += 1
                         try:
                             if len(cells) != width:
-                                raise BadRow(f"{'more' if len(cells) > width else 'fewer'} cells than the header")
+                                check_width(cells, width)
                             cells.append("")
                             row = read(pick(cells))
                         except BadRow as bad:
@@ -69,3 +69,9 @@ class TableReader(RowReader):
                 except csv.Error:
                     number += 1
                     skipped["not CSV"] += 1
+
+
+def check_width(cells: list[str], width: int) -> None:
+    """Raises BadRow if a row has not as many cells as the header."""
+    if len(cells) != width:
+        raise BadRow(f"{'more' if len(cells) > width else 'fewer'} cells than the header")

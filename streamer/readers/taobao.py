@@ -9,7 +9,7 @@ from streamer.readers.base import BadRow, checked_id, make_line
 from streamer.readers.table import TableReader
 
 if TYPE_CHECKING:
-    import csv
+    from collections.abc import Iterator
 
     from streamer.core.events import Line
 
@@ -38,9 +38,9 @@ class HeaderlessTaobaoReader(TaobaoReader):
     says = "Taobao UserBehavior without a header: its five columns in that order"
 
     @classmethod
-    def recognises(cls, first_line: str, cells: tuple[str, ...]) -> bool:
+    def recognises(cls, cells: tuple[str, ...]) -> bool:
         """Whether the first line already is a row."""
         return len(cells) == len(COLUMNS) and cells[3] in TYPES and all(cells[i].isdigit() for i in (0, 1, 2, 4))
 
-    def _header(self, lines: csv.Reader) -> list[str]:
+    def _header(self, lines: Iterator[list[str]]) -> list[str]:  # noqa: ARG002 -- the first line is a row
         return list(COLUMNS)

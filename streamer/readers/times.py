@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -14,7 +14,7 @@ LATEST_MS: Final = 253_402_300_799_999
 _SECONDS_BELOW: Final = 100_000_000_000
 """A number below it means seconds (it is the year 5138 as seconds, 1973 as milliseconds)."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -31,6 +31,7 @@ def from_text(text: str) -> int:
     return from_datetime(moment)
 
 
+@lru_cache(maxsize=1 << 12)
 def from_number(text: str, unit_ms: int | None = None) -> int:
     """Seconds or milliseconds since the epoch: ``unit_ms`` 1000 or 1, told by size if None. Raises BadRow."""
     try:
@@ -60,7 +61,7 @@ def from_american(text: str) -> int:
 def from_datetime(moment: datetime) -> int:
     """Milliseconds since the epoch, cut to whole ones; a moment without a zone is UTC. Raises BadRow before 1970."""
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     time = (moment - _EPOCH) // _MILLISECOND
     if time < 0:
         raise BadRow("time is out of range")
