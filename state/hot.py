@@ -45,13 +45,6 @@ class HotRows:
         if self._young_bytes > self._half:
             self._old, self._young, self._young_bytes = young, {}, 0
 
-    def forget(self, key: bytes) -> None:
-        """The disk's row changed in a way the cache was not told."""
-        row = self._young.pop(key, key)
-        if row is not key:
-            self._young_bytes -= (len(row) if row is not None else 0) + len(key) + ROW_OVERHEAD_BYTES
-        self._old.pop(key, None)
-
     def clear(self) -> None:
         """Forget everything."""
         self._young, self._old, self._young_bytes = {}, {}, 0

@@ -56,7 +56,10 @@ class RocksBackend:
         self._closed = False
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = Rdict(str(path), _options(settings, memory))
+            # Named, so that our options hold when the column family exists already: rocksdict would otherwise take
+            # those in the directory, which know of no shared cache.
+            options = _options(settings, memory)
+            self._db = Rdict(str(path), options, column_families={"default": options})
 
     def read(self, keys: list[bytes]) -> list[bytes | None]:
         """Rows under physical keys, by one multi-get."""

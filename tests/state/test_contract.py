@@ -163,7 +163,7 @@ def test_a_position_never_goes_back(disk: Disk) -> None:
 
 
 def test_a_restore_applies_a_changelog_and_moves_its_position(disk: Disk) -> None:
-    """Later rows of a key win, tombstones delete, earlier reads are not remembered; the store is as if it had survived."""
+    """Later rows of a key win, tombstones delete, earlier reads are not remembered, other tables are apart."""
     store = disk.open()
     rows = store.table("rows")
     assert rows.get_many(["a", "b", "c"]) == [None, None, None]
