@@ -78,7 +78,7 @@ class KafkaSettings:
     def client_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for every aiokafka client: consumer, producer and admin.
 
-        Raises ``OSError`` (``ssl.SSLError`` is one) when a certificate cannot be read. The password is inside: never log.
+        Raises ``OSError`` (``ssl.SSLError`` is one) when a certificate cannot be read. Holds the password: never log.
         """
         kwargs: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",")],

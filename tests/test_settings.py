@@ -30,7 +30,7 @@ def problems(**how) -> list[str]:
 @pytest.fixture
 def file(tmp_path):
     def write(text: str) -> Path:
-        path = tmp_path / "streamer.toml"
+        path: Path = tmp_path / "streamer.toml"
         path.write_text(text)
         return path
 
