@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from streamer.core.effects import Candidate, DeadLetter, Decision
 
 CANDIDATE_BYTES: Final = 3584
-"""What a push payload has room for. ``parse.Limits`` bounds ids so that a candidate stays below it."""
+"""What a push payload has room for. ``parse.Limits`` bounds the ids of a candidate, ``candidate`` cuts its words."""
 
 DEAD_LETTER_WHOLE_BYTES: Final = 256 * 1024
 """A dead letter's value is kept whole up to this size."""
@@ -24,6 +25,8 @@ DEAD_LETTER_WHOLE_BYTES: Final = 256 * 1024
 DEAD_LETTER_CUT_BYTES: Final = 64 * 1024
 """What is kept of a longer value, and the most that a key and the original headers may take."""
 
+_WORD_BYTES = (128, 64, 32, 16)
+_ELLIPSIS = "\u2026"
 _DETAIL_BYTES = 512
 _DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1)
@@ -51,8 +54,35 @@ _encode = msgspec.json.Encoder().encode
 
 
 def candidate(value: Candidate) -> bytes:
-    """The JSON of a candidate, as ``candidate.schema.json`` has it."""
-    return _encode(value)
+    """The JSON of a candidate, as ``candidate.schema.json`` has it.
+
+    If it is longer than ``CANDIDATE_BYTES``, template variables and reasons, which are for display, are cut to what
+    fits. Ids are never cut: three items with ids at the default limit leave room for words.
+    """
+    encoded = _encode(value)
+    for size in _WORD_BYTES:
+        if len(encoded) <= CANDIDATE_BYTES:
+            break
+        template = value.template
+        words = {name: _cut(word, size) for name, word in template.vars.items()}
+        encoded = _encode(
+            replace(
+                value,
+                template=replace(template, vars=words),
+                reasons=tuple(_cut(reason, size) for reason in value.reasons),
+            )
+        )
+    return encoded
+
+
+def _cut(word: str, size: int) -> str:
+    """``word``, ending in an ellipsis if it would take more than ``size`` bytes in JSON."""
+    if len(_encode(word)) - 2 <= size:
+        return word
+    word = word[:size]
+    while word and len(_encode(word)) - 2 > size - len(_ELLIPSIS.encode()):
+        word = word[:-1]
+    return word + _ELLIPSIS
 
 
 def decision(value: Decision) -> bytes:
