@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import faust
+import faust.app
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
@@ -130,8 +132,26 @@ class Transport(driver.Transport):
     Consumer = Consumer
 
 
+class Tables(TableManager):
+    """Faust's table manager, of which only the recovery service is used: it drives the rebalance to its end."""
+
+    async def on_start(self) -> None:
+        """Start at once: there are no Faust tables to wait for (Faust sleeps a second)."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class Boot(faust.app.BootStrategy):
+    """Consumer and agent only: tasks have their own producers, and the web server is ours."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
 class App(faust.App):
     """The Faust application of one role in one process."""
+
+    BootStrategy = Boot
 
     def __init__(self, runtime: Runtime, kafka: KafkaSettings, *, instance_id: str | None = None) -> None:
         settings = runtime.settings
@@ -149,6 +169,7 @@ class App(faust.App):
             stream_wait_empty=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
+            TableManager=Tables,
             web_enabled=False,
             worker_redirect_stdouts=False,
         )

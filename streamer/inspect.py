@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
 from streamer.core.events import item_key
-from streamer.core.items import item_partition
+from streamer.core.items import item_partition, row_key
 from streamer.core.partition import partition_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def item(settings: Settings, item_id: str) -> dict[str, Any]:
     key = item_key(item_id)
     partition = item_partition(key, settings.topics.item_partitions)
     spec = ItemRole.tables[0]
-    raw = key.to_bytes(8, "big")
+    raw = row_key(key).encode()
     row = (await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("changelog-item-items"), partition, {raw})).get(raw)
     return {} if row is None else {"item": item_id, "partition": partition, **named(spec.codec.decode(row))}
 

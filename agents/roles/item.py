@@ -9,7 +9,7 @@ from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import StructCodec
 from state.table import TableSpec
-from streamer.core.items import ItemState, apply_blocks, index_row
+from streamer.core.items import ItemState, apply_deltas, combine, index_row, row_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class ItemRole:
     first: frozenset[str] = frozenset()
     journaled = False
     tables: tuple[TableSpec[Any], ...] = (
-        TableSpec("items", StructCodec(ItemState), key="int"),
+        TableSpec("items", StructCodec(ItemState)),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -58,16 +58,16 @@ class ItemWork:
 
     def before_commit(self) -> None:
         """Fold the interval's blocks and publish a row for every item touched."""
-        context = self._context
-        table = context.store.table("items")
-        touched, rejected = apply_blocks(self._blocks, table, self._role.core.items)
-        if rejected:
-            log.error("%d item-update blocks could not be read and were left out", rejected)
+        context, settings = self._context, self._role.core.retrieval.items
+        deltas, refused = combine(self._blocks)
+        if refused:
+            log.error("%d item-update blocks could not be read and were left out", refused)
         self._blocks = []
-        topic = context.topic("item-index")
+        table, topic = context.store.table("items"), context.topic("item-index")
+        touched = apply_deltas(deltas, table, settings)
+        table.put_many((row_key(key), state) for key, state in touched.items())
         for key, state in touched.items():
-            table.put(key, state)
-            context.outbox.add(topic, context.partition, state.id.encode(), index_row(state, self._role.core.items))
+            context.outbox.add(topic, context.partition, row_key(key).encode(), index_row(state, settings))
         context.metrics.items_folded(len(touched))
 
     def committed(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from agents.challenger import Challenger
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
@@ -90,8 +92,9 @@ class TrainerWork:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
         for block, value in self._trainer.blocks().items():
             context.outbox.add(context.topic("model"), 0, block.encode(), value)
-        context.metrics.model("champion", self._trainer.metrics())
-        context.metrics.model("challenger", self._challenger.metrics())
+        for which, measures in (("champion", self._trainer.metrics()), ("challenger", self._challenger.metrics())):
+            context.metrics.model(which, measures)
+            context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(measures))
         context.metrics.examples(self._learned)
         self._learned = 0
 

@@ -60,7 +60,7 @@ class UserRole:
         commit_interval_s: float,
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
-        self.items = ItemIndex(core.retrieval)
+        self.items = ItemIndex()
         self.model = ServedModel()
         self._metrics = metrics
         self._replicas = Replicas(
@@ -84,10 +84,14 @@ class UserRole:
             self._metrics.replica_rejected("catalog")
 
     def _index_row(self, key: bytes | None, value: bytes | None) -> None:
-        if key is None or not self.items.apply_row(key.decode(errors="replace"), value):
+        try:
+            self.items.apply_row(int(key or b"", 16), value)
+        except ValueError:  # msgspec's decode errors are among them
             self._metrics.replica_rejected("item-index")
 
     def _block(self, key: bytes | None, value: bytes | None) -> None:
+        if key is not None and key.startswith(b"metrics/"):
+            return
         if key is None or not self.model.apply(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("model")
 
@@ -107,7 +111,7 @@ class UserWork:
             model=role.model,
         )
         self._tables = {name: store.table(name) for name in ("profile", "seen", "policy")}
-        self._deltas = ItemDeltas(role.core.items)
+        self._deltas = ItemDeltas()
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """One micro-batch through the engine; its effects into tables and outbox."""
@@ -188,7 +192,7 @@ class UserWork:
             context.outbox.add(
                 context.topic("item-updates"), partition, str(context.partition).encode(), block
             )
-        self._deltas = ItemDeltas(self._role.core.items)
+        self._deltas = ItemDeltas()
 
     def committed(self) -> None:
         """Nothing to do."""

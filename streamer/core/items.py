@@ -285,9 +285,10 @@ class ItemDeltas:
         blocks: dict[int, Block] = {}
 
         def of(key: int) -> Block:
-            block = blocks.get(key % partitions)
+            partition = item_partition(key, partitions)
+            block = blocks.get(partition)
             if block is None:
-                block = blocks[key % partitions] = Block(BLOCK_VERSION, [], {})
+                block = blocks[partition] = Block(BLOCK_VERSION, [], {})
             return block
 
         for key in sorted(self.tallies):
@@ -392,3 +393,30 @@ def index_row(state: ItemState, settings: ItemSettings) -> bytes:
             pack(f"<{len(amounts)}f", *amounts.values()),
         )
     )
+
+
+def combine(blocks: Sequence[bytes]) -> tuple[ItemDeltas, int]:
+    """The sums of several blocks of one item partition, and how many of them could not be read and were left out.
+
+    Combined first, an item that many user tasks saw is read and written once.
+    """
+    combined, refused = ItemDeltas(), 0
+    for block in blocks:
+        try:
+            decoded = _DECODE_BLOCK(block)
+        except msgspec.DecodeError:
+            refused += 1
+            continue
+        if decoded.version != BLOCK_VERSION:
+            refused += 1
+            continue
+        deltas = ItemDeltas()
+        deltas.tallies = {tally.key: tally for tally in decoded.tallies}
+        deltas.pairs = decoded.pairs
+        combined.merge(deltas)
+    return combined, refused
+
+
+def item_partition(key: int, partitions: int) -> int:
+    """The partition of topics ``item-updates`` and ``item-index`` that an item belongs to."""
+    return key % partitions
