@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from streamer.core.learning_settings import LearningSettings
+from streamer.core.parse import Limits
+from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -64,23 +68,17 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class LearningSettings:
-    """What is learned from. ``learn_rate``: the share of events, drawn by a seeded hash, whose list is labelled."""
-
-    learn_rate: float = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalSettings:
-    """How candidates are found."""
-
-
-@dataclass(frozen=True, slots=True)
 class CoreSettings:
     """All of the core's settings. ``seed`` is of every hash that draws a sample."""
 
     seed: int = 1
+    limits: Limits = field(default_factory=Limits)
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+
+    @property
+    def items(self) -> ItemSettings:
+        """How items are counted: the same half-lives that retrieval reads them with."""
+        return self.retrieval.items
