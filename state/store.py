@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -27,6 +27,8 @@ from state.table import CommittedRows, Table, TableSpec, after_prefix, physical_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+V = TypeVar("V")
 
 FORMAT_VERSION: Final = 1
 Change = tuple[str, bytes, bytes | None]
@@ -88,9 +90,13 @@ class TaskStore:
             for key, value in backend.scan(_POSITION, after_prefix(_POSITION))
         }
 
-    def table(self, name: str) -> Table[Any]:
-        """The table of that name. Raises KeyError for one the store was not opened with."""
-        return self._tables[name]
+    @overload
+    def table(self, which: TableSpec[V]) -> Table[V]: ...
+    @overload
+    def table(self, which: str) -> Table[Any]: ...
+    def table(self, which: TableSpec[V] | str) -> Table[V] | Table[Any]:
+        """The table of that name or spec. Raises KeyError for one the store was not opened with."""
+        return self._tables[which if isinstance(which, str) else which.name]
 
     @property
     def dirty(self) -> int:

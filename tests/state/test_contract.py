@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from state.errors import StateCorrupt, StateError, StateForeign, StateLocked, StateVersionError
-from state.store import TaskIdentity, digest_rows
+from state.memory import MemoryBackend, MemoryDisk
+from state.store import TaskIdentity, TaskStore, digest_rows
 from state.table import TableSpec
 from tests.state.conftest import IDENTITY, TABLES
 
 if TYPE_CHECKING:
-    from state.store import TaskStore
+    from collections.abc import Iterable
+
     from tests.state.conftest import Disk
 
 
@@ -24,8 +26,10 @@ def commit(store: TaskStore, **positions: int) -> None:
 
 def test_a_put_is_read_back_at_once_and_a_delete_hides_it(disk: Disk) -> None:
     """Reads see every earlier write, committed or not."""
-    rows = disk.open().table("rows")
+    store = disk.open()
+    rows = store.table("rows")
     rows.put("a", b"1")
+    assert store.table(TABLES[0]) is rows
     assert rows.get_many(["a", "b", "a"]) == [b"1", None, b"1"]
     rows.delete("a")
     assert rows.get("a") is None
@@ -115,6 +119,53 @@ def test_changes_made_while_a_commit_is_in_flight_belong_to_the_next(disk: Disk)
     assert store.take_changes() == [("rows", b"a", b"second"), ("rows", b"b", None)]
     store.committed({"rows": 5})
     assert disk.open().table("rows").get_many(["a", "b", "c"]) == [b"second", None, b"first"]
+
+
+def test_rows_read_before_a_commit_are_read_anew_after_it(disk: Disk) -> None:
+    """What was cached as of then, absent rows included, does not outlive the commit that changes it."""
+    store = disk.open()
+    rows = store.table("rows")
+    assert rows.get("a") is None
+    for row in (b"1", b"2", None, b"3"):
+        if row is None:
+            rows.delete("a")
+        else:
+            rows.put("a", row)
+        commit(store, rows=1)
+        assert rows.get("a") == row
+
+
+def test_a_commit_is_one_write_and_one_that_fails_changes_nothing() -> None:
+    """All or nothing is left to one batch; a refusing disk leaves the changes in flight, to be tried again."""
+
+    class Counting(MemoryBackend):
+        """Remembers the keys of each write, and refuses while told to."""
+
+        refuses = False
+
+        def write(self, rows: Iterable[tuple[bytes, bytes | None]], *, logged: bool) -> None:
+            batch = list(rows)
+            if self.refuses:
+                raise StateError("no space left")
+            writes.append((sorted(key for key, _ in batch), logged))
+            super().write(batch, logged=logged)
+
+    writes: list[tuple[list[bytes], bool]] = []
+    backend = Counting(MemoryDisk())
+    store = TaskStore(backend, TABLES, IDENTITY, hot_rows_bytes=1000)
+    store.table("rows").put("a", b"1")
+    store.table("rows-2").put(b"b", b"2")
+    store.take_changes()
+    backend.refuses = True
+    with pytest.raises(StateError, match="no space"):
+        store.committed({"rows": 1}, fresh_ms=1, meta={"m": b""})
+    assert (store.in_flight, store.positions(), store.table("rows").get("a")) == (True, {}, b"1")
+    backend.refuses = False
+    store.committed({"rows": 1}, fresh_ms=1, meta={"m": b""})
+    keys = [b"\0fresh_ms", b"\0meta\0m", b"\0position\0rows", b"rows\0a", b"rows-2\0b"]
+    assert writes == [(keys, True)]
+    store.restore("rows", [(b"c", b"3")], 2)
+    assert writes[1:] == [([b"\0position\0rows", b"rows\0c"], False)]
 
 
 def test_an_abort_brings_back_what_was_committed_last(disk: Disk) -> None:
@@ -292,9 +343,11 @@ def test_a_held_disk_is_locked_until_closed(disk: Disk) -> None:
         disk.open_another()
     store.close()
     store.close()
-    with pytest.raises(StateForeign):
+    with pytest.raises(StateForeign) as refusal:
         disk.open_another(TaskIdentity("trainer", 0, 1))
     disk.open()
+    # The frames that this keeps alive must not be what keeps the lock.
+    assert refusal.tb is not None
 
 
 def test_a_closed_store_refuses_work(disk: Disk) -> None:
