@@ -1,0 +1,67 @@
+"""From ``produced_at`` to a ``read_committed`` consumer's receipt of the candidate, open loop, with warm replicas.
+
+Events are sent on a schedule fixed beforehand, and ``produced_at`` is the scheduled time: a system that stalls is charged for every event
+that should have been sent meanwhile (no coordinated omission).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from load_tests.harness import Cluster, arguments, cluster, machine, write
+from load_tests.shop import shop
+from load_tests.throughput import decision_p99_ms
+from streamer.observer import Observer, quantiles
+from streamer.publish import publish
+
+
+async def measure(made: Cluster, rate: float, seconds: float, warm: int, seed: int) -> dict[str, Any]:
+    """Warm the replicas and the model with ``warm`` events, then send ``seconds`` of load and wait for all of it."""
+    events = list(shop(warm + int(rate * seconds), seed=seed))
+    prefix = made.settings.topics.prefix
+    async with Observer(made.client, made.topic) as seen:
+        await publish(events[:warm], made.client, prefix=prefix, rate=0)
+        await _drained(made, seen, warm)
+        seen.latency_ms.clear()
+        seen.ids.clear()
+        started = time.monotonic()
+        await publish(events[warm:], made.client, prefix=prefix, rate=rate)
+        sent_in = time.monotonic() - started
+        await _drained(made, seen, len(events))
+        samples = made.metrics("user")
+        return {
+            "events_per_second": round((len(events) - warm) / sent_in, 1),
+            "latency_ms": {**quantiles(seen.latency_ms), "count": len(seen.latency_ms)},
+            "candidates": sum(seen.ids.values()),
+            "candidates_sent_twice": sum(n - 1 for n in seen.ids.values()),
+            "decision_ms": {"p99_at_most": decision_p99_ms(samples)},
+            "rss_mb": round(samples["process_resident_memory_bytes"] / 2**20),
+            "events": dict(seen.outcomes),
+        }
+
+
+async def _drained(made: Cluster, seen: Observer, events: int) -> None:
+    while seen.accounted < events:
+        made.supervisor.tend()
+        await asyncio.sleep(0.1)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--rate", type=float, default=2_000, help="events a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--warm", type=int, default=30_000, help="events before the measurement")
+    given = parser.parse_args()
+    with cluster(given.set) as made:
+        made.start()
+        figures = asyncio.run(measure(made, given.rate, given.seconds, given.warm, given.seed))
+    figures["peers"] = {}
+    figures["settings"] = {"overrides": given.set, "seed": given.seed, "rate": given.rate, "seconds": given.seconds, **machine()}
+    write(figures, given.json)
+
+
+if __name__ == "__main__":
+    main()
