@@ -39,8 +39,19 @@ KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
 # It is resolved by itself, because in one resolution with Kafka an older kafka-clients wins.
 BINDING: Final = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 
-# kill -9, since whoever could have waited for an orderly stop is gone.
-_WATCHER: Final = 'read -r word && exit 0; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf -- "$2"'
+# Told which process to watch by lines on its input; at the end of its input, whoever could have waited for an orderly
+# stop is gone. The removal waits for the JVM's last writes, but not for ever: nobody may be there to reap it.
+_WATCHER: Final = """
+while read -r word value; do
+    case $word in pid) pid=$value ;; stop) exit 0 ;; esac
+done
+if [ -n "$pid" ]; then
+    kill -9 "$pid"
+    n=0
+    while kill -0 "$pid" && [ $n -lt 30 ]; do sleep 0.1; n=$((n + 1)); done
+fi
+[ -z "$1" ] || rm -rf -- "$1"
+"""
 
 _LOGGING: Final = """\
 status = error
@@ -128,6 +139,7 @@ class EmbeddedBroker:
         if self._dir is None:
             self._dir = Path(tempfile.mkdtemp(prefix="streamer-kafka-"))
         try:
+            self._watch("" if self._kept else str(self._dir))
             self._write_files(self._dir)
             if not (self._dir / "logs" / "meta.properties").exists():
                 self._format(java, classpath)
@@ -143,6 +155,9 @@ class EmbeddedBroker:
         if not self._kept and self._dir is not None:
             shutil.rmtree(self._dir, ignore_errors=True)
             self._dir = None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.communicate(b"stop\n")
 
     def kill(self) -> None:
         """SIGKILL the node and keep its data and port, as a crash would; ``restart()`` brings it back."""
@@ -163,26 +178,35 @@ class EmbeddedBroker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHER, "watcher", str(self._jvm.pid), "" if self._kept else str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._tell(f"pid {self._jvm.pid}")
+
+    def _watch(self, temporary: str) -> None:
+        if self._watcher is None:
+            self._watcher = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCHER, "watcher", temporary],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _tell(self, line: str) -> None:
+        if self._watcher is not None and self._watcher.stdin is not None and self._watcher.poll() is None:
+            self._watcher.stdin.write(line.encode() + b"\n")
+            self._watcher.stdin.flush()
 
     def _end(self, how: signal.Signals) -> None:
         jvm, self._jvm = self._jvm, None
-        if jvm is not None and jvm.poll() is None:
+        if jvm is None:
+            return
+        if jvm.poll() is None:
             jvm.send_signal(how)
             try:
                 jvm.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 jvm.kill()
                 jvm.wait()
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.communicate(b"stop\n")
+        self._tell("pid")
 
     def _format(self, java: Path, classpath: str) -> None:
         path = self.data_dir
@@ -206,7 +230,7 @@ class EmbeddedBroker:
 
     def _write_files(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        properties = _properties(path, self._port, self._controller_port) | self._config
+        properties = {"log.dirs": str(path / "logs")} | node_properties(self._port, self._controller_port) | self._config
         (path / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         (path / "log4j2.properties").write_text(_LOGGING.format(path=path / "broker.log"))
 
@@ -217,7 +241,7 @@ class EmbeddedBroker:
             time.sleep(0.02)
         # A thread of its own: the caller may sit inside a running event loop.
         with ThreadPoolExecutor(1) as thread:
-            while not thread.submit(asyncio.run, _answers(self.bootstrap)).result():
+            while not thread.submit(asyncio.run, answers(self.bootstrap)).result():
                 self._check_alive(deadline)
                 time.sleep(0.05)
 
@@ -272,7 +296,7 @@ def _listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def _answers(bootstrap: str) -> bool:
+async def answers(bootstrap: str) -> bool:
     """Whether the node answers metadata requests and has registered itself."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
@@ -301,15 +325,15 @@ def _command(java: Path, classpath: str, heap: str, path: Path) -> list[str]:
     ]
 
 
-def _properties(path: Path, port: int, controller_port: int) -> dict[str, str]:
+def node_properties(port: int, controller_port: int, *, host: str = "127.0.0.1") -> dict[str, str]:
+    """Server properties of a single node for development: one copy of everything, quick to start and to form groups."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "log.dirs": str(path / "logs"),
         # Two threads each do for the two cores of a laptop or a CI machine; the defaults are for 8 and more.
         "num.network.threads": "2",
         "num.io.threads": "4",

@@ -1,0 +1,98 @@
+"""One broker for the whole run, and a prefix for every test, so that tests share it without meeting."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamer.broker import KAFKA, EmbeddedBroker, answers, free_port, node_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--broker`` says where Kafka comes from."""
+    parser.addoption(
+        "--broker",
+        choices=("embedded", "docker"),
+        default="embedded",
+        help="where tests find Kafka: started in this machine's Java (default), or in a container",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by what a test asks for, so that nobody has to remember."""
+    for item in items:
+        if "broker" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+        if item.path.is_relative_to(E2E):
+            item.add_marker("e2e")
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The broker of the run: where it listens, and aiokafka's arguments for it.
+
+    Shared by all tests, so it cannot be stopped: a test of what happens then starts an ``EmbeddedBroker`` of its own.
+    """
+
+    bootstrap: str
+
+    @property
+    def client(self) -> dict[str, str]:
+        return {"bootstrap_servers": self.bootstrap}
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Started when the first test asks for it."""
+    if request.config.getoption("--broker") == "docker":
+        with _container() as bootstrap:
+            yield Broker(bootstrap)
+    else:
+        with EmbeddedBroker() as embedded:
+            yield Broker(embedded.bootstrap)
+
+
+@contextmanager
+def _container() -> Iterator[str]:
+    """Apache Kafka's own image under the properties of the embedded node; skips, with the reason, without Docker."""
+    container_module = pytest.importorskip("testcontainers.core.container", reason="testcontainers is not installed")
+    from docker.errors import DockerException
+
+    port = free_port()
+    try:
+        container = container_module.DockerContainer(f"apache/kafka:{KAFKA.rpartition(':')[2]}").with_bind_ports(port, port)
+        properties = node_properties(port, free_port(), host="0.0.0.0")  # noqa: S104 - inside the container
+        properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        for name, value in properties.items():
+            container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
+        container.start()
+    except DockerException as error:
+        pytest.skip(f"--broker=docker: Docker does not answer ({error})")
+    try:
+        deadline = time.monotonic() + 90
+        while not asyncio.run(answers(f"127.0.0.1:{port}")):
+            assert time.monotonic() < deadline, f"no answer from the container:\n{container.get_logs()[0][-2000:]!r}"
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        container.stop()
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """A topic prefix no other test has, with the test's name in it for whoever reads the broker's log."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:60]
+    return f"{name}-{uuid.uuid4().hex[:8]}."
