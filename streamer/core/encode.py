@@ -42,10 +42,10 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     r: str
     m: int
     v: str
-    p: float = 1
+    p: float | None = None
     e: str = ""
     d: str = ""
-    s: float = 0.0
+    s: float | None = None
     i: tuple[str, ...] = ()
     f: tuple[float, ...] = ()
 
@@ -94,10 +94,10 @@ def decision(value: Decision) -> bytes:
             value.reason,
             value.model_version,
             value.policy_version,
-            value.propensity,
+            None if value.propensity == 1 else value.propensity,
             value.event_id,
             value.candidate_id,
-            value.score,
+            value.score or None,
             value.items,
             value.features,
         )
