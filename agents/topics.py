@@ -217,7 +217,7 @@ async def create_topics(
     """Create what is missing and wait until every partition has a leader. Gives the physical names created.
 
     ``client`` holds aiokafka's connection arguments (``bootstrap_servers``, TLS, SASL). What exists is left as it is:
-    ``verify_topics`` says whether it fits. Raises ``TopicError``.
+    ``verify`` says whether it fits. Raises ``TopicError``.
     """
     from aiokafka.admin import NewTopic
 
@@ -241,7 +241,7 @@ async def create_topics(
     return created
 
 
-async def describe_topics(
+async def describe(
     client: Mapping[str, Any], settings: TopicSettings, *, topics: Sequence[TopicSpec] = TOPICS
 ) -> list[TopicState]:
     """Every topic as the cluster has it, in the order of the table. Raises ``TopicError``."""
@@ -266,15 +266,15 @@ async def describe_topics(
     return states
 
 
-async def verify_topics(
+async def verify(
     client: Mapping[str, Any], settings: TopicSettings, *, topics: Sequence[TopicSpec] = TOPICS
 ) -> list[str]:
     """What is wrong with the cluster's topics, in words with what to do; empty if nothing. Raises ``TopicError``."""
-    return problems(await describe_topics(client, settings, topics=topics), settings)
+    return problems(await describe(client, settings, topics=topics), settings)
 
 
 def problems(states: Sequence[TopicState], settings: TopicSettings) -> list[str]:
-    """The judgement of ``verify_topics``, apart from the asking."""
+    """The judgement of ``verify``, apart from the asking."""
     missing = [state.topic for state in states if not state.partitions]
     present = [state for state in states if state.partitions]
     found = []

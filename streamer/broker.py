@@ -230,7 +230,9 @@ class EmbeddedBroker:
 
     def _write_files(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        properties = {"log.dirs": str(path / "logs")} | node_properties(self._port, self._controller_port) | self._config
+        properties = (
+            {"log.dirs": str(path / "logs")} | node_properties(self._port, self._controller_port) | self._config
+        )
         (path / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
         (path / "log4j2.properties").write_text(_LOGGING.format(path=path / "broker.log"))
 

@@ -65,6 +65,12 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
             yield Broker(embedded.bootstrap)
 
 
+@pytest.fixture(scope="session")
+def bootstrap(broker: Broker) -> str:
+    """Its ``host:port``, for what needs no more."""
+    return broker.bootstrap
+
+
 @contextmanager
 def _container() -> Iterator[str]:
     """Apache Kafka's own image under the properties of the embedded node; skips, with the reason, without Docker."""
@@ -73,7 +79,9 @@ def _container() -> Iterator[str]:
 
     port = free_port()
     try:
-        container = container_module.DockerContainer(f"apache/kafka:{KAFKA.rpartition(':')[2]}").with_bind_ports(port, port)
+        container = container_module.DockerContainer(f"apache/kafka:{KAFKA.rpartition(':')[2]}").with_bind_ports(
+            port, port
+        )
         properties = node_properties(port, free_port(), host="0.0.0.0")  # noqa: S104 - inside the container
         properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
         for name, value in properties.items():

@@ -118,7 +118,13 @@ def test_a_node_that_cannot_start_gives_its_last_words_and_leaves_nothing():
 def test_without_a_network_the_first_start_says_what_it_needed(tmp_path: Path):
     """An empty home directory, and a proxy nobody listens at: as offline as a test can be."""
     nowhere = f"http://127.0.0.1:{free_port()}"
-    env = os.environ | {"HOME": str(tmp_path), "HTTPS_PROXY": nowhere, "https_proxy": nowhere, "NO_PROXY": "", "no_proxy": ""}
+    env = os.environ | {
+        "HOME": str(tmp_path),
+        "HTTPS_PROXY": nowhere,
+        "https_proxy": nowhere,
+        "NO_PROXY": "",
+        "no_proxy": "",
+    }
     program = "from streamer.broker import runtime; runtime()"
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert "BrokerError: Apache Kafka's jars could not be had" in done.stderr

@@ -18,9 +18,9 @@ from agents.topics import (
     TopicSettings,
     TopicState,
     create_topics,
-    describe_topics,
+    describe,
     problems,
-    verify_topics,
+    verify,
 )
 from streamer.broker import free_port
 from streamer.core.events import EVENT_TYPES
@@ -45,7 +45,9 @@ def test_every_event_type_travels_on_a_topic_the_user_task_reads():
     assert {event.topic for event in EVENT_TYPES.values()} <= set(USER_INPUTS)
 
 
-@pytest.mark.parametrize(("inputs", "cut"), [(USER_INPUTS, "tasks"), (ITEM_INPUTS, "item_tasks"), (TRAINER_INPUTS, "one")])
+@pytest.mark.parametrize(
+    ("inputs", "cut"), [(USER_INPUTS, "tasks"), (ITEM_INPUTS, "item_tasks"), (TRAINER_INPUTS, "one")]
+)
 def test_the_inputs_of_a_role_are_cut_alike(inputs, cut):
     assert {BY_NAME[name].cut for name in inputs} == {cut}
 
@@ -101,7 +103,9 @@ def test_the_order_of_two_cleanup_policies_does_not_matter():
 
 
 def test_an_inbound_topic_that_cannot_hold_two_megabytes_is_a_problem():
-    (problem,) = problems(altered("browse", configs=BY_NAME["browse"].configs() | {"max.message.bytes": "1048588"}), SETTINGS)
+    (problem,) = problems(
+        altered("browse", configs=BY_NAME["browse"].configs() | {"max.message.bytes": "1048588"}), SETTINGS
+    )
     assert "max.message.bytes" in problem
 
 
@@ -119,16 +123,16 @@ def test_physical_and_logical_names_are_each_others_inverse():
 
 async def test_created_topics_verify_and_creating_them_again_changes_nothing(broker: Broker, prefix: str):
     settings = TopicSettings(prefix=prefix, partitions=3, item_partitions=2)
-    assert await verify_topics(broker.client, settings) != []
+    assert await verify(broker.client, settings) != []
     assert sorted(await create_topics(broker.client, settings)) == sorted(settings.physical(t.name) for t in TOPICS)
-    assert await verify_topics(broker.client, settings) == []
+    assert await verify(broker.client, settings) == []
     assert await create_topics(broker.client, settings) == []
 
 
 async def test_the_cluster_says_back_what_the_table_says(broker: Broker, prefix: str):
     settings = TopicSettings(prefix=prefix, partitions=2, item_partitions=1)
     await create_topics(broker.client, settings)
-    for state in await describe_topics(broker.client, settings):
+    for state in await describe(broker.client, settings):
         assert state.partitions == state.spec.partitions(settings)
         assert {name: state.configs[name] for name in state.spec.configs()} == state.spec.configs()
 
@@ -143,4 +147,4 @@ async def test_a_record_of_two_megabytes_arrives_on_an_inbound_topic(broker: Bro
 
 async def test_a_cluster_that_does_not_answer_is_told_with_what_to_do():
     with pytest.raises(TopicError, match="streamer broker"):
-        await verify_topics({"bootstrap_servers": f"127.0.0.1:{free_port()}"}, TopicSettings())
+        await verify({"bootstrap_servers": f"127.0.0.1:{free_port()}"}, TopicSettings())
