@@ -19,8 +19,6 @@ from streamer.readers.source import SHOWN_CHARS, ReaderError, Source
 from streamer.readers.taobao import HeaderlessTaobaoReader, TaobaoReader
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
     from streamer.readers.base import Reader
 
 READERS: Final[tuple[type[Reader], ...]] = (
@@ -35,9 +33,9 @@ READERS: Final[tuple[type[Reader], ...]] = (
 )
 
 
-def open_events(path: str | Path | Traversable) -> Reader:
+def open_events(path: str | Path) -> Reader:
     """The reader of a file of events. Raises ReaderError if the file cannot be opened or is of no known format."""
-    source = Source(Path(path) if isinstance(path, str) else path)
+    source = Source(Path(path))
     head = source.head()
     if not head.strip():
         raise ReaderError(f"{path}: the file is empty")

@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
     from pathlib import Path
 
 GZIP: Final = b"\x1f\x8b"
@@ -25,9 +24,9 @@ class ReaderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a reader reads. ``path`` is a file or a resource of a package; ``name`` is its last part."""
+    """Where a reader reads. ``path`` is a file; ``name`` is its last part."""
 
-    path: Path | Traversable
+    path: Path
 
     @property
     def name(self) -> str:

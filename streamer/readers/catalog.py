@@ -1,0 +1,30 @@
+"""Catalog files: JSON lines, plain or gzip, one item each, as records of the ``catalog`` topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from streamer.readers.base import LIMITS
+from streamer.readers.source import ReaderError, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def open_catalog(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Item id and value (the line as it stands) of every item. Raises ReaderError, naming the line that is no item."""
+    source = Source(path)
+    with source.open() as lines:
+        for number, line in enumerate(lines, 1):
+            if not (text := line.strip()):
+                continue
+            try:
+                item = orjson.loads(text)["id"]
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                item = None
+            if not isinstance(item, str) or not 0 < len(item) <= LIMITS.id_bytes // 6:
+                raise ReaderError(f'{path}: line {number} is not of the form {{"id":"…","title":"…",…}}')
+            yield item, text
