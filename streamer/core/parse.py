@@ -85,7 +85,7 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
     binary: Inbound | None = None
     size = len(value or b"") + len(record.key or b"")
     if record.headers:
-        size += sum(len(name) + len(content) for name, content in record.headers)
+        size += sum(len(name) + len(content or b"") for name, content in record.headers)
         produced_at, binary = _headers(record.headers)
     if size > limits.record_bytes:
         raise _RefusedError("too_large", f"{size} bytes, limit {limits.record_bytes}")
@@ -197,6 +197,9 @@ def _headers(headers: tuple[tuple[str, bytes], ...]) -> tuple[bytes, Inbound | N
     attributes: dict[str, str] = {}
     structured = False
     for name, content in headers:
+        if not content:
+            # Kafka allows a header without a value: as good as none.
+            continue
         if name == "produced_at":
             produced_at = content if content.isdigit() and len(content) <= 16 else b""
         elif name == "content-type":

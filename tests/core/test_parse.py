@@ -163,6 +163,12 @@ def test_a_produced_at_that_is_no_number_is_dropped_and_the_event_kept(stamp: by
     assert event(envelope(), (("produced_at", stamp),)).produced_at == b""
 
 
+def test_a_header_without_a_value_is_as_good_as_none() -> None:
+    """Kafka allows null there."""
+    headers: Any = (("produced_at", None), ("ce_type", None), ("content-type", None), ("x", None))
+    assert event(envelope(), headers) == event(envelope())
+
+
 def test_the_fingerprint_is_of_source_and_id_alone() -> None:
     """A producer's retry may differ in anything else."""
     first = event(envelope())

@@ -15,6 +15,11 @@ class Adapter(Protocol):
         """The event's ``source``, where the producer has no better word."""
         ...
 
+    @property
+    def TYPES(self) -> dict[str, str]:  # noqa: N802 -- a module's constant
+        """The producer's names of events, and the registered types they stand for."""
+        ...
+
     def recognises(self, body: dict[str, Any]) -> bool:
         """Tell from the shape alone, so that an event of an unknown type is still refused as just that."""
         ...
