@@ -34,8 +34,8 @@ class Example(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One ranked list with its labels, m rows of F features.
 
     ``fingerprint`` is of the event, ``time_ms`` its time; ``features_id`` names the feature list. ``x`` is float16
-    [F, m], ``labels`` uint8 [m], ``weights`` float32 [m] (how many rows of the list each stands for), ``p`` float32 [m]: the
-    probabilities served, by the model of ``model_version``. All little-endian.
+    [F, m], ``labels`` uint8 [m], ``weights`` float32 [m] (how many rows of the list each stands for), ``p`` float32
+    [m]: the probabilities served, by the model of ``model_version``. All little-endian.
     """
 
     version: int
@@ -93,7 +93,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Example)
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def label(items: NDArray[np.int32], taken: Sequence[int]) -> NDArray[np.bool_]:
+def label(items: NDArray[np.int64], taken: Sequence[int]) -> NDArray[np.bool_]:
     """Which of the ``items`` [n] of a list are among those ``taken`` up (both dense ids)."""
     labels = np.zeros(len(items), dtype=np.bool_)
     for item in taken:

@@ -142,7 +142,8 @@ class OnlineLogistic(Logistic):
         """One step on a list of rows: x [F, n], y [n] 0 or 1, w [n] how many rows each stands for.
 
         The gradient is the sum over rows of ``w * (p - y) * x``, that of the log loss of the whole list. ``p`` saves
-        the prediction if the caller has this model's already. ``False``, and nothing changed, if the step is not finite.
+        the prediction if the caller has this model's already. ``False``, and nothing changed, if the step would not be
+        finite.
         """
         if not np.isfinite(x).all():
             return False

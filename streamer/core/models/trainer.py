@@ -20,9 +20,9 @@ from streamer.core.models.registry import FEATURE_NAMES, PRIOR_BIAS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.example import Example
     from streamer.core.models.model import Floats
-    from streamer.core.settings import LearningSettings
 
 CHAMPION_BLOCK: Final = CHAMPION + KIND
 LEARNER_BLOCK: Final = "trainer/learner"
