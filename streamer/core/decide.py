@@ -1,0 +1,134 @@
+"""Stage ⑤: ranked lists become decisions, and candidates where no rule refuses; or examples to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamer.core.batch import NOT_RANKED
+from streamer.core.effects import Decision, Outgoing, SlateItem
+from streamer.core.exactmath import exp2
+from streamer.core.index import NONE
+from streamer.core.models.example import build_example, label
+from streamer.core.models.registry import FEATURES_ID
+from streamer.core.policy.candidate import build_candidate, candidate_id
+from streamer.core.policy.registry import SENT
+from streamer.core.policy.rule import Offer
+from streamer.core.policy.state import Sent, remember
+from streamer.core.policy.verdict import cheap_refusal, choose
+from streamer.core.rank import top
+from streamer.core.reasons import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streamer.core.batch import Ask, Batch
+    from streamer.core.effects import Candidate, Effects
+    from streamer.core.index import ItemIndex
+    from streamer.core.rank import Ranked
+    from streamer.core.settings import CoreSettings, PolicySettings
+    from streamer.core.views import Views
+
+
+def decide(
+    batch: Batch, ranked: Ranked, views: Views, settings: PolicySettings, policy_version: str, effects: Effects
+) -> None:
+    """Decide on all asks in event order, asking every rule anew: each push changes what the next ask may get."""
+    for ask in batch.asks:
+        event, case = ask.event, ask.case
+        decision = Decision(
+            user=event.user,
+            origin=f"{event.topic}:{event.offset}",
+            campaign=case.campaign.name,
+            reason=cheap_refusal(case, settings) or "",
+            propensity=1.0,
+            model_version=ranked.model_version,
+            policy_version=policy_version,
+        )
+        if not decision.reason:
+            # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
+            assert ask.query != NOT_RANKED
+            decision, candidate = _decide_ranked(ask, decision, ranked, views, settings)
+            if candidate is not None:
+                batch.dirty_policy[event.user] = None
+                effects.candidates.append(Outgoing(candidate, event.produced_at))
+        effects.decisions.append(decision)
+
+
+def _decide_ranked(
+    ask: Ask, decision: Decision, ranked: Ranked, views: Views, settings: PolicySettings
+) -> tuple[Decision, Candidate | None]:
+    event, case, index = ask.event, ask.case, views.items
+    rows: list[int] = top(ranked, ask.query, settings.pool_items).tolist()
+    reason, places = choose(_offers(rows, ranked, index), case, settings)
+    shown = [rows[place] for place in places] or rows[:1]
+    decision = msgspec.structs.replace(
+        decision,
+        reason=reason,
+        event_id=event.id,
+        candidate_id=candidate_id(event.user, event.source, event.id, case.campaign.name),
+        score=float(ranked.p[shown[0]]) if shown else 0.0,
+        items=tuple(index.id_of(int(ranked.items[row])) for row in shown),
+        features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
+    )
+    if reason != SENT:
+        return decision, None
+    slate = [
+        SlateItem(item, float(ranked.p[row]), ranked.generator(row))
+        for item, row in zip(decision.items, shown, strict=True)
+    ]
+    candidate = build_candidate(
+        event,
+        case,
+        slate,
+        words(int(ranked.items[shown[0]]), index),
+        reasons(ranked, shown[0], ask.query, index, views.model),
+        model_version=decision.model_version,
+        policy_version=decision.policy_version,
+        settings=settings,
+    )
+    pushed = tuple(int(ranked.keys[row]) for row in shown)
+    remember(case.sent, Sent(case.now_ms, case.campaign.name, pushed), settings.repeat_window_ms)
+    return decision, candidate
+
+
+def _offers(rows: list[int], ranked: Ranked, index: ItemIndex) -> Iterator[Offer]:
+    for row in rows:
+        in_stock = bool(index.in_stock[ranked.items[row]])
+        yield Offer(int(ranked.keys[row]), float(ranked.p[row]), in_stock)
+
+
+def words(dense: int, index: ItemIndex) -> dict[str, str]:
+    """What the message says of its first item: title (its id if it has none), brand and price, "" where unknown."""
+    brand = int(index.brand[dense])
+    entry, log_price = index.entry(dense), float(index.price[dense])
+    cents = entry.price_cents if entry is not None else 0
+    if not cents and log_price == log_price:  # noqa: PLR0124 -- NaN
+        cents = round(float(exp2(log_price)))
+    return {
+        "title": index.title(dense) or index.id_of(dense),
+        "brand": "" if brand == NONE else index.brands.names[brand],
+        "price": f"{cents // 100}.{cents % 100:02d}" if cents else "",
+    }
+
+
+def learn(batch: Batch, ranked: Ranked, views: Views, settings: CoreSettings, effects: Effects) -> None:
+    """Label the lists of the events drawn to learn from by the items those events touched."""
+    for lesson in batch.lessons:
+        event, rows = lesson.event, ranked.rows(lesson.query)
+        taken = views.items.dense_many([line.key for line in event.lines])
+        example = build_example(
+            ranked.x[:, rows],
+            label(ranked.items[rows], taken.tolist()),
+            ranked.p[rows],
+            event.fingerprint,
+            time_ms=event.time,
+            features_id=FEATURES_ID,
+            model_version=ranked.model_version,
+            max_negatives=settings.learning.max_negatives,
+            seed=settings.seed,
+        )
+        if example is not None:
+            effects.examples.append(example)
+    effects.ranked += len(batch.queries)

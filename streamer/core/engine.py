@@ -1,0 +1,79 @@
+"""The page to read first: what happens to a task's micro-batch of records, in order.
+
+    ① parse ─▶ ② fold profile ─▶ ③ retrieve candidates ─▶ ④ features + model ─▶ ⑤ policy ─▶ ⑥ effects
+
+The core does no I/O and reads no clock. It is given records, views of the task's tables and of the replicas, and the
+stream time; it gives back ``Effects``: rows to write and records to send, which the shell (stage ⑥) commits in one
+transaction. Rows come from the views as fresh objects, so that an exception leaves nothing half done.
+
+A batch is folded event by event, ranked at once, and decided event by event. Each decision sees the profile as of its own
+event and all pushes decided before it, so that the result does not depend on where a batch was cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.batch import fold_batch
+from streamer.core.decide import decide, learn
+from streamer.core.effects import Effects
+from streamer.core.intake import read
+from streamer.core.policy.verdict import policy_version
+from streamer.core.rank import rank, retrieve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streamer.core.record import Record
+    from streamer.core.settings import CoreSettings
+    from streamer.core.views import Views
+
+
+class Engine:
+    """The five stages of one task. It holds settings alone: all that it knows is in the views."""
+
+    def __init__(self, settings: CoreSettings, *, clock: Callable[[], float] | None = None) -> None:
+        """``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no decision depends on it."""
+        self._settings = settings
+        self._policy_version = policy_version(settings.policy)
+        self._clock = clock
+
+    def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:
+        """What a micro-batch asks for.
+
+        ``now`` is the task's stream time before it: the largest event time it accepted, milliseconds. ``partition``
+        is the task's, of ``partitions`` of each input topic. A record that cannot be folded is a dead letter; what
+        raises here is a fault of the program or of a view.
+        """
+        settings, effects = self._settings, Effects(now)
+        lap = _Laps(self._clock, effects.stage_seconds)
+
+        events = read(records, partition, partitions, settings.limits, effects)  # ①
+        lap("parse")
+        batch = fold_batch(events, views, now, settings, effects)  # ②
+        lap("fold")
+        pool = retrieve(batch.queries, views.items, settings.retrieval)  # ③
+        lap("retrieve")
+        ranked = rank(pool, views.items, views.model)  # ④
+        lap("score")
+        decide(batch, ranked, views, settings.policy, self._policy_version, effects)  # ⑤
+        learn(batch, ranked, views, settings, effects)
+        lap("decide")
+
+        batch.store(effects)
+        return effects
+
+
+class _Laps:
+    """Times the stages by somebody else's clock, if there is one."""
+
+    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._last = clock() if clock is not None else 0.0
+
+    def __call__(self, stage: str) -> None:
+        if self._clock is not None:
+            now = self._clock()
+            self._seconds[stage] = now - self._last
+            self._last = now

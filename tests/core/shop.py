@@ -1,0 +1,85 @@
+"""A small seeded shop for the tests of retrieval and ranking: events, profiles, and an index fed from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from streamer.core.events import Event, Line, item_key
+from streamer.core.index import ItemIndex
+from streamer.core.items import ItemDeltas, ItemState, apply_deltas, index_row, row_key
+from streamer.core.profile import Profile, fold
+from streamer.core.queries import Queries
+from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.settings import ProfileSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+START_MS = 1_570_000_000_000
+ITEMS = ItemSettings()
+RETRIEVAL = RetrievalSettings()
+PROFILES = ProfileSettings()
+
+
+@dataclass
+class Shop:
+    """Profiles by user and the item role's rows, after all events."""
+
+    now_ms: int = START_MS
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    rows: dict[str, ItemState] = field(default_factory=dict)
+
+    def get_many(self, keys: Sequence[str]) -> list[ItemState | None]:
+        """As the table of items."""
+        return [self.rows.get(key) for key in keys]
+
+    def happen(self, event: Event) -> None:
+        """Count and fold an event."""
+        profile = self.profiles.get(event.user)
+        recents = [(r.key, r.last_s, r.weight) for r in profile.items[-8:]] if profile else []
+        deltas = ItemDeltas()
+        deltas.add(event, recents, ITEMS)
+        self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
+        self.profiles[event.user] = fold(profile, event, PROFILES)
+        self.now_ms = max(self.now_ms, event.time)
+
+    def index(self, seed: int | None = None) -> ItemIndex:
+        """An index of all rows, applied in an order that the seed decides."""
+        index = ItemIndex(capacity=8)
+        states = list(self.rows.values())
+        if seed is not None:
+            Random(seed).shuffle(states)
+        for state in states:
+            index.apply_row(state.key, index_row(state, ITEMS))
+        return index
+
+    def queries(self, users: Sequence[str]) -> Queries:
+        """One query for each user, at the end of time."""
+        queries = Queries(RETRIEVAL)
+        for user in users:
+            queries.add(self.profiles.get(user), self.now_ms)
+        return queries
+
+
+def make_shop(seed: int = 1, users: int = 30, items: int = 120, events: int = 900) -> Shop:
+    """A skewed shop: few items are popular, users stay in the neighbourhood of one."""
+    random = Random(seed)
+    shop = Shop()
+    kinds = ["view"] * 8 + ["cart", "purchase"]
+    for n in range(events):
+        user = random.randrange(users)
+        number = int(items * random.random() ** 2 + user * 4) % items
+        name = f"item {number}"
+        line = Line(
+            name,
+            item_key(name),
+            price=1.0 + number,
+            category=f"category {number % 7}" if number % 5 else "",
+            brand=f"brand {number % 11}" if number % 3 else "",
+            title=f"Thing {number}" if number % 2 else "",
+        )
+        at = START_MS + n * 60_000
+        shop.happen(Event(f"user {user}", str(n), "test", random.choice(kinds), at, n, (line,)))
+    return shop

@@ -1,0 +1,394 @@
+"""The engine, over a small shop: every record has one end, and where a batch is cut cannot be seen."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.core.encode import candidate as encode_candidate
+from streamer.core.events import key64
+from streamer.core.partition import partition_of
+from streamer.core.policy.registry import REASONS, SENT
+from streamer.core.record import Record
+from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, LearningSettings, PolicySettings
+from tests.core.shop import T0, Shop, browsing, record
+
+if TYPE_CHECKING:
+    from streamer.core.index import ItemIndex
+
+SETTINGS = CoreSettings(policy=PolicySettings(score_threshold=0.0), learning=LearningSettings(learn_rate=0.5))
+UNTAUGHT = replace(SETTINGS, learning=LearningSettings(learn_rate=0.0))
+WEEK_LATER = T0 + 8 * DAY_MS
+
+
+@pytest.fixture(scope="module")
+def index() -> ItemIndex:
+    """What the shop sold in a week before."""
+    shop = Shop(SETTINGS).run(browsing(600, users=40, seed=1))
+    shop.publish()
+    return shop.index
+
+
+@pytest.fixture
+def shop(index: ItemIndex) -> Shop:
+    return Shop(SETTINGS, index)
+
+
+def view(user: str, time: int, item: str = "item-1", **more: object) -> Record:
+    return record(user, "view", time, item=item, **more)
+
+
+def mixed(seed: int, count: int = 60) -> list[Record]:
+    """A hard stream of few users: triggers in bursts, duplicates, late and misplaced ones, opt-outs, erasures, poison."""
+    rng = random.Random(seed)
+    records: list[Record] = []
+    time = T0
+    for n in range(count):
+        user = f"user-{rng.randrange(4)}"
+        time += rng.choice([0, 1000, 5 * MINUTE_MS, 20 * MINUTE_MS, HOUR_MS])
+        item = f"item-{rng.randrange(12)}"
+        match rng.randrange(20):
+            case 0:
+                records.append(rng.choice(records) if records else view(user, time))
+            case 1:
+                records.append(view(user, time - rng.choice([HOUR_MS, 2 * DAY_MS]), item, id=str(n), timestamp=time))
+            case 2:
+                records.append(view(user, time - 9 * DAY_MS, item, id=str(n), timestamp=time))
+            case 3:
+                preferences = {"consent": rng.random() < 0.7, "channels": rng.choice([["push"], ["email"], []])}
+                records.append(record(user, "preferences", time, id=str(n), preferences=preferences))
+            case 4:
+                kind = rng.choice(["push_clicked", "push_dismissed", "push_unsubscribed", "push_opened"])
+                records.append(record(user, kind, time, id=str(n), candidate_id="c"))
+            case 5:
+                erase = rng.random() < 0.5
+                records.append(record(user, "preferences", time, id=str(n), preferences={"erase": erase}))
+            case 6:
+                records.append(Record("preferences", 0, n, time, user.encode(), None))
+            case 7:
+                records.append(Record("browse", 0, n, time, b"user-1", rng.choice([b"", b"{", b"[]", b"\xff"])))
+            case 8:
+                records.append(view(user, time, item, id=str(n), key=rng.choice([None, b"another"])))
+            case 9:
+                records.append(record(user, "search", time, id=str(n), query="thing"))
+            case 10:
+                records.append(record(user, "purchase", time, id=str(n), items=[{"id": item}, {"id": "item-0"}]))
+            case _:
+                kind = rng.choice(["view", "view", "cart"])
+                words = {"category": "category-1", "brand": "brand-1", "price": 9.5}
+                records.append(record(user, kind, time, id=str(n), item=item, **words))
+    return records
+
+
+# --- one result, whatever the cut
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
+def test_where_a_batch_is_cut_cannot_be_seen(index: ItemIndex, seed: int, cuts: list[int]) -> None:
+    records = mixed(seed)
+    whole = Shop(SETTINGS, index).run(records).result()
+    assert Shop(SETTINGS, index).run(records, cuts).result() == whole
+    assert Shop(SETTINGS, index).run(records, range(1, len(records))).result() == whole
+
+
+def test_the_hard_stream_reaches_every_end_and_most_reasons(index: ItemIndex) -> None:
+    """Otherwise the test above would prove little."""
+    ends, reasons, examples = set(), set(), 0
+    for seed in range(30):
+        shop = Shop(SETTINGS, index).run(mixed(seed))
+        ends |= set(shop.total.counts)
+        reasons |= set(shop.reasons())
+        examples += len(shop.total.examples)
+    assert ends == {"applied", "duplicate", "late", "rekeyed", "dead_letter"}
+    assert {SENT, "consent", "channel", "out_of_order", "min_gap", "hour_cap"} <= reasons
+    assert examples > 100
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_record_ends_in_exactly_one_place(index: ItemIndex, seed: int) -> None:
+    records = mixed(seed)
+    shop = Shop(SETTINGS, index)
+    for start in range(0, len(records), 7):
+        batch = records[start : start + 7]
+        effects = shop.step(batch)
+        assert sum(effects.counts.values()) == len(batch)
+        assert len(effects.rekeyed) == effects.counts["rekeyed"]
+        assert len(effects.dead_letters) == effects.counts["dead_letter"]
+
+
+def test_a_shop_on_the_whole_is_the_same_cut_or_not(index: ItemIndex) -> None:
+    records = browsing(400, users=15, seed=3)
+    one_by_one = Shop(SETTINGS, index).run(records, range(1, len(records)))
+    whole = Shop(SETTINGS, index).run(records)
+    assert one_by_one.result() == whole.result()
+    assert whole.total.candidates
+
+
+# --- stage 1: where records belong
+
+
+def test_a_record_under_another_key_or_on_another_partition_is_re_keyed_and_not_folded(index: ItemIndex) -> None:
+    here, there = (next(f"u{n}" for n in range(100) if partition_of(f"u{n}", 4) == p) for p in (2, 3))
+    shop = Shop(SETTINGS, index, partition=2, partitions=4)
+    records = [
+        view(here, T0),
+        view(here, T0 + 1, key=None),
+        view(there, T0 + 2),
+        view(there, T0 + 3, key=here.encode()),
+    ]
+    shop.run(records)
+    assert [(r.offset, user) for r, user in shop.total.rekeyed] == [(1, here), (2, there), (3, there)]
+    assert set(shop.profiles.rows) == set(shop.seen.rows) == {here}
+    assert shop.total.now == T0
+
+
+def test_what_is_still_misplaced_on_ingress_is_a_dead_letter(shop: Shop) -> None:
+    shop.run([view("a", T0, topic="ingress"), view("b", T0, topic="ingress", key=b"c")])
+    assert shop.total.counts == {"applied": 1, "dead_letter": 1}
+    assert [letter.reason for letter in shop.total.dead_letters] == ["misrouted"]
+
+
+def test_poison_is_a_dead_letter_and_the_rest_goes_on(shop: Shop) -> None:
+    poison = Record("browse", 0, 5, T0, b"u", b"\x00{{{")
+    shop.run([view("u", T0), poison, view("u", T0 + 1)])
+    assert shop.total.counts == {"applied": 2, "dead_letter": 1}
+    assert shop.total.dead_letters[0].record is poison
+
+
+def test_an_event_whose_folding_raises_is_a_dead_letter_and_leaves_no_trace(shop: Shop, index: ItemIndex) -> None:
+    """An event time beyond what a row of seen events can hold gets past the parser if its Kafka timestamp agrees."""
+    beyond = 2**33 * 1000
+    good = [view("u", T0), view("u", T0 + 1, "item-2"), record("v", "cart", T0 + 2, item="item-3")]
+    shop.run([good[0], view("u", beyond), good[1], good[2], view("v", beyond)])
+    assert [letter.reason for letter in shop.total.dead_letters] == ["handler_error"] * 2
+    assert shop.total.counts == {"applied": 3, "dead_letter": 2}
+    assert shop.profiles.rows == Shop(SETTINGS, index).run(good).profiles.rows
+    assert shop.total.now == T0 + 2
+
+
+# --- stage 2: duplicates, late, order
+
+
+def test_a_duplicate_changes_nothing(shop: Shop) -> None:
+    shop.run([view("u", T0)])
+    before = dict(shop.profiles.rows)
+    shop.run([view("u", T0), view("u", T0)])
+    assert shop.profiles.rows == before
+    assert shop.total.counts == {"applied": 1, "duplicate": 2}
+    assert len(shop.total.decisions) == 1
+
+
+def test_late_is_per_user_and_out_of_order_is_not_late(shop: Shop) -> None:
+    records = [
+        view("u", WEEK_LATER, id="newest"),
+        view("u", WEEK_LATER - 7 * DAY_MS, id="at the edge", timestamp=WEEK_LATER),
+        view("u", WEEK_LATER - 7 * DAY_MS - 1, id="beyond", timestamp=WEEK_LATER),
+        view("v", WEEK_LATER - 30 * DAY_MS, id="another's", timestamp=WEEK_LATER),
+    ]
+    shop.run(records)
+    assert shop.total.counts == {"applied": 3, "late": 1}
+    assert shop.reasons()[1] == "out_of_order"
+    assert shop.reasons()[2] == "expired"
+    assert shop.total.now == WEEK_LATER
+
+
+def test_a_no_is_never_too_late_to_be_heard(shop: Shop) -> None:
+    old = WEEK_LATER - 30 * DAY_MS
+    shop.run(
+        [
+            view("u", WEEK_LATER, "item-1"),
+            view("v", WEEK_LATER, "item-1"),
+            record("u", "push_unsubscribed", old, candidate_id="c", timestamp=WEEK_LATER),
+            record("v", "preferences", old, preferences={"consent": False}, timestamp=WEEK_LATER),
+            view("u", WEEK_LATER + HOUR_MS),
+            view("v", WEEK_LATER + HOUR_MS),
+        ]
+    )
+    assert shop.reasons()[2:] == ["consent", "consent"]
+
+
+def test_stream_time_is_the_largest_accepted_time(shop: Shop) -> None:
+    shop.run([view("u", T0 + 5), view("v", T0), view("u", T0 + 5)])
+    assert shop.total.now == T0 + 5
+    shop.run([Record("browse", 0, 0, T0 + HOUR_MS, b"u", b"{}")])
+    assert shop.total.now == T0 + 5
+
+
+# --- stage 5: the policy
+
+
+def test_of_several_triggers_in_one_batch_the_first_is_sent_and_the_second_refused(index: ItemIndex) -> None:
+    shop = Shop(UNTAUGHT, index)
+    shop.run([view("u", T0), view("u", T0 + 1000, "item-2"), record("u", "cart", T0 + 2000, item="item-2")])
+    assert shop.reasons() == [SENT, "min_gap", "min_gap"]
+    assert shop.total.ranked == 3
+
+
+def test_most_refusals_cost_no_ranking_once_the_push_is_stored(index: ItemIndex) -> None:
+    shop = Shop(UNTAUGHT, index)
+    shop.run([view("u", T0), view("u", T0 + 1000), view("u", T0 + 2000)], cuts=(1, 2))
+    assert shop.reasons() == [SENT, "min_gap", "min_gap"]
+    assert shop.total.ranked == 1
+
+
+def test_caps_hold_over_a_day_of_views(shop: Shop) -> None:
+    shop.run(
+        [view("u", T0 + n * 10 * MINUTE_MS, f"item-{n % 30}", id=str(n)) for n in range(6 * 36)], range(3, 200, 11)
+    )
+    sent = [int(decision.origin.rpartition(":")[2]) for decision in shop.total.decisions if decision.reason == SENT]
+    assert len(sent) >= 5
+    for window, cap in ((HOUR_MS, 1), (DAY_MS, 4)):
+        assert all(sum(0 <= t - start < window for t in sent) <= cap for start in sent)
+
+
+def test_no_push_after_an_opt_out_in_the_same_batch_and_again_after_a_yes(shop: Shop) -> None:
+    def prefers(time: int, *, consent: bool) -> Record:
+        return record("u", "preferences", time, preferences={"consent": consent})
+
+    shop.run(
+        [
+            prefers(T0, consent=False),
+            view("u", T0 + 1),
+            prefers(T0 + 2, consent=True),
+            view("u", T0 + 3),
+        ]
+    )
+    assert shop.reasons() == ["consent", SENT]
+
+
+def test_a_tombstone_unsays_the_preferences(shop: Shop) -> None:
+    tombstone = Record("preferences", 0, 9, T0 + 10, b"u", None)
+    shop.run([record("u", "preferences", T0, preferences={"consent": False}), view("u", T0 + 5)])
+    shop.run([tombstone, view("u", T0 + 20)])
+    assert shop.reasons() == ["consent", SENT]
+    assert shop.total.counts == {"applied": 4}
+    assert Shop(SETTINGS).run([tombstone]).policy.rows == {}
+
+
+def test_an_erased_user_is_forgotten_and_older_input_is_dropped(shop: Shop) -> None:
+    shop.run([view("u", T0), view("v", T0), record("u", "preferences", T0 + 10, preferences={"erase": True})])
+    assert set(shop.profiles.rows) == set(shop.seen.rows) == {"v"}
+    shop.run([view("u", T0 + 10, id="again"), view("u", T0)])
+    assert shop.total.counts == {"applied": 3, "late": 2}
+    assert set(shop.profiles.rows) == {"v"}
+    shop.run([view("u", T0 + HOUR_MS)])
+    assert set(shop.profiles.rows) == {"u", "v"}
+
+
+def test_what_was_bought_or_pushed_is_not_pushed(shop: Shop, index: ItemIndex) -> None:
+    first = shop.run([view("u", T0)]).total.candidates[0].candidate
+    pushed = {item.id for item in first.items}
+    shop.run([view("u", T0 + 2 * HOUR_MS)])
+    second = shop.total.candidates[1].candidate
+    assert pushed.isdisjoint(item.id for item in second.items)
+    bought = [{"id": item.id} for item in first.items]
+    other = Shop(SETTINGS, index).run([record("w", "purchase", T0 - 1, items=bought), view("w", T0)])
+    assert pushed.isdisjoint(item.id for item in other.total.candidates[0].candidate.items)
+
+
+def test_a_share_of_triggers_is_ranked_and_the_rest_says_so(index: ItemIndex) -> None:
+    some = replace(SETTINGS, policy=replace(SETTINGS.policy, rank_rate=0.1))
+    shop = Shop(some, index).run([view(f"u{n}", T0 + n) for n in range(1000)])
+    assert set(shop.reasons()) == {SENT, "not_sampled"}
+    assert 60 <= shop.reasons().count(SENT) <= 140
+    assert shop.total.ranked == shop.reasons().count(SENT) + len(shop.total.examples)
+
+
+def test_the_threshold_silences(index: ItemIndex) -> None:
+    strict = replace(SETTINGS, policy=replace(SETTINGS.policy, score_threshold=1.1))
+    assert Shop(strict, index).run([view("u", T0)]).reasons() == ["low_score"]
+
+
+def test_an_empty_shop_has_nothing_to_offer() -> None:
+    shop = Shop(SETTINGS).run([record("u", "search", T0, query="thing")])
+    assert shop.reasons() == ["no_candidates"]
+
+
+def test_a_candidate_is_explained_and_points_back_to_its_trigger(shop: Shop) -> None:
+    shop.run([view("u", T0, offset=77, produced_at=0)])
+    out = json.loads(encode_candidate(shop.total.candidates[0].candidate))
+    assert out["trigger"] == {"type": "view", "event_id": f"view-{T0}", "topic": "browse", "partition": 0, "offset": 77}
+    assert 1 <= len(out["items"]) <= 3
+    scores = [item["score"] for item in out["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert out["reasons"]
+    assert all(isinstance(words, str) and words for words in out["reasons"])
+    assert set(out["template"]["vars"]) == {"title", "brand", "price"}
+    assert out["template"]["vars"]["title"]
+    assert out["model_version"] == shop.model.version
+
+
+def test_every_decision_has_a_known_reason_a_propensity_and_versions(index: ItemIndex) -> None:
+    for seed in range(5):
+        for decision in Shop(SETTINGS, index).run(mixed(seed)).total.decisions:
+            assert decision.reason in REASONS
+            assert 0 < decision.propensity <= 1
+            assert decision.policy_version
+            assert decision.model_version == 0
+            if decision.reason == SENT:
+                assert decision.candidate_id
+                assert decision.items
+                assert decision.features
+
+
+def test_a_candidate_carries_the_time_it_was_produced_at(shop: Shop) -> None:
+    trigger = msgspec.structs.replace(view("u", T0), headers=(("produced_at", b"123"),))
+    shop.run([trigger])
+    assert shop.total.candidates[0].produced_at == b"123"
+
+
+# --- learning
+
+
+def test_examples_are_made_of_known_users_events_in_order(index: ItemIndex) -> None:
+    eager = replace(SETTINGS, learning=LearningSettings(learn_rate=1.0))
+    shop = Shop(eager, index)
+    shop.run([view("u", T0), view("u", T0 + 1000, "item-0"), view("u", T0 - 1000, "item-0")])
+    shop.run([record("u", "remove_from_cart", T0 + 2000, item="item-0"), record("u", "search", T0 + 3000, query="x")])
+    assert [example.time_ms for example in shop.total.examples] == [T0 + 1000]
+    assert sum(shop.total.examples[0].labels) == 1
+
+
+def test_the_sample_of_examples_is_of_the_rate_and_of_the_seed(index: ItemIndex) -> None:
+    records = browsing(800, users=20, seed=5)
+
+    def learned(seed: int) -> set[int]:
+        some = replace(SETTINGS, seed=seed, learning=LearningSettings(learn_rate=0.2))
+        return {example.fingerprint for example in Shop(some, index).run(records).total.examples}
+
+    assert learned(1) == learned(1)
+    assert learned(1) != learned(2)
+    assert 40 <= len(learned(1)) <= 200
+
+
+# --- views stand still
+
+
+def test_a_step_leaves_the_index_and_the_model_as_they_were(shop: Shop) -> None:
+    version = shop.index.version
+    keys = shop.index.keys.tobytes()
+    shop.run(browsing(100, users=5))
+    assert (shop.index.version, shop.index.keys.tobytes()) == (version, keys)
+
+
+def test_stage_seconds_come_from_the_clock_that_was_given(index: ItemIndex) -> None:
+    from streamer.core.engine import Engine
+
+    ticks = iter(range(100))
+    shop = Shop(SETTINGS, index)
+    shop.engine = Engine(SETTINGS, clock=lambda: float(next(ticks)))
+    assert shop.step([view("u", T0)]).stage_seconds == dict.fromkeys(
+        ["parse", "fold", "retrieve", "score", "decide"], 1.0
+    )
+
+
+def test_the_category_names_of_the_index_are_those_of_the_profiles_keys(index: ItemIndex) -> None:
+    assert index.category_name(key64("category-1")) == "category-1"
