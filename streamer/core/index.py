@@ -42,10 +42,11 @@ _NO_IDS: Final = np.zeros(0, np.int64)
 class Names:
     """Names under small ids, found by name or by the name's key."""
 
-    __slots__ = ("by_key", "by_name", "names")
+    __slots__ = ("_keys", "by_key", "by_name", "names")
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self._keys = np.zeros(64, np.uint64)
         self.by_name: dict[str, int] = {"": NONE}
         self.by_key: dict[int, int] = {0: NONE}
 
@@ -53,9 +54,17 @@ class Names:
         """The id of a name, a new one if it is new; ``NONE`` of the empty name."""
         found = self.by_name.get(name)
         if found is None:
-            found = self.by_name[name] = self.by_key[key64(name)] = len(self.names)
+            key = key64(name)
+            found = self.by_name[name] = self.by_key[key] = len(self.names)
+            if found >= len(self._keys):
+                self._keys = np.concatenate((self._keys, np.zeros_like(self._keys)))
+            self._keys[found] = key
             self.names.append(name)
         return found
+
+    def keys_of(self, ids: Dense) -> NDArray[np.uint64]:
+        """The keys of names."""
+        return self._keys[ids]
 
     def name(self, key: int) -> str:
         """The name of a key, empty if no item bears it."""
@@ -178,8 +187,8 @@ class ItemIndex:
     def apply_row(self, key: int, row: bytes | None) -> None:
         """Take over a row of topic ``item-index``; ``None`` forgets what events told of the item.
 
-        Raises ``msgspec.DecodeError`` if the bytes are no row, ``ValueError`` if they are of an unknown version or do not
-        fit together; the index is then as it was.
+        Raises ``msgspec.DecodeError`` if the bytes are no row, ``ValueError`` if they are of an unknown version
+        or do not fit together; the index is then as it was.
         """
         if row is None:
             self._forget(key)

@@ -1,0 +1,47 @@
+"""Neighbours of what the shopper looked at: items touched by others together with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from streamer.core.candidates.proposals import Proposals
+from streamer.core.exactmath import exp2
+from streamer.core.index import NONE
+
+if TYPE_CHECKING:
+    from streamer.core.index import ItemIndex
+    from streamer.core.queries import Asked
+    from streamer.core.retrieval_settings import RetrievalSettings
+
+_FALL_OFF: Final = 0.8
+"""How much less an item counts than the one touched after it."""
+
+
+def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Proposals:
+    """Neighbours of the newest recents, strongest first.
+
+    Score: the faded amount of co-visitation with each recent, over the square root of the recent's popularity, as far
+    as the recent still counts; summed. Second column: of all interest in the newest item, the share that went along
+    with interest in the neighbour.
+    """
+    recents = asked.recents
+    rows = np.flatnonzero(recents.place < settings.covisitation_recents)
+    query, item, place = recents.query[rows], recents.item[rows], recents.place[rows]
+    faded = asked.now_ms[query] / settings.items.interest_half_life_ms
+    popularity = exp2(index.popularity[item] - faded)
+    unit = exp2(index.pair_level[item] - faded)
+    claim = exp2(recents.age_ms[rows] / -settings.recent_half_life_ms) * _FALL_OFF_BY_PLACE[place]
+    each = claim * unit / np.sqrt(popularity + 1.0)
+    newest = np.where(place == 0, unit / (popularity + 1.0), 0.0)
+    neighbours, amounts = index.neighbours(item, settings.covisitation_neighbours)
+    width = neighbours.shape[1]
+    flat = neighbours.ravel()
+    kept = np.flatnonzero((flat != NONE) & index.known[flat])
+    row = kept // width
+    amount = amounts.ravel()[kept].astype(np.float64)
+    return Proposals(query[row], flat[kept].astype(np.int64), (amount * each[row], amount * newest[row]))
+
+
+_FALL_OFF_BY_PLACE: Final = np.array([_FALL_OFF**n for n in range(64)])

@@ -1,0 +1,78 @@
+"""All generators' proposals as one list of distinct candidates for each query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamer.core.candidates.registry import GENERATORS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamer.core.index import ItemIndex
+    from streamer.core.queries import Asked
+    from streamer.core.retrieval_settings import RetrievalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Candidates [n], in query order, and within a query in the order they were first proposed.
+
+    Query ``q``'s are ``offsets[q]:offsets[q + 1]``. ``item`` dense; ``generator``: which of ``GENERATORS`` proposed it
+    first; ``own``: the row of ``Asked.recents`` that is the item, or -1; ``scores``: of each generator's columns.
+    """
+
+    offsets: NDArray[np.int64]
+    query: NDArray[np.int64]
+    item: NDArray[np.int64]
+    generator: NDArray[np.int64]
+    own: NDArray[np.int64]
+    scores: dict[str, NDArray[np.float64]]
+
+
+def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Pool:
+    """The candidates of all queries. Neither the other queries nor dense ids show in a query's list."""
+    proposals = [generator.propose(asked, index, settings) for generator in GENERATORS]
+    query = np.concatenate([p.query for p in proposals])
+    item = np.concatenate([p.item for p in proposals])
+    total = len(query)
+    # One sort of plain integers (query, item, row) brings equal items together, earliest row first. It is several
+    # times faster than sorting indices, as np.unique does.
+    row_bits = max(total.bit_length(), 1)
+    item_bits = max(len(index).bit_length(), 1)
+    packed: NDArray[np.int64] = np.sort((((query << item_bits) | item) << row_bits) | np.arange(total))
+    row = packed & ((1 << row_bits) - 1)
+    code = packed >> row_bits
+    new = np.empty(total, np.bool_)
+    new[:1] = True
+    np.not_equal(code[1:], code[:-1], out=new[1:])
+    first = row[new]
+    # The second sort puts the distinct ones in the order they were first proposed.
+    place = np.sort((query[first] << row_bits) | first)
+    rows = place & ((1 << row_bits) - 1)
+    count = len(rows)
+    position = np.empty(total, np.int64)
+    position[rows] = np.arange(count)
+    into = np.empty(total, np.int64)
+    into[row] = position[first][np.cumsum(new) - 1]
+    ends = np.cumsum([len(p.query) for p in proposals])
+    own = np.full(count, -1, np.int64)
+    own[into[: ends[0]]] = np.arange(ends[0])
+    scores: dict[str, NDArray[np.float64]] = {}
+    for generator, proposed, end in zip(GENERATORS, proposals, ends.tolist(), strict=True):
+        at = into[end - len(proposed.query) : end]
+        for column, score in zip(generator.columns, proposed.scores, strict=True):
+            # bincount adds in the order of the rows, so that no other query shows in a sum.
+            scores[column] = np.bincount(at, weights=score, minlength=count).astype(np.float64, copy=False)
+    queries = place >> row_bits
+    return Pool(
+        offsets=np.searchsorted(queries, np.arange(asked.count + 1)),
+        query=queries,
+        item=item[rows],
+        generator=np.searchsorted(ends, rows, side="right"),
+        own=own,
+        scores=scores,
+    )

@@ -1,0 +1,16 @@
+"""The generators there are. A new one is a file in this folder and a line here; contract tests run over the list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streamer.core.candidates import category_affinity, covisitation, recent, trending
+from streamer.core.candidates.proposals import Generator
+
+GENERATORS: Final = (
+    # Recent must be the first: the features of a shopper's own items are found by its rows (pool.py).
+    Generator(("recent",), recent.propose),
+    Generator(("covisitation", "covisitation_last"), covisitation.propose),
+    Generator(("category_affinity",), category_affinity.propose),
+    Generator(("trending",), trending.propose),
+)
