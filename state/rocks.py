@@ -154,9 +154,10 @@ def open_store(
 def _options(settings: StateSettings, memory: RocksMemory) -> Options:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(memory.block_cache)
-    # Index and filter blocks count against the shared cache, or memory would grow with the data.
-    blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    # Index and filters stay with their open file, 4 B a row. In the block cache those of a large file do not fit one of
+    # its 64 shards and are read anew by every get. Measured at 600,000 rows: 7 µs a key of a multi-get instead of 16,
+    # and a single get took 263 µs.
+    blocks.set_cache_index_and_filter_blocks(False)
     # A fifth off a multi-get of cached blocks, measured, for 1 % of their size.
     blocks.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     if settings.bloom_bits_per_key:

@@ -12,8 +12,9 @@ MIB = 1 << 20
 class StateSettings:
     """How much memory RocksDB may take, and how it writes.
 
-    ``block_cache_bytes`` is per process, shared by all its tasks, index and filter blocks included. A task adds at most
-    ``write_buffers`` memtables of ``write_buffer_bytes`` each and ``hot_rows_bytes`` of recently used rows (0: none).
+    ``block_cache_bytes`` is per process, shared by all its tasks. A task adds at most ``write_buffers`` memtables of
+    ``write_buffer_bytes`` each, ``hot_rows_bytes`` of recently used rows (0: none), and about 4 B a row of index and
+    filters for its ``max_open_files``.
     """
 
     block_cache_bytes: int = 32 * MIB
