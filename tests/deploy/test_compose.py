@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from streamer.cli.main import main
 
 from agents.settings import WebSettings
 from agents.worker import ROLES
@@ -70,6 +69,8 @@ def test_the_settings_given_to_a_service_exist_and_are_accepted(name):
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_of_a_service_is_one_the_program_understands(name):
     """Parsed by the real command line, not run."""
+    from streamer.cli.main import main
+
     word, *arguments = SERVICES[name]["command"]
     command = main.commands[word]
     with main.make_context("streamer", [word]) as context:
