@@ -164,7 +164,6 @@ class App(faust.App):
             broker_request_timeout=max(40, settings.session_timeout_s * 2),
             consumer_group_instance_id=instance_id,
             consumer_auto_offset_reset="earliest",
-            datadir=str(settings.data_dir / "faust"),
             store="memory://",
             stream_wait_empty=False,
             topic_allow_declare=False,
@@ -178,6 +177,9 @@ class App(faust.App):
         batches = self.topic(*runtime.inputs, schema=Passthrough(), acks=False)
         self.agent(batches, name=f"{runtime.role.name}-agent")(fold_batches)
         self.on_rebalance_complete.connect(self._on_rebalance_complete)
+
+    def _create_directories(self) -> None:
+        """None: Faust keeps nothing on disk here."""
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
