@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 OUTCOMES: Final = ("applied", "duplicate", "late", "rekeyed", "dead_letter")
 """Where a record can end; their counts sum to the records read."""
 
-MODEL_MEASURES: Final = ("logloss", "auc", "calibration", "version")
+MODEL_MEASURES: Final = ("logloss", "auc", "calibration_error", "version", "refused", "resets")
 """What ``Metrics.model`` takes, each a gauge ``streamer_model_<measure>``."""
+
+MODEL_PREFIXES: Final = {"served_": "served", "champion_": "champion_paired"}
+"""A measure with such a prefix is of another model: what was served then; the champion on the challenger's rows."""
+
+MODELS: Final = ("champion", "challenger", *MODEL_PREFIXES.values())
+"""Values of the label ``model``."""
 
 _LATENCY: Final = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
@@ -82,8 +88,10 @@ METRICS: Final = (
     Metric("counter", "streamer_model_examples_total", "Examples learned from."),
     Metric("gauge", "streamer_model_logloss", "Prequential log loss.", ("role", "model")),
     Metric("gauge", "streamer_model_auc", "Prequential area under the ROC curve.", ("role", "model")),
-    Metric("gauge", "streamer_model_calibration", "Mean prediction over mean label: 1 is right.", ("role", "model")),
-    Metric("gauge", "streamer_model_version", "Version served or published.", ("role", "model")),
+    Metric("gauge", "streamer_model_calibration_error", "Mean distance of probability from share.", ("role", "model")),
+    Metric("gauge", "streamer_model_version", "Version published.", ("role", "model")),
+    Metric("gauge", "streamer_model_refused", "Examples it would not learn from.", ("role", "model")),
+    Metric("gauge", "streamer_model_resets", "Times it began anew, having outgrown its limit.", ("role", "model")),
 )
 
 PROCESS_METRICS: Final = (
@@ -215,11 +223,14 @@ class Metrics:
         self._child("streamer_model_examples_total").inc(count)
 
     def model(self, which: str, measures: Mapping[str, float]) -> None:
-        """Measures of the ``champion`` or the ``challenger`` (``MODEL_MEASURES``; others and NaN are left out)."""
-        for measure in MODEL_MEASURES:
-            value = measures.get(measure, math.nan)
-            if math.isfinite(value):
-                self._child(f"streamer_model_{measure}", which).set(value)
+        """Measures of the ``champion`` or the ``challenger``; what is no ``MODEL_MEASURES``, or NaN, is left out."""
+        for given, value in measures.items():
+            measure, model = given, which
+            for prefix, other in MODEL_PREFIXES.items():
+                if given.startswith(prefix):
+                    measure, model = given.removeprefix(prefix), other
+            if measure in MODEL_MEASURES and math.isfinite(value):
+                self._child(f"streamer_model_{measure}", model).set(value)
 
     # -- now and then -------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.metrics import METRICS, MODEL_MEASURES, OUTCOMES, PROCESS_METRICS, Metric, Metrics
+from agents.metrics import METRICS, MODEL_MEASURES, MODELS, OUTCOMES, PROCESS_METRICS, Metric, Metrics
 from streamer.core.effects import DeadLetter, Decision, Effects
 from streamer.core.events import REJECTIONS
 from streamer.core.record import Record
@@ -56,7 +56,7 @@ def busy() -> Metrics:
     metrics.latency([0.05, 0.2, -1.0])
     metrics.items_folded(3)
     metrics.examples(5)
-    metrics.model("champion", {"logloss": 0.3, "auc": 0.8, "calibration": 1.1, "version": 7})
+    metrics.model("champion", dict.fromkeys(MODEL_MEASURES, 0.5))
     metrics.health(healthy=True, ready=False)
     metrics.tasks_owned(4)
     metrics.lag("browse", 1, 9)
@@ -191,6 +191,16 @@ def test_a_measure_that_is_not_yet_known_is_left_out():
     told = samples(metrics)
     assert ("streamer_model_logloss", "challenger") not in told
     assert told["streamer_model_version", "challenger"] == 1
+
+
+def test_a_measure_of_another_model_goes_to_that_model():
+    """The challenger reports the champion on its own rows, so that the two can be compared."""
+    metrics = Metrics("trainer")
+    metrics.model("champion", {"logloss": 0.3, "served_logloss": 0.4, "unheard_of": 1.0})
+    metrics.model("challenger", {"logloss": 0.5, "champion_logloss": 0.6})
+    told = samples(metrics)
+    found = {model: told["streamer_model_logloss", model] for model in MODELS}
+    assert found == {"champion": 0.3, "served": 0.4, "challenger": 0.5, "champion_paired": 0.6}
 
 
 def test_each_model_measure_has_its_metric():

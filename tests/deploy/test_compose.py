@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -69,12 +70,14 @@ def test_the_settings_given_to_a_service_exist_and_are_accepted(name):
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_of_a_service_is_one_the_program_understands(name):
     """Parsed by the real command line, not run."""
-    from streamer.cli.main import main
+    from streamer.cli.main import cli
 
-    word, *arguments = SERVICES[name]["command"]
-    command = main.commands[word]
-    with main.make_context("streamer", [word]) as context:
-        command.make_context(word, arguments, parent=context, resilient_parsing=False)
+    command: click.Command = cli
+    context, arguments = command.make_context("streamer", [*SERVICES[name]["command"]]), SERVICES[name]["command"]
+    while isinstance(command, click.Group):
+        word, *arguments = arguments
+        command = command.commands[word]
+        context = command.make_context(word, [*arguments], parent=context)
 
 
 @pytest.mark.parametrize("name", SERVICES)

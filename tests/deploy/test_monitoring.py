@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.metrics import METRICS, OUTCOMES, PROCESS_METRICS
+from agents.metrics import METRICS, MODELS, OUTCOMES, PROCESS_METRICS
 from agents.settings import WebSettings
 from agents.worker import ROLES
 from streamer.core.events import REJECTIONS
@@ -39,7 +39,7 @@ VALUES = {
     "role": {*ROLES, "$role"},
     "outcome": set(OUTCOMES),
     "reason": {*REJECTIONS},
-    "model": {"champion", "challenger"},
+    "model": set(MODELS),
     "job": {"streamer"},
     "stage": {"batch"},
 }
