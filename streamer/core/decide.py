@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from streamer.core.batch import Ask, Batch
     from streamer.core.effects import Candidate, Effects
     from streamer.core.index import ItemIndex
+    from streamer.core.policy.verdict import Policy
     from streamer.core.rank import Ranked
     from streamer.core.settings import CoreSettings, PolicySettings
     from streamer.core.views import Views
 
 
-def decide(
-    batch: Batch, ranked: Ranked, views: Views, settings: PolicySettings, policy_version: str, effects: Effects
-) -> None:
-    """Decide on all asks in event order, asking every rule anew: each push changes what the next ask may get."""
+def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
+    """Decide on all asks in event order, asking every rule anew: each push changes what the next ask may get.
+
+    ``ranked`` is ``None`` if the batch had no queries.
+    """
+    settings = policy.settings
+    model_version = views.model.version
     for ask in batch.asks:
         event, case = ask.event, ask.case
         decision = Decision(
@@ -43,11 +47,12 @@ def decide(
             campaign=case.campaign.name,
             reason=cheap_refusal(case, settings) or "",
             propensity=1.0,
-            model_version=ranked.model_version,
-            policy_version=policy_version,
+            model_version=model_version,
+            policy_version=policy.version,
         )
         if not decision.reason:
             # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
+            assert ranked is not None
             assert ask.query != NOT_RANKED
             decision, candidate = _decide_ranked(ask, decision, ranked, views, settings)
             if candidate is not None:
@@ -113,8 +118,10 @@ def words(dense: int, index: ItemIndex) -> dict[str, str]:
     }
 
 
-def learn(batch: Batch, ranked: Ranked, views: Views, settings: CoreSettings, effects: Effects) -> None:
+def learn(batch: Batch, ranked: Ranked | None, views: Views, settings: CoreSettings, effects: Effects) -> None:
     """Label the lists of the events drawn to learn from by the items those events touched."""
+    if ranked is None:
+        return
     for lesson in batch.lessons:
         event, rows = lesson.event, ranked.rows(lesson.query)
         taken = views.items.dense_many([line.key for line in event.lines])

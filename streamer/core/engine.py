@@ -6,8 +6,8 @@ The core does no I/O and reads no clock. It is given records, views of the task'
 stream time; it gives back ``Effects``: rows to write and records to send, which the shell (stage ⑥) commits in one
 transaction. Rows come from the views as fresh objects, so that an exception leaves nothing half done.
 
-A batch is folded event by event, ranked at once, and decided event by event. Each decision sees the profile as of its own
-event and all pushes decided before it, so that the result does not depend on where a batch was cut.
+A batch is folded event by event, ranked at once, and decided event by event. Each decision sees the profile as of its
+own event and all pushes decided before it, so that the result does not depend on where a batch was cut.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streamer.core.batch import fold_batch
 from streamer.core.decide import decide, learn
 from streamer.core.effects import Effects
 from streamer.core.intake import read
-from streamer.core.policy.verdict import policy_version
+from streamer.core.policy.verdict import Policy
 from streamer.core.rank import rank, retrieve
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Engine:
     def __init__(self, settings: CoreSettings, *, clock: Callable[[], float] | None = None) -> None:
         """``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no decision depends on it."""
         self._settings = settings
-        self._policy_version = policy_version(settings.policy)
+        self._policy = Policy(settings.policy)
         self._clock = clock
 
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:
@@ -52,11 +52,13 @@ class Engine:
         lap("parse")
         batch = fold_batch(events, views, now, settings, effects)  # ②
         lap("fold")
-        pool = retrieve(batch.queries, views.items, settings.retrieval)  # ③
-        lap("retrieve")
-        ranked = rank(pool, views.items, views.model)  # ④
-        lap("score")
-        decide(batch, ranked, views, settings.policy, self._policy_version, effects)  # ⑤
+        ranked = None
+        if len(batch.queries):  # numpy's calls cost as much for none as for ten
+            pool = retrieve(batch.queries, views.items, settings.retrieval)  # ③
+            lap("retrieve")
+            ranked = rank(pool, views.items, views.model)  # ④
+            lap("score")
+        decide(batch, ranked, views, self._policy, effects)  # ⑤
         learn(batch, ranked, views, settings, effects)
         lap("decide")
 

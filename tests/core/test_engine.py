@@ -18,7 +18,7 @@ from streamer.core.partition import partition_of
 from streamer.core.policy.registry import REASONS, SENT
 from streamer.core.record import Record
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, LearningSettings, PolicySettings
-from tests.core.shop import T0, Shop, browsing, record
+from tests.core.task_shop import T0, Shop, browsing, record
 
 if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
@@ -46,7 +46,7 @@ def view(user: str, time: int, item: str = "item-1", **more: object) -> Record:
 
 
 def mixed(seed: int, count: int = 60) -> list[Record]:
-    """A hard stream of few users: triggers in bursts, duplicates, late and misplaced ones, opt-outs, erasures, poison."""
+    """Few users, a hard stream: bursts of triggers, duplicates, late and misplaced ones, opt-outs, erasures."""
     rng = random.Random(seed)
     records: list[Record] = []
     time = T0

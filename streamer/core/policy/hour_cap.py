@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 def refuses(case: Case, settings: PolicySettings) -> bool:
     """The hour up to now holds as many pushes as allowed."""
-    since = case.now_ms - HOUR_MS
-    return sum(push.time_ms > since for push in case.sent) >= settings.per_hour
+    at = len(case.sent) - settings.per_hour
+    if settings.per_hour <= 0:
+        return True
+    # Pushes are in order of time: the window is full if the one that would be its oldest is in it.
+    return at >= 0 and case.sent[at].time_ms > case.now_ms - HOUR_MS
 
 
 RULE = CheapRule("hour_cap", "the shopper has had the pushes of an hour", refuses)

@@ -47,3 +47,11 @@ def policy_version(settings: PolicySettings) -> str:
     """Eight hex digits that change with any setting of the policy and with the list of rules."""
     rules = [rule.name for rule in RULES]
     return blake2b(msgspec.json.encode([rules, settings]), digest_size=4).hexdigest()
+
+
+class Policy:
+    """The settings the rules are asked with, and their version."""
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self.settings = settings
+        self.version = policy_version(settings)
