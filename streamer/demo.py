@@ -184,13 +184,13 @@ def _figures(seen: Observer, published: int, elapsed: float) -> dict[str, Any]:
 
 def recommend(events: Sequence[Event], settings: Settings) -> dict[str, Any]:
     """HR@20 of the engine and of popularity, by ``streamer evaluate``'s protocol on the same events."""
-    from streamer.evaluate import evaluate_events  # noqa: PLC0415  # imported when needed: it is slow to load
+    from streamer.evaluate import EvaluateSettings, evaluate  # imported when needed: it is slow to load
 
     every = max(1, len(events) // EVALUATED_LISTS)
-    result = evaluate_events(events, settings.core, every=every, baselines="cheap")
+    result = evaluate(events, EvaluateSettings(every=every, baselines="cheap", core=settings.core))
     return {
-        "hr@20": result["metrics"]["hr@20"],
-        "popularity_hr@20": result["baselines"]["popularity"]["hr@20"],
+        "hr@20": result.metrics["hr@20"],
+        "popularity_hr@20": result.baselines["popularity"]["hr@20"],
         "every": every,
     }
 

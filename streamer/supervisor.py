@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,6 +81,7 @@ class Supervisor:
         if unknown := sorted(set(roles) - set(ROLES)):
             raise ValueError(f"unknown roles {unknown}; roles are {', '.join(ROLES)}")
         self._environment, self._port, self._quiet = environment_of(settings), settings.web.port, quiet
+        self._host = f"{socket.gethostname()}-{settings.web.port or os.getpid()}"
         self.children = [
             Child(role, number) for role in roles for number in range(processes if role == "user" else 1)
         ]
@@ -88,7 +90,9 @@ class Supervisor:
         """The command line of the child at ``place``."""
         child = self.children[place]
         module = [sys.executable, "-m", "streamer.cli.main", "worker"]
-        return [*module, "--role", child.role, "--instance", child.name]
+        # Static membership: a restart within the session timeout takes its tasks back without a rebalance. The name must
+        # be this process's alone in the group, hence host and port.
+        return [*module, "--role", child.role, "--instance", f"{self._host}-{child.name}"]
 
     def environment(self, place: int) -> dict[str, str]:
         """The environment of the child at ``place``: ours, the settings, and its own port."""
