@@ -51,7 +51,7 @@ def test_an_exception_is_a_field_with_its_traceback():
     out = io.StringIO()
     configure(LogSettings(format="json"), stream=out)
     try:
-        {}["k"]
+        dict[str, int]()["k"]
     except KeyError:
         logging.getLogger("a").exception("it failed")
     [line] = out.getvalue().splitlines()
