@@ -17,8 +17,11 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def commit_forever(path: Path) -> None:
-    """Commit n: rows of two tables and the position say n. Tells n once ``committed`` returned."""
+def commit_on(path: Path, last: int = 0) -> None:
+    """Commit n: rows of two tables and the position say n. Tells n once ``committed`` returned.
+
+    Is killed on the spot after ``last``, or goes on for ever.
+    """
     store = rocks.open_store(path, TABLES, IDENTITY)
     n = store.positions().get("log", 0)
     while True:
@@ -31,6 +34,8 @@ def commit_forever(path: Path) -> None:
         store.table("rows").put("0", b"%d" % (n + 1))
         store.committed({"log": n}, fresh_ms=n)
         tell(f"{n}")
+        if n == last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def restore_and_die(path: Path, *, commit: bool) -> None:
@@ -56,7 +61,9 @@ if __name__ == "__main__":
     mode, directory = sys.argv[1], Path(sys.argv[2])
     match mode:
         case "commit":
-            commit_forever(directory)
+            commit_on(directory)
+        case "commit-60":
+            commit_on(directory, 60)
         case "restore":
             restore_and_die(directory, commit=False)
         case "restore-commit":
