@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.core.exactmath import exp2, log2_1p
+from streamer.core.exactmath import exp2, log2, log2_1p
 from streamer.core.index import NONE
 
 if TYPE_CHECKING:
@@ -42,16 +42,19 @@ class Feature:
     says: str = ""
 
 
+_WITH: Final = "often viewed with {with}"
+_CATEGORY: Final = "in {category}, which you browse"
+_BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
 FEATURES: Final = (
     Feature("recent", "log2(1 + views), faded by hours", 0.0, 8.0, 0.8, _OWN),
-    Feature("covisitation", "log2(1 + faded amount over popularity) / 4", 0.0, 4.0, 2.0, "often viewed with {with}"),
-    Feature("covisitation_last", "share of the newest item's interest", 0.0, 1.0, 2.0, "often viewed with {with}"),
-    Feature("covisitation_support", "log2(1 + faded amount) / 8", 0.0, 4.0, 1.0, "often viewed with {with}"),
-    Feature("category_affinity", "share by place in the list", 0.0, 1.0, 0.3, "in {category}, which you browse"),
+    Feature("covisitation", "log2(1 + 16 * faded amount over popularity) / 4", 0.0, 4.0, 2.0, _WITH),
+    Feature("covisitation_last", "share of the newest item's interest", 0.0, 1.0, 2.0, _WITH),
+    Feature("covisitation_support", "log2(1 + faded amount) / 8", 0.0, 4.0, 1.0, _WITH),
+    Feature("category_affinity", "share by place in the list", 0.0, 1.0, 0.3, _CATEGORY),
     Feature("trending", "place in the list, 1 the first", 0.0, 1.0, 0.4, "popular right now"),
-    Feature("popularity", "log2(1 + faded views) / 8", 0.0, 4.0, 0.2, "popular"),
-    Feature("trend", "log2(1 + faded views) / 8", 0.0, 4.0, 0.6, "popular right now"),
+    Feature("popularity", "log2 of faded views / 8", -1.0, 4.0, 0.2, "popular"),
+    Feature("trend", "log2 of faded views / 8", -1.0, 4.0, 0.6, "popular right now"),
     Feature("rise", "log2 of trend over what popularity leads to expect / 4", -2.0, 2.0, 0.1, "rising fast"),
     Feature("own_views", "log2(1 + views)", 0.0, 8.0, 0.3, _OWN),
     Feature("own_carts", "log2(1 + times put in the cart)", 0.0, 8.0, 0.3, "you had it in your cart"),
@@ -60,14 +63,14 @@ FEATURES: Final = (
     Feature("own_days", "1 now, halved by each three days since touched", 0.0, 1.0, 0.8, _OWN),
     Feature("own_place", "1 for the newest item, 1/2 for the one before, …", 0.0, 1.0, 0.8, _OWN),
     Feature("in_cart", "1 if carted and not bought", 0.0, 1.0, 0.5, "it is in your cart"),
-    Feature("category_share", "share of the shopper's interest", 0.0, 1.0, 0.4, "in {category}, which you browse"),
-    Feature("brand_share", "share of the shopper's interest", 0.0, 1.0, 0.4, "by {brand}, which you like"),
+    Feature("category_share", "share of the shopper's interest", 0.0, 1.0, 0.4, _CATEGORY),
+    Feature("brand_share", "share of the shopper's interest", 0.0, 1.0, 0.4, _BRAND),
     Feature("price_distance", "|log2 of price over the shopper's usual price|", 0.0, 4.0, -0.1),
-    Feature("item_age", "log2(1 + days since first seen) / 8", 0.0, 2.0, 0.0),
+    Feature("item_age", "square root of days since first seen / 16", 0.0, 2.0, 0.0),
     Feature("cart_rate", "carts a view, smoothed", 0.0, 1.0, 0.2, "often put in the cart"),
     Feature("purchase_rate", "purchases a view, smoothed", 0.0, 1.0, 0.2, "often bought"),
-    Feature("same_category", "1 if as the newest item's", 0.0, 1.0, 0.3, "in {category}, which you browse"),
-    Feature("same_brand", "1 if as the newest item's", 0.0, 1.0, 0.2, "by {brand}, which you like"),
+    Feature("same_category", "1 if as the newest item's", 0.0, 1.0, 0.3, _CATEGORY),
+    Feature("same_brand", "1 if as the newest item's", 0.0, 1.0, 0.2, _BRAND),
     Feature("session_events", "log2(1 + events of this session) / 4", 0.0, 4.0, 0.0),
     Feature("activity", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
 )
@@ -75,74 +78,70 @@ FEATURES: Final = (
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
 _HOUR_MS: Final = 3_600_000.0
 _DAY_MS: Final = 24 * _HOUR_MS
-_LOWS: Final = np.array([feature.low for feature in FEATURES])[:, None]
-_HIGHS: Final = np.array([feature.high for feature in FEATURES])[:, None]
-# A rate is counted as if so many views with an average outcome had been seen before.
-_SMOOTHING: Final = 20.0
-_CART_RATE: Final = 0.05
-_PURCHASE_RATE: Final = 0.02
+_LOWS: Final = [feature.low for feature in FEATURES]
+_HIGHS: Final = [feature.high for feature in FEATURES]
+_LEAST_LEVEL: Final = -8.0
+"""An item of less than 2^-8 views, or of none, counts as one of as much."""
 
 
 def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Floats:
-    """X, float64 [F, n]: the features of ``FEATURES``, in that order, of each candidate of the pool."""
+    """X, float64 [F, n]: the features of ``FEATURES``, in that order, of each candidate of the pool.
+
+    Popularity and trend are kept as levels, which are logarithms already; so most candidates cost no logarithm.
+    """
     x = np.zeros((len(FEATURES), len(pool.item)))
-    item, query, scores = pool.item, pool.query, pool.scores
-    items = settings.items
+    item, query, scores, items = pool.item, pool.query, pool.scores, settings.items
 
-    # Levels to values: all of an item's sums at once, as of each query's time.
-    levels = np.empty((2, len(item)))
-    levels[0] = index.popularity[item] - (asked.now_ms / items.interest_half_life_ms)[query]
-    levels[1] = index.trend[item] - (asked.now_ms / items.trend_half_life_ms)[query]
-    popularity, trend = exp2(levels)
-    # Of a steady stream of interest a sum holds a number of views in proportion to its half-life.
-    steady = items.interest_half_life_ms / items.trend_half_life_ms
+    popularity = index.popularity.take(item)
+    popularity -= (asked.now_ms / items.interest_half_life_ms).take(query)
+    np.maximum(popularity, _LEAST_LEVEL, out=popularity)
+    trend = index.trend.take(item)
+    trend -= (asked.now_ms / items.trend_half_life_ms).take(query)
+    np.maximum(trend, _LEAST_LEVEL, out=trend)
+    _set(x, "popularity", popularity * 0.125)
+    _set(x, "trend", trend * 0.125)
+    # Of a steady stream of interest a sum holds views in proportion to its half-life.
+    steady = log2(items.interest_half_life_ms / items.trend_half_life_ms)
+    _set(x, "rise", (trend - popularity + steady) * 0.25)
 
-    x[ROW["recent"]] = scores["recent"]
-    x[ROW["covisitation"]] = scores["covisitation"] / np.sqrt(popularity + 1.0) * _COSINE
-    x[ROW["covisitation_support"]] = scores["covisitation"]
-    x[ROW["popularity"]] = popularity
-    x[ROW["trend"]] = trend
-    x[ROW["session_events"]] = asked.session_events[query]
-    x[ROW["activity"]] = asked.events[query]
-    x[ROW["item_age"]] = np.maximum(asked.now_ms[query] - index.first_s[item] * 1000.0, 0.0) / _DAY_MS
-    for name, scale in _LOGARITHMS.items():
-        x[ROW[name]] = log2_1p(x[ROW[name]]) * scale
-    x[ROW["rise"]] = (log2_1p(trend * steady) - log2_1p(popularity)) * 0.25
-
-    x[ROW["covisitation_last"]] = scores["covisitation_last"]
-    x[ROW["category_affinity"]] = scores["category_affinity"]
     x[ROW["trending"]] = scores["trending"]
-    views = index.views[item] + _SMOOTHING
-    x[ROW["cart_rate"]] = (index.carts[item] + _SMOOTHING * _CART_RATE) / views
-    x[ROW["purchase_rate"]] = (index.purchases[item] + _SMOOTHING * _PURCHASE_RATE) / views
-
-    category = index.category[item]
-    brand = index.brand[item]
-    x[ROW["category_share"]] = _share(asked.categories, query, category, asked.count)
-    x[ROW["brand_share"]] = _share(asked.brands, query, brand, asked.count)
-    x[ROW["same_category"]] = (category == asked.last_category[query]) & (category != NONE)
-    x[ROW["same_brand"]] = (brand == asked.last_brand[query]) & (brand != NONE)
-    usual = asked.price_mean[query]
-    distance = np.abs(index.price[item] - usual)
-    x[ROW["price_distance"]] = np.where((usual > 0.0) & (distance == distance), distance, 0.0)  # noqa: PLR0124 -- NaN
-
+    x[ROW["category_affinity"]] = scores["category_affinity"]
+    _set(x, "covisitation_last", scores["covisitation_last"])
+    _covisited(x, scores["covisitation"], popularity)
     _own(x, pool, asked)
-    np.maximum(x, _LOWS, out=x)
-    np.minimum(x, _HIGHS, out=x)
+
+    _set(x, "cart_rate", index.cart_rate.take(item))
+    _set(x, "purchase_rate", index.purchase_rate.take(item))
+    age_days = (asked.now_ms / _DAY_MS).take(query) - index.first_day.take(item)
+    _set(x, "item_age", np.sqrt(np.maximum(age_days, 0.0)) * 0.0625)
+    category, brand = index.category.take(item), index.brand.take(item)
+    x[ROW["category_share"]] = _share(asked.categories, query, category, len(index.categories))
+    x[ROW["brand_share"]] = _share(asked.brands, query, brand, len(index.brands))
+    x[ROW["same_category"]] = (category == asked.last_category.take(query)) & (category != NONE)
+    x[ROW["same_brand"]] = (brand == asked.last_brand.take(query)) & (brand != NONE)
+    # An unknown price is NaN, and so is the distance to or from it.
+    distance = np.abs(index.price.take(item) - asked.usual_price.take(query))
+    x[ROW["price_distance"]] = np.where(np.isnan(distance), 0.0, np.minimum(distance, 4.0))
+    _set(x, "session_events", (log2_1p(asked.session_events) * 0.25).take(query))
+    _set(x, "activity", (log2_1p(asked.events) * 0.125).take(query))
     return x
 
 
-_COSINE: Final = 16.0
-_LOGARITHMS: Final = {
-    "recent": 1.0,
-    "covisitation": 0.25,
-    "covisitation_support": 0.125,
-    "popularity": 0.125,
-    "trend": 0.125,
-    "item_age": 0.125,
-    "session_events": 0.25,
-    "activity": 0.125,
-}
+def _set(
+    x: Floats, name: str, values: Floats | NDArray[np.float32], at: NDArray[np.int64] | slice = slice(None)
+) -> None:
+    """Put a feature's values, clipped into its range, at all rows or some."""
+    row = ROW[name]
+    x[row, at] = np.minimum(np.maximum(values, _LOWS[row]), _HIGHS[row])
+
+
+def _covisited(x: Floats, amount: Floats, popularity: Floats) -> None:
+    """Co-visitation with the recents, as such and for how popular the candidate is anyway."""
+    at = np.flatnonzero(amount)
+    support = amount[at]
+    _set(x, "covisitation_support", log2_1p(support) * 0.125, at)
+    expected = np.sqrt(exp2(popularity[at]) + 1.0)
+    _set(x, "covisitation", log2_1p(support / expected * 16.0) * 0.25, at)
 
 
 def _own(x: Floats, pool: Pool, asked: Asked) -> None:
@@ -151,26 +150,27 @@ def _own(x: Floats, pool: Pool, asked: Asked) -> None:
     rows = pool.own[at]
     recents = asked.recents
     carts, purchases, age = recents.carts[rows], recents.purchases[rows], recents.age_ms[rows]
-    x[ROW["own_views"], at] = log2_1p(recents.views[rows])
-    x[ROW["own_carts"], at] = log2_1p(carts)
-    x[ROW["own_purchases"], at] = log2_1p(purchases)
-    x[ROW["own_hour"], at] = exp2(age / -_HOUR_MS)
-    x[ROW["own_days"], at] = exp2(age / (-3.0 * _DAY_MS))
+    counts = log2_1p(np.concatenate((pool.scores["recent"][at], recents.views[rows], carts, purchases)))
+    for n, name in enumerate(("recent", "own_views", "own_carts", "own_purchases")):
+        _set(x, name, counts[n * len(at) : (n + 1) * len(at)], at)
+    faded = exp2(np.concatenate((age / -_HOUR_MS, age / (-3.0 * _DAY_MS))))
+    x[ROW["own_hour"], at] = faded[: len(at)]
+    x[ROW["own_days"], at] = faded[len(at) :]
     x[ROW["own_place"], at] = 1.0 / (1.0 + recents.place[rows])
     x[ROW["in_cart"], at] = (carts > 0) & (purchases == 0)
 
 
-def _share(affinities: Affinities, query: NDArray[np.int64], group: NDArray[np.int32], queries: int) -> Floats:
+def _share(affinities: Affinities, query: NDArray[np.int64], group: NDArray[np.int32], groups: int) -> Floats:
     """The share of each row's group in its query's interest, 0 if it has none."""
     count = len(affinities.group)
     if not count:
         return np.zeros(len(query))
-    # Ids to the few columns that the batch has: the last column is for what nobody asked of.
+    # Ids to the few columns that the batch has (one of its rows' numbers); the last is for what nobody asked of.
     present = np.sort(affinities.group)
-    column = np.full(int(max(present[-1], group.max(initial=0))) + 2, count, np.int64)
+    column = np.full(groups + 1, count, np.int64)
     column[present] = np.arange(count)
-    table = np.zeros((queries, count + 1))
+    table = np.zeros((affinities.queries, count + 1))
     table[affinities.query, column[affinities.group]] = affinities.share
-    # An id of NONE, -1, reads the last entry, which no group has.
+    # NONE, which is -1, reads the last entry, which no group has.
     share: Floats = table.ravel().take(query * (count + 1) + column[group])
     return share

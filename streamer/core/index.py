@@ -35,6 +35,12 @@ NONE: Final = -1
 NEIGHBOURS: Final = 32
 _TRENDING: Final = 128
 _PER_CATEGORY: Final = 32
+_DAY_S: Final = 86_400.0
+_INFINITY: Final = float("inf")
+# A rate is counted as if so many views with an average outcome had been seen before.
+_SMOOTHING: Final = 20.0
+_CART_RATE: Final = 0.05
+_PURCHASE_RATE: Final = 0.02
 _DECODE: Final = msgspec.msgpack.Decoder(IndexRow).decode
 _NO_IDS: Final = np.zeros(0, np.int64)
 
@@ -50,6 +56,10 @@ class Names:
         self.by_name: dict[str, int] = {"": NONE}
         self.by_key: dict[int, int] = {0: NONE}
 
+    def __len__(self) -> int:
+        """How many names there are; their ids are ``range(len(names))``."""
+        return len(self.names)
+
     def id(self, name: str) -> int:
         """The id of a name, a new one if it is new; ``NONE`` of the empty name."""
         found = self.by_name.get(name)
@@ -61,6 +71,11 @@ class Names:
             self._keys[found] = key
             self.names.append(name)
         return found
+
+    def ids(self, keys: Sequence[int]) -> Dense:
+        """The ids of names by key, ``NONE`` for those no item bears."""
+        get = self.by_key.get
+        return np.array([get(key, NONE) for key in keys], np.int64)
 
     def keys_of(self, ids: Dense) -> NDArray[np.uint64]:
         """The keys of names."""
@@ -89,10 +104,11 @@ class _Told:
 class ItemIndex:
     """All items. Arrays have ``capacity`` entries, doubled when full, of which ``len(index)`` count.
 
-    ``trend``, ``popularity``: levels (``decay.level``), -inf for none. ``views``, ``carts``, ``purchases``: lines
-    counted. ``price``: log2 of cents, NaN if unknown. ``category``, ``brand``: ids in ``categories`` and ``brands`` or
-    ``NONE``. ``first_s``: first seen, seconds, 0 if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of
-    one unit of the amounts of ``neighbours``. ``version`` counts applied rows.
+    ``trend``, ``popularity``: levels (``decay.level``), -inf for none. ``views``: lines counted. ``cart_rate``,
+    ``purchase_rate``: carts and purchases a view, smoothed. ``price``: log2 of cents, NaN if unknown. ``category``,
+    ``brand``: ids in ``categories`` and ``brands``, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
+    if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
+    ``version`` counts applied rows.
     """
 
     def __init__(self, capacity: int = 1024) -> None:
@@ -112,12 +128,12 @@ class ItemIndex:
         self.trend = np.full(capacity, NOTHING)
         self.popularity = np.full(capacity, NOTHING)
         self.views = np.zeros(capacity, np.float32)
-        self.carts = np.zeros(capacity, np.float32)
-        self.purchases = np.zeros(capacity, np.float32)
+        self.cart_rate = np.full(capacity, _CART_RATE, np.float32)
+        self.purchase_rate = np.full(capacity, _PURCHASE_RATE, np.float32)
         self.price = np.full(capacity, np.nan, np.float32)
         self.category = np.full(capacity, NONE, np.int32)
         self.brand = np.full(capacity, NONE, np.int32)
-        self.first_s = np.zeros(capacity, np.int64)
+        self.first_day = np.full(capacity, np.inf)
         self.known = np.zeros(capacity, np.bool_)
         self.in_stock = np.ones(capacity, np.bool_)
         self.pair_level = np.zeros(capacity)
@@ -236,10 +252,11 @@ class ItemIndex:
         ):
             told.category, told.brand, told.title, told.price_cents = category, brand, words[2], row.price_cents
             self._retell(dense)
-        self.first_s[dense] = first_s
+        self.first_day[dense] = first_s / _DAY_S if first_s else _INFINITY
         self.views[dense] = row.views
-        self.carts[dense] = row.carts
-        self.purchases[dense] = row.purchases
+        views = row.views + _SMOOTHING
+        self.cart_rate[dense] = (row.carts + _SMOOTHING * _CART_RATE) / views
+        self.purchase_rate[dense] = (row.purchases + _SMOOTHING * _PURCHASE_RATE) / views
         self.pair_level[dense] = row.pair_level
         self._rank(dense, trend, popularity)
 
@@ -262,7 +279,9 @@ class ItemIndex:
         self.version += 1
         self._seen.pop(dense, None)
         self._pending[dense] = (b"", b"")
-        self.views[dense] = self.carts[dense] = self.purchases[dense] = self.first_s[dense] = 0
+        self.views[dense] = 0
+        self.cart_rate[dense], self.purchase_rate[dense] = _CART_RATE, _PURCHASE_RATE
+        self.first_day[dense] = _INFINITY
         self._rank(dense, NOTHING, NOTHING)
         self._retell(dense)
 
@@ -368,12 +387,12 @@ _EMPTY: Final[dict[str, float]] = {
     "trend": NOTHING,
     "popularity": NOTHING,
     "views": 0,
-    "carts": 0,
-    "purchases": 0,
+    "cart_rate": _CART_RATE,
+    "purchase_rate": _PURCHASE_RATE,
     "price": float("nan"),
     "category": NONE,
     "brand": NONE,
-    "first_s": 0,
+    "first_day": _INFINITY,
     "known": False,
     "in_stock": True,
     "pair_level": 0,

@@ -9,7 +9,7 @@ or one by one, the bits are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from streamer.core.retrieval_settings import RetrievalSettings
 
     Floats = NDArray[np.float64]
-
-GRID: Final = float(1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def rank(retrieved: Retrieved, index: ItemIndex, model: Model) -> Ranked:
     """Stage ④: how likely each candidate is to be taken up. ``model`` is only read."""
     pool, asked = retrieved.pool, retrieved.asked
     x = features.compute(pool, asked, index, retrieved.queries.settings)
-    p = np.rint(model.predict_many(x) * GRID) / GRID
+    p = model.predict_many(x)
     return Ranked(pool.offsets, pool.item, index.keys[pool.item], x, p, pool.generator, pool.own, asked, model.version)
 
 
