@@ -18,8 +18,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from streamer.core.partition import partition_of
+from streamer.readers.base import Reader
 from streamer.readers.catalog import open_catalog
 from streamer.readers.envelope import to_envelope
 
@@ -66,10 +68,10 @@ async def publish(
     keep_times: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Send ``events``, which are in time order, to the topics of their types, keyed by user, and see them acknowledged.
+    """Send ``events``, which are in time order, to their types' topics, keyed by user, and see them acknowledged.
 
-    ``client`` is aiokafka's own arguments (``bootstrap_servers``, security); ``rate`` is events a second, 0 for as fast as
-    possible; ``limit`` is how many events to take. Times are shifted so that the last event is now, unless
+    ``client`` is aiokafka's own arguments (``bootstrap_servers``, security); ``rate`` is events a second, 0 for as fast
+    as possible; ``limit`` is how many events to take. Times are shifted so that the last event is now, unless
     ``keep_times``. ``progress`` is called about five times a second, and at the end, with the number sent, the number
     in all and seconds. A reader is gone through twice rather than held; an iterator is held.
 
@@ -112,7 +114,7 @@ async def publish(
         "published": total,
         "by_topic": dict(sorted(by_topic.items())),
         "seconds": round(seconds, 3),
-        "events_per_second": round(total / seconds, 1),
+        "events_per_second": round(total / max(seconds, 1e-9), 1),
         "late": late,
         "latest_ms": round(latest_s * 1000, 1),
         "shift_ms": shift_ms,
@@ -149,6 +151,8 @@ class Stamps:
 
 def _look_through(events: Iterable[Event], limit: int | None) -> tuple[Iterable[Event], int, int]:
     """The events, how many to take of them, and the time of the last."""
+    if isinstance(events, Reader) and limit is None and events.survey.in_order:
+        return events, events.survey.events, events.survey.last_ms
     if isinstance(events, Iterator):
         events = list(islice(events, limit))
     if isinstance(events, Sequence):
@@ -206,9 +210,12 @@ class _Outlet:
                 _append(batch, message)
         else:
             key, value, timestamp, headers = message
-            sent = await self._producer.send(
-                topic, value, key, partition=partition, timestamp_ms=timestamp, headers=headers
-            )
+            try:
+                sent = await self._producer.send(
+                    topic, value, key, partition=partition, timestamp_ms=timestamp, headers=headers
+                )
+            except (MessageSizeTooLargeError, KafkaTimeoutError) as error:
+                raise PublishError(f"Kafka refused a record: {error!r}") from error
             sent.add_done_callback(self._acknowledged)
         self._taken += 1
         if self._taken % BURST == 0:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from streamer.readers.base import LIMITS
+from streamer.readers.base import is_too_long
 from streamer.readers.source import ReaderError, Source
 
 if TYPE_CHECKING:
@@ -25,6 +25,6 @@ def open_catalog(path: Path) -> Iterator[tuple[str, bytes]]:
                 item = orjson.loads(text)["id"]
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 item = None
-            if not isinstance(item, str) or not 0 < len(item) <= LIMITS.id_bytes // 6:
+            if not isinstance(item, str) or not item or is_too_long(item):
                 raise ReaderError(f'{path}: line {number} is not of the form {{"id":"…","title":"…",…}}')
             yield item, text

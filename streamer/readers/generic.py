@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from streamer.readers import times
-from streamer.readers.base import LIMITS, BadRow, check_needs, checked_id, make_line
+from streamer.readers.base import LIMITS, BadRow, check_needs, checked_id, is_too_long, make_line
 from streamer.readers.table import TableReader
 
 if TYPE_CHECKING:
@@ -27,6 +27,6 @@ class GenericReader(TableReader):
         query = query.strip()[: LIMITS.query_chars]
         check_needs(kind, line, query)
         session = session.strip()
-        if len(session) > LIMITS.id_bytes // 6:
+        if is_too_long(session):
             raise BadRow("session is too long")
         return times.from_text(time), checked_id(user, "user"), kind, line, query, session
