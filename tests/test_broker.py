@@ -10,12 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.topics import BY_NAME, TopicSettings, create_topics
 from streamer.broker import BrokerError, EmbeddedBroker, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.kafka
 
@@ -41,17 +45,15 @@ async def read(broker: EmbeddedBroker, count: int) -> list[bytes]:
 
 def gone(pid: int) -> bool:
     """Whether no process of this id runs any more (a zombie nobody reaped counts as gone)."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not Path("/proc").is_dir():
-        return subprocess.run(["ps", "-p", str(pid)], capture_output=True, check=False).returncode != 0
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    return state.stdout.strip()[:1] in {"", "Z"}
 
 
-def wait_for(what, timeout_s: float = 20.0) -> bool:
+def wait_for(what: Callable[[], bool], timeout_s: float = 20.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not what() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return bool(what())
+    return what()
 
 
 async def test_committed_records_survive_a_kill_and_an_orderly_restart():
@@ -81,6 +83,7 @@ async def test_a_given_data_directory_is_kept_and_found_again(tmp_path: Path):
 def test_nothing_is_left_after_stop():
     with EmbeddedBroker() as broker:
         pid, data = broker.pid, broker.data_dir
+        assert pid is not None
         assert data.is_dir()
     assert gone(pid)
     assert not data.exists()
@@ -93,6 +96,7 @@ def test_neither_the_jvm_nor_its_data_outlives_a_killed_parent(how: signal.Signa
         "print(b.pid, b.data_dir, flush=True); input()"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
         pid, data = parent.stdout.readline().decode().split()
         os.kill(parent.pid, how)
     assert wait_for(lambda: gone(int(pid)))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def broker(*, port: int, data_dir: Path | None, heap: str, topics: bool, options: Options) -> None:
     """Run Apache Kafka on this machine, for development, until Ctrl-C.
 
-    It needs neither Docker nor Java: the first start downloads both parts (43 MB) and keeps them. One node, transactions
-    included, reachable from this machine only. --bootstrap has no meaning here.
+    It needs neither Docker nor an installed Java; the first start downloads Kafka (43 MB) and keeps it. One node,
+    transactions included, reachable from this machine only. --bootstrap has no meaning here.
     """
     from rich.console import Console
 

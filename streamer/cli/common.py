@@ -45,7 +45,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Settings in a TOML file; overruled by the environment (STREAMER_KAFKA__BOOTSTRAP=…) and the options below.",
+        help="Settings in a TOML file; the environment (STREAMER_KAFKA__BOOTSTRAP=…) and the options below go first.",
     )
     @click.option("--bootstrap", metavar="HOST:PORT", help="Kafka's address.  [default: 127.0.0.1:9092]")
     @click.option("--prefix", help="Begins every topic's name; separates tenants and environments.  [default: none]")

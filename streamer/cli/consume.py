@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,11 @@ def consume(
     if topic not in BY_NAME:
         raise click.UsageError(f"there is no topic {topic!r}; `streamer topics describe` lists them")
     settings = options.settings()
-    asyncio.run(_work(settings, topic, from_beginning=from_beginning, most=most, idle=idle, as_json=as_json))
+    try:
+        asyncio.run(_work(settings, topic, from_beginning=from_beginning, most=most, idle=idle, as_json=as_json))
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`); the interpreter's own flush at exit must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _work(

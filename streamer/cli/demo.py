@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def demo(*, events: int | None, rate: float, data: str | None, report: Path, options: Options) -> None:
     """Start Kafka and a worker here, play real shop events, and show the push candidates that come out.
 
-    Everything is stopped and removed at the end, or on Ctrl-C. With --bootstrap, that Kafka is used instead and keeps the
-    topics; give a --prefix of its own then.
+    Everything is stopped and removed at the end, or on Ctrl-C. With --bootstrap, that Kafka is used instead and keeps
+    the topics; give a --prefix of its own then.
     """
     from agents.logs import configure
     from streamer.demo import run

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--learn-every",
-    type=click.IntRange(min=1),
-    help="Learn from each K-th list.  [default: from the scored ones]",
+    default=0,
+    metavar="K",
+    type=click.IntRange(min=0),
+    help="Rank and learn from each K-th list as well; 0 learns from the scored ones alone.",
 )
 @click.option(
     "--baselines",

@@ -59,8 +59,8 @@ def publish(
     """Publish the events of FILE, plain or gzipped, in time order.
 
     The format is told from the content: the inbound envelope as JSON lines, a CSV with the columns time,user,type,item
-    (and query, category, price, quantity, title), or the published logs of REES46, RetailRocket, Taobao UserBehavior and
-    UCI Online Retail. Rows that cannot be read are counted and skipped.
+    (and query, category, price, quantity, title), or the published logs of REES46, RetailRocket, Taobao UserBehavior
+    and UCI Online Retail. Rows that cannot be read are counted and skipped.
     """
     if (file is None) != sample:
         raise click.UsageError("name a FILE to publish, or give --sample")

@@ -35,10 +35,10 @@ ROLES = ("user", "item", "trainer")
 def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, options: Options) -> None:
     """Process events until Ctrl-C.
 
-    Roles: `user` folds events into profiles and decides pushes; `item` keeps counters and neighbours of items; `trainer`
-    learns the model. Each is needed at least once. Several run in processes of their own and are restarted when they fail;
-    a single one runs in this process, for who restarts containers. Metrics and health are served on web.port (9464), with
-    several processes on that port and those after it.
+    Roles: `user` folds events into profiles and decides pushes; `item` keeps counters and neighbours of items;
+    `trainer` learns the model. Each is needed at least once. Several run in processes of their own and are restarted
+    when they fail; a single one runs in this process, for who restarts containers. Metrics and health are served on
+    web.port (9464), with several processes on that port and those after it.
 
     Exit codes: 0 stopped, 70 failed (start it again: state is safe at every step), 78 settings or topics that cannot be
     used.

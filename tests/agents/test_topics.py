@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -24,7 +25,9 @@ from agents.topics import (
 )
 from streamer.broker import free_port
 from streamer.core.events import EVENT_TYPES
-from tests.conftest import Broker
+
+if TYPE_CHECKING:
+    from tests.conftest import Broker
 
 SETTINGS = TopicSettings(prefix="shop.", partitions=3, item_partitions=2)
 
@@ -33,7 +36,7 @@ def as_created(settings: TopicSettings) -> list[TopicState]:
     return [TopicState(t, settings.physical(t.name), t.partitions(settings), 1, t.configs()) for t in TOPICS]
 
 
-def altered(name: str, **changes: object) -> list[TopicState]:
+def altered(name: str, **changes: Any) -> list[TopicState]:
     return [replace(state, **changes) if state.spec.name == name else state for state in as_created(SETTINGS)]
 
 
