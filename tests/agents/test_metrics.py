@@ -138,14 +138,21 @@ def test_an_age_below_zero_counts_as_zero(busy):
     assert told["streamer_latency_seconds_bucket", "0.01"] == 1
 
 
-def test_a_batch_histogram_equals_the_clients_own():
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_batch_histogram_equals_the_clients_own(at_once):
     """Same buckets, same counts, bounds included from above, whether told at once or one by one."""
-    bounds = next(metric.buckets for metric in METRICS if metric.name == "streamer_latency_seconds")
+    name = "streamer_latency_seconds" if at_once else "streamer_commit_seconds"
+    bounds = next(metric.buckets for metric in METRICS if metric.name == name)
     values = [0.0, *bounds, *(bound * 1.01 for bound in bounds), 1e6]
     ours = Metrics()
-    ours.latency(values)
+    if at_once:
+        ours.latency(values[:5])
+        ours.latency(values[5:])
+    else:
+        for value in values:
+            ours.commit(value)
     registry = CollectorRegistry()
-    theirs = Histogram("streamer_latency_seconds", "", ("role",), registry=registry, buckets=bounds).labels("user")
+    theirs = Histogram(name, "", ("role",), registry=registry, buckets=bounds).labels("user")
     for value in values:
         theirs.observe(value)
     expected = {
