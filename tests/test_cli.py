@@ -195,7 +195,7 @@ def test_the_broker_command_leaves_nothing_when_stopped(how: signal.Signals):
         data = Path(lines[1].split()[1])
         assert data.is_dir()
         jvm = int(
-            subprocess.run(  # noqa: S607
+            subprocess.run(
                 ["pgrep", "-f", f"kafka.Kafka {data}"],
                 capture_output=True,
                 text=True,
