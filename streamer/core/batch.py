@@ -41,10 +41,15 @@ _RECENTS: Final = 8
 
 
 class Ask(msgspec.Struct, gc=False):
-    """May this campaign push on this event? ``query`` is its place among the queries, or ``NOT_RANKED``."""
+    """May this campaign push on this event?
+
+    ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place
+    among the queries, or ``NOT_RANKED``.
+    """
 
     event: Event
     case: Case
+    refusal: str | None
     query: int
 
 
@@ -139,10 +144,11 @@ class Batch:
                 continue
             case = Case(campaign, event.time, self.now, newest_ms, drawn, state.standing, state.sent)
             query = NOT_RANKED
-            if cheap_refusal(case, settings.policy) is None:
+            refusal = cheap_refusal(case, settings.policy)
+            if refusal is None:
                 case.bought = frozenset(b.key for b in profile.purchased)
                 query = self.queries.add(profile, event.time, event)
-            self.asks.append(Ask(event, case, query))
+            self.asks.append(Ask(event, case, refusal, query))
 
     def _state(self, user: str) -> PolicyState:
         state = self.policy[user]

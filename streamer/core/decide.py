@@ -33,29 +33,33 @@ if TYPE_CHECKING:
 
 
 def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
-    """Decide on all asks in event order, asking every rule anew: each push changes what the next ask may get.
+    """Decide on all asks in event order: each push changes what the user's next ask may get.
 
     ``ranked`` is ``None`` if the batch had no queries.
     """
     settings = policy.settings
+    pushed: set[str] = set()
     model_version = views.model.version
     for ask in batch.asks:
         event, case = ask.event, ask.case
+        # The rules are pure: without a push in between they would say what they said.
+        refusal = cheap_refusal(case, settings) if event.user in pushed else ask.refusal
         decision = Decision(
             user=event.user,
             origin=f"{event.topic}:{event.offset}",
             campaign=case.campaign.name,
-            reason=cheap_refusal(case, settings) or "",
+            reason=refusal or "",
             propensity=1.0,
             model_version=model_version,
             policy_version=policy.version,
         )
-        if not decision.reason:
+        if refusal is None:
             # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
             assert ranked is not None
             assert ask.query != NOT_RANKED
             decision, candidate = _decide_ranked(ask, decision, ranked, views, settings)
             if candidate is not None:
+                pushed.add(event.user)
                 batch.dirty_policy[event.user] = None
                 effects.candidates.append(Outgoing(candidate, event.produced_at))
         effects.decisions.append(decision)
@@ -89,6 +93,7 @@ def _decide_ranked(
         slate,
         words(int(ranked.items[shown[0]]), index),
         reasons(ranked, shown[0], ask.query, index, views.model),
+        identity=decision.candidate_id,
         model_version=decision.model_version,
         policy_version=decision.policy_version,
         settings=settings,

@@ -294,18 +294,19 @@ def test_lengths_keep_the_parts_of_a_candidate_id_apart() -> None:
 
 def test_a_candidate_has_every_field_filled() -> None:
     event = Event("u", "e-1", "shop", "cart", NOW, 7, topic="purchase", partition=3, offset=42)
+    identity = candidate_id("u", "shop", "e-1", "next-item")
     candidate = build_candidate(
         event,
         case(standing=Standing(channels=("sms", "email"))),
         (SlateItem("a/b c", 0.5, "recent"), SlateItem("d", 0.25, "trending")),
         {"title": "Shoe"},
         ("it is trending",),
+        identity=identity,
         model_version=9,
         policy_version="cafe0001",
         settings=SETTINGS,
     )
     sent_out = json.loads(encode_candidate(candidate))
-    identity = candidate_id("u", "shop", "e-1", "next-item")
     assert sent_out["candidate_id"] == identity
     assert identity.startswith(sent_out["dedupe_key"])
     assert sent_out["trigger"] == {

@@ -38,13 +38,16 @@ def build_candidate(
     words: dict[str, str],
     reasons: Sequence[str],
     *,
+    identity: str,
     model_version: int,
     policy_version: str,
     settings: PolicySettings,
 ) -> Candidate:
-    """The candidate of a case that no rule refused. ``items`` is best first; ``words`` fill the template."""
+    """The candidate of a case that no rule refused.
+
+    ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``.
+    """
     campaign = case.campaign
-    identity = candidate_id(event.user, event.source, event.id, campaign.name)
     return Candidate(
         schema_version=SCHEMA_VERSION,
         candidate_id=identity,

@@ -33,13 +33,15 @@ def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tup
     chosen: list[int] = []
     first_refusal = NO_CANDIDATES
     for place, offer in enumerate(offers):
-        refusal = next((rule.name for rule in ITEM_RULES if rule.refuses(offer, case, settings)), None)
-        if refusal is None:
+        for rule in ITEM_RULES:
+            if rule.refuses(offer, case, settings):
+                if first_refusal == NO_CANDIDATES:
+                    first_refusal = rule.name
+                break
+        else:
             chosen.append(place)
             if len(chosen) == settings.slate_items:
                 break
-        elif first_refusal == NO_CANDIDATES:
-            first_refusal = refusal
     return (SENT, chosen) if chosen else (first_refusal, [])
 
 
