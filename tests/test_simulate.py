@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamer.core.events import key64
+from streamer.core.events import Event, key64
 from streamer.readers.base import make_line
 from streamer.readers.bundled import bundled
 from streamer.readers.registry import open_events
@@ -59,7 +59,7 @@ def plain(text):
 
 
 def test_a_search_lies_strictly_between_two_events_of_its_user(log):
-    newest = {}
+    newest: dict[str, Event] = {}
     for event in with_searches(log, seed=7, rate=1.0):
         before = newest.get(event.user)
         if before is not None and SOURCE in {event.source, before.source}:
@@ -110,5 +110,5 @@ def test_the_hash_seed_of_python_does_not_matter():
 def test_queries_are_made_of_category_and_brand(log, category, brand, queries):
     event = next(event for event in log if event.type == "view")
     line = make_line("1", category=category, brand=brand)
-    view = type(event)(event.user, "x", "test", "view", 0, key64("x"), (line,))
+    view = Event(event.user, "x", "test", "view", 0, key64("x"), (line,))
     assert {words(view, draw) for draw in range(8)} == queries

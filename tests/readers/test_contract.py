@@ -87,6 +87,7 @@ def test_an_event_survives_the_way_over_the_envelope(reader, write):
 def test_the_shift_moves_the_time_and_nothing_else(reader, write):
     event = next(iter(write(SAMPLES[reader])))
     moved = parse(Record("", 0, 0, NOW, None, to_envelope(event, 86_400_001)[2]), Limits())
+    assert isinstance(moved, Event)
     assert moved.time == event.time + 86_400_001
     assert encoded(msgspec.structs.replace(moved, time=event.time)) == encoded(event)
 

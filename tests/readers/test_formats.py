@@ -8,15 +8,15 @@ import pytest
 
 from streamer.readers import times
 from streamer.readers.base import BadRow
+from streamer.readers.generic import GenericReader as Generic
+from streamer.readers.online_retail import OnlineRetailReader as Retail
+from streamer.readers.rees46 import Rees46Reader as Rees46
 from streamer.readers.registry import open_events
+from streamer.readers.retailrocket import RetailRocketReader as RetailRocket
+from streamer.readers.sessions import SessionReader as Sessions
 from streamer.readers.source import ReaderError
+from streamer.readers.taobao import TaobaoReader as Taobao
 from tests.readers.samples import SAMPLES
-from tests.readers.samples import GenericReader as Generic
-from tests.readers.samples import OnlineRetailReader as Retail
-from tests.readers.samples import Rees46Reader as Rees46
-from tests.readers.samples import RetailRocketReader as RetailRocket
-from tests.readers.samples import SessionReader as Sessions
-from tests.readers.samples import TaobaoReader as Taobao
 
 GENERIC = "time,user,type,item\n"
 
