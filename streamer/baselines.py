@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 SIZE: Final = 20
 History = dict[int, int]
@@ -27,11 +27,11 @@ class Baseline(Protocol):
 
     name: str
 
-    def rank(self, history: Mapping[int, int]) -> list[int]:
+    def rank(self, history: History) -> list[int]:
         """At most ``SIZE`` item keys, best first, from what was seen before."""
         ...
 
-    def see(self, history: Mapping[int, int], items: Sequence[int]) -> None:
+    def see(self, history: History, items: Sequence[int]) -> None:
         """Learn one event: the user's history before it, and the event's distinct items in order."""
         ...
 
@@ -70,11 +70,11 @@ class Popularity:
     def __init__(self) -> None:
         self._best = _Best()
 
-    def rank(self, history: Mapping[int, int]) -> list[int]:  # noqa: ARG002 - everybody gets the same
+    def rank(self, history: History) -> list[int]:  # noqa: ARG002 - everybody gets the same
         """As ``Baseline.rank``."""
         return list(self._best.top)
 
-    def see(self, history: Mapping[int, int], items: Sequence[int]) -> None:  # noqa: ARG002
+    def see(self, history: History, items: Sequence[int]) -> None:  # noqa: ARG002
         """As ``Baseline.see``."""
         for item in items:
             self._best.add(item, 1.0)
@@ -90,11 +90,11 @@ class Trending:
         self._worth = 1.0
         self._growth = 2.0 ** (1.0 / _HALF_LIFE_LINES)
 
-    def rank(self, history: Mapping[int, int]) -> list[int]:  # noqa: ARG002
+    def rank(self, history: History) -> list[int]:  # noqa: ARG002
         """As ``Baseline.rank``."""
         return list(self._best.top)
 
-    def see(self, history: Mapping[int, int], items: Sequence[int]) -> None:  # noqa: ARG002
+    def see(self, history: History, items: Sequence[int]) -> None:  # noqa: ARG002
         """As ``Baseline.see``."""
         best = self._best
         for item in items:
@@ -115,13 +115,13 @@ class Repeat:
         """``popularity`` fills up short lists; somebody else teaches it."""
         self._popularity = popularity
 
-    def rank(self, history: Mapping[int, int]) -> list[int]:
+    def rank(self, history: History) -> list[int]:
         """As ``Baseline.rank``."""
         newest_first = reversed(list(history.items()))
         own = [item for item, _ in sorted(newest_first, key=lambda pair: -pair[1])[:SIZE]]
         return _filled(own, self._popularity)
 
-    def see(self, history: Mapping[int, int], items: Sequence[int]) -> None:
+    def see(self, history: History, items: Sequence[int]) -> None:
         """Nothing to learn: the history says it all."""
 
 
@@ -135,7 +135,7 @@ class CoVisitation:
         self._popularity = popularity
         self._pairs: dict[int, dict[int, int]] = {}
 
-    def rank(self, history: Mapping[int, int]) -> list[int]:
+    def rank(self, history: History) -> list[int]:
         """As ``Baseline.rank``."""
         scores: dict[int, float] = {}
         share = 1.0
@@ -145,7 +145,7 @@ class CoVisitation:
             share *= 0.8
         return _filled(sorted(scores, key=scores.__getitem__, reverse=True)[:SIZE], self._popularity)
 
-    def see(self, history: Mapping[int, int], items: Sequence[int]) -> None:
+    def see(self, history: History, items: Sequence[int]) -> None:
         """As ``Baseline.see``: each item is a pair with the five items before it."""
         before = _newest(history, _LOOK_BACK)[::-1]
         for item in items[:_LINES]:
@@ -164,11 +164,8 @@ class CoVisitation:
             self._pairs[item] = {key: row[key] for key in kept}
 
 
-def _newest(history: Mapping[int, int], count: int) -> list[int]:
-    newest = []
-    for item in reversed(list(history)[-count:]):
-        newest.append(item)
-    return newest
+def _newest(history: History, count: int) -> list[int]:
+    return [item for item, _ in zip(reversed(history), range(count), strict=False)]
 
 
 def _filled(items: list[int], popularity: Popularity) -> list[int]:

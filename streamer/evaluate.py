@@ -1,13 +1,13 @@
-"""How well the engine ranks: a file is replayed through it, without a broker, and every list is judged by what came next.
+"""How well the engine ranks: a file is replayed through it, without a broker, and lists are judged by what came next.
 
-The protocol. Events are taken in time order; the rows of one user at one time are a *group*. Before each group by a user
-who has an earlier one, one list of 20 is ranked over all items seen so far, from the state before the group. Each
+The protocol. Events are taken in time order; the rows of one user at one time are a *group*. Before each group by a
+user who has an earlier one, one list of 20 is ranked over all items seen so far, from the state before the group. Each
 distinct item of the group is a *target*; one that no event has mentioned yet is a miss. Hit rates and the reciprocal
-rank judge each target on its own and are averaged over targets; nDCG judges a list and is averaged over lists. The list
-filters nothing: an item already bought may be the right one to name.
+rank judge each target on its own and are averaged over targets; nDCG judges a list and is averaged over lists. The
+list filters nothing: an item already bought may be the right one to name.
 
-All parts are the engine's own: ``profile.fold``, ``ItemDeltas`` to ``ItemIndex``, ``Queries`` to ``rank``, ``build_example`` to
-``Trainer``. The model that ranks a list has learned from earlier lists only.
+All parts are the engine's own: ``profile.fold``, ``ItemDeltas`` to ``ItemIndex``, ``Queries`` to ``rank``,
+``build_example`` to ``Trainer``. The model that ranks a list has learned from earlier lists only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import resource
 import sys
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby
+from itertools import groupby, islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,13 +35,15 @@ from streamer.core.profile import Profile
 from streamer.core.queries import Queries
 from streamer.core.rank import rank_queries, top
 from streamer.core.settings import CoreSettings
-from streamer.judge import Judge
+from streamer.judge import METRICS, Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from streamer.core.events import Event
     from streamer.core.rank import Ranked
+    from streamer.settings import Settings
 
 LIST_SIZE: Final = 20
 _RECENTS: Final = 8
@@ -167,7 +169,10 @@ class Engine:
 def evaluate(
     events: Iterable[Event], settings: EvaluateSettings, progress: Callable[[int], None] | None = None
 ) -> Report:
-    """Replay ``events``, which must be in time order, and judge the lists. ``progress`` is told of events, by and by."""
+    """Replay ``events``, which must be in time order, and judge the lists.
+
+    ``progress`` is told, by and by, how many more events there were.
+    """
     engine = Engine(settings.core)
     judge, others = Judge(), baselines(settings.baselines)
     judges = {other.name: Judge() for other in others}
@@ -243,6 +248,61 @@ def _peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def report_json(report: Report) -> dict[str, Any]:
-    """The report as JSON has it."""
+def run(
+    file: Path,
+    settings: Settings,
+    *,
+    json_path: Path | None = None,
+    every: int = 1,
+    learn_every: int | None = None,
+    baselines: str = "all",
+    limit: int | None = None,
+) -> Report:
+    """Evaluate a file of events, with a progress bar on a terminal; print a table and write JSON to ``json_path``.
+
+    ``limit``: only so many events are read. Raises ``ReaderError`` if the file is of no known format.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from streamer.readers.registry import open_events
+
+    chosen = EvaluateSettings(every, learn_every or 0, baselines, settings.core)
+    reader = open_events(file)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        total = min(reader.count_hint, limit or reader.count_hint)
+        task = bar.add_task("evaluating", total=total)
+        report = evaluate(islice(reader, limit), chosen, lambda events: bar.advance(task, events))
+    if json_path is not None:
+        json_path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    _show(report)
+    return report
+
+
+def _show(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{report.targets:,} targets after {report.groups:,} lists of {LIST_SIZE}")
+    table.add_column("")
+    for name in METRICS:
+        table.add_column(name, justify="right")
+    for name, found in (("streamer", report.metrics), *report.baselines.items()):
+        table.add_row(name, *(f"{found[metric]:.4f}" for metric in METRICS))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{report.events:,} events at {report.events_per_second:,.0f} a second; a list takes "
+        f"{report.list_ms['p50']:.2f} ms (p50), {report.list_ms['p99']:.2f} ms (p99); {report.rss_mb:,.0f} MiB"
+    )
+    console.print(f"digest {report.digest}", highlight=False)
+
+
+def evaluate_events(
+    events: Iterable[Event], core: CoreSettings, *, every: int = 1, learn_every: int = 0, baselines: str = "all"
+) -> dict[str, Any]:
+    """``evaluate`` for callers that hold events: the report as its JSON has it."""
+    report = evaluate(events, EvaluateSettings(every, learn_every, baselines, core))
     return dict(msgspec.to_builtins(report))
