@@ -111,7 +111,7 @@ class Batch:
         self.dirty_seen[user] = None
         self.now = max(self.now, time)
         if event.preferences is not None and event.preferences.erase:
-            self._erase(user, time)
+            self._erase(user, event)
         elif event_type.kind in {"feedback", "preference"}:
             self._stand(user, states.fold(self._state(user).standing, event))
         else:
@@ -160,10 +160,10 @@ class Batch:
         self._state(user).standing = standing
         self.dirty_policy[user] = None
 
-    def _erase(self, user: str, time_ms: int) -> None:
+    def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
         # A new object: decisions on earlier events of the batch go on to share the old one's pushes.
-        self.policy[user] = states.erased(self._state(user).standing, time_ms)
+        self.policy[user] = states.erased(states.fold(self._state(user).standing, event), event.time)
         self.dirty_profiles[user] = self.dirty_seen[user] = self.dirty_policy[user] = None
 
     def store(self, effects: Effects) -> None:

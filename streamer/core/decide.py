@@ -99,7 +99,7 @@ def _decide_ranked(
         settings=settings,
     )
     pushed = tuple(int(ranked.keys[row]) for row in shown)
-    remember(case.sent, Sent(case.now_ms, case.campaign.name, pushed), settings.repeat_window_ms)
+    remember(case.sent, Sent(case.now_ms, case.campaign.name, pushed), settings)
     return decision, candidate
 
 

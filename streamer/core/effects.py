@@ -120,8 +120,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts`` tells
-    where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch (invariant 3).
+    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts``
+    tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the
+    records of the batch.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
 

@@ -90,7 +90,7 @@ def mixed(seed: int, count: int = 60) -> list[Record]:
 # --- one result, whatever the cut
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
 def test_where_a_batch_is_cut_cannot_be_seen(index: ItemIndex, seed: int, cuts: list[int]) -> None:
     records = mixed(seed)
@@ -281,6 +281,12 @@ def test_an_erased_user_is_forgotten_and_older_input_is_dropped(shop: Shop) -> N
     assert set(shop.profiles.rows) == {"v"}
     shop.run([view("u", T0 + HOUR_MS)])
     assert set(shop.profiles.rows) == {"u", "v"}
+
+
+def test_a_no_said_along_with_an_erasure_outlives_it(shop: Shop) -> None:
+    wish = {"erase": True, "consent": False}
+    shop.run([view("u", T0), record("u", "preferences", T0 + 10, preferences=wish), view("u", T0 + 3 * HOUR_MS)])
+    assert shop.reasons() == [SENT, "consent"]
 
 
 def test_what_was_bought_or_pushed_is_not_pushed(shop: Shop, index: ItemIndex) -> None:

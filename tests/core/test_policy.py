@@ -260,11 +260,20 @@ def test_an_erased_users_no_outlives_the_erasure_and_nothing_else_does() -> None
 def test_pushes_are_remembered_for_the_window_and_never_more_than_a_bound() -> None:
     pushed: list[Sent] = []
     for n in range(200):
-        state.remember(pushed, Sent(n * 1000, "c", (n,)), 10_000)
-    assert [s.items[0] for s in pushed] == list(range(190, 200))
-    for n in range(200, 400):
-        state.remember(pushed, Sent(n * 1000, "c", (n,)), 10**9)
+        state.remember(pushed, Sent(n * DAY_MS, "c", (n,)), SETTINGS)
+    assert [s.items[0] for s in pushed] == list(range(193, 200))
+    for n in range(200):
+        state.remember(pushed, Sent(200 * DAY_MS + n, "c", (n,)), SETTINGS)
     assert len(pushed) == state.MAX_SENT
+
+
+def test_pushes_are_remembered_for_the_caps_even_if_repeats_are_allowed() -> None:
+    free = PolicySettings(repeat_window_ms=0, min_gap_ms=0, per_hour=100, per_day=100)
+    pushed: list[Sent] = []
+    for n in range(100):
+        assert cheap_refusal(case(sent=pushed), free) is None
+        state.remember(pushed, Sent(NOW - HOUR_MS + n, "c", (n,)), free)
+    assert cheap_refusal(case(sent=pushed), free) == "day_cap"
 
 
 def test_the_policy_row_survives_its_encoding() -> None:

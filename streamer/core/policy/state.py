@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from streamer.core.settings import DAY_MS
+
 if TYPE_CHECKING:
     from streamer.core.events import Event, Preferences
+    from streamer.core.settings import PolicySettings
 
 MAX_SENT: Final = 64
 
@@ -123,8 +126,13 @@ def reset(standing: Standing, time_ms: int) -> Standing:
     )
 
 
-def remember(sent: list[Sent], push: Sent, window_ms: int) -> None:
-    """Add a push; those that no rule looks back to any more are let go."""
-    horizon = push.time_ms - window_ms
-    sent[:] = [s for s in sent if s.time_ms > horizon][1 - MAX_SENT :]
+def remember(sent: list[Sent], push: Sent, settings: PolicySettings) -> None:
+    """Add a push; those that no rule looks back to any more are let go.
+
+    Of more than ``MAX_SENT`` (or a day's cap, if that is more) the oldest go early, so that a row stays bounded.
+    """
+    longest_gap = settings.min_gap_ms << settings.dismissal_doublings
+    horizon = push.time_ms - max(settings.repeat_window_ms, DAY_MS, longest_gap)
+    sent[:] = [s for s in sent if s.time_ms > horizon]
     sent.append(push)
+    del sent[: -max(MAX_SENT, settings.per_day)]
