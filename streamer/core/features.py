@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamer.core.exactmath import exp2, log2, log2_1p
-from streamer.core.index import NONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,8 +97,8 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     trend = index.trend.take(item)
     trend -= (asked.now_ms / items.trend_half_life_ms).take(query)
     np.maximum(trend, _LEAST_LEVEL, out=trend)
-    _set(x, "popularity", popularity * 0.125)
-    _set(x, "trend", trend * 0.125)
+    np.multiply(popularity, 0.125, out=x[ROW["popularity"]])
+    np.multiply(trend, 0.125, out=x[ROW["trend"]])
     # Of a steady stream of interest a sum holds views in proportion to its half-life.
     steady = log2(items.interest_half_life_ms / items.trend_half_life_ms)
     _set(x, "rise", (trend - popularity + steady) * 0.25)
@@ -110,26 +109,24 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     _covisited(x, scores["covisitation"], popularity)
     _own(x, pool, asked)
 
-    _set(x, "cart_rate", index.cart_rate.take(item))
-    _set(x, "purchase_rate", index.purchase_rate.take(item))
+    x[ROW["cart_rate"]] = index.cart_rate.take(item)
+    x[ROW["purchase_rate"]] = index.purchase_rate.take(item)
     age_days = (asked.now_ms / _DAY_MS).take(query) - index.first_day.take(item)
     _set(x, "item_age", np.sqrt(np.maximum(age_days, 0.0)) * 0.0625)
     category, brand = index.category.take(item), index.brand.take(item)
     x[ROW["category_share"]] = _share(asked.categories, query, category, len(index.categories))
     x[ROW["brand_share"]] = _share(asked.brands, query, brand, len(index.brands))
-    x[ROW["same_category"]] = (category == asked.last_category.take(query)) & (category != NONE)
-    x[ROW["same_brand"]] = (brand == asked.last_brand.take(query)) & (brand != NONE)
+    x[ROW["same_category"]] = category == asked.last_category.take(query)
+    x[ROW["same_brand"]] = brand == asked.last_brand.take(query)
     # An unknown price is NaN, and so is the distance to or from it.
     distance = np.abs(index.price.take(item) - asked.usual_price.take(query))
     x[ROW["price_distance"]] = np.where(np.isnan(distance), 0.0, np.minimum(distance, 4.0))
-    _set(x, "session_events", (log2_1p(asked.session_events) * 0.25).take(query))
-    _set(x, "activity", (log2_1p(asked.events) * 0.125).take(query))
+    x[ROW["session_events"]] = np.minimum(log2_1p(asked.session_events) * 0.25, 4.0).take(query)
+    x[ROW["activity"]] = np.minimum(log2_1p(asked.events) * 0.125, 4.0).take(query)
     return x
 
 
-def _set(
-    x: Floats, name: str, values: Floats | NDArray[np.float32], at: NDArray[np.int64] | slice = slice(None)
-) -> None:
+def _set(x: Floats, name: str, values: Floats, at: NDArray[np.int64] | slice = slice(None)) -> None:
     """Put a feature's values, clipped into its range, at all rows or some."""
     row = ROW[name]
     x[row, at] = np.minimum(np.maximum(values, _LOWS[row]), _HIGHS[row])
@@ -172,5 +169,5 @@ def _share(affinities: Affinities, query: NDArray[np.int64], group: NDArray[np.i
     table = np.zeros((affinities.queries, count + 1))
     table[affinities.query, column[affinities.group]] = affinities.share
     # NONE, which is -1, reads the last entry, which no group has.
-    share: Floats = table.ravel().take(query * (count + 1) + column[group])
+    share: Floats = table.ravel().take(query * (count + 1) + column.take(group))
     return share

@@ -102,7 +102,7 @@ class _Told:
 
 
 class ItemIndex:
-    """All items. Arrays have ``capacity`` entries, doubled when full, of which ``len(index)`` count.
+    """All items. Arrays have ``capacity`` entries, doubled when full, of which ``len(index)`` count; the last is empty.
 
     ``trend``, ``popularity``: levels (``decay.level``), -inf for none. ``views``: lines counted. ``cart_rate``,
     ``purchase_rate``: carts and purchases a view, smoothed. ``price``: log2 of cents, NaN if unknown. ``category``,
@@ -186,7 +186,8 @@ class ItemIndex:
             dense = self._dense[key] = len(self._ids)
             self._ids.append("")
             self._titles.append("")
-            if dense >= len(self.keys):
+            # The last entry is kept empty: it is what NONE, which is -1, reads.
+            if dense >= len(self.keys) - 1:
                 self._grow()
             self.keys[dense] = key
         return dense
@@ -255,8 +256,8 @@ class ItemIndex:
         self.first_day[dense] = first_s / _DAY_S if first_s else _INFINITY
         self.views[dense] = row.views
         views = row.views + _SMOOTHING
-        self.cart_rate[dense] = (row.carts + _SMOOTHING * _CART_RATE) / views
-        self.purchase_rate[dense] = (row.purchases + _SMOOTHING * _PURCHASE_RATE) / views
+        self.cart_rate[dense] = min((row.carts + _SMOOTHING * _CART_RATE) / views, 1.0)
+        self.purchase_rate[dense] = min((row.purchases + _SMOOTHING * _PURCHASE_RATE) / views, 1.0)
         self.pair_level[dense] = row.pair_level
         self._rank(dense, trend, popularity)
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from streamer.core import features
 from streamer.core.candidates import pool as pools
-from streamer.core.candidates.registry import GENERATORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +42,7 @@ class Ranked:
     """Scored candidates: rows ``offsets[q]:offsets[q + 1]`` are query ``q``'s, in the order they were proposed.
 
     ``items`` [n] dense ids and ``keys`` [n] their keys, ``x`` [F, n] features, ``p`` [n] probabilities on the grid of
-    2^-20; ``generators`` [n]: which of ``GENERATORS`` proposed it first. ``model_version`` is of the model that scored.
+    2^-20. ``pool`` and ``asked`` are what they were made from. ``model_version`` is of the model that scored.
     """
 
     offsets: NDArray[np.int64]
@@ -51,8 +50,7 @@ class Ranked:
     keys: NDArray[np.uint64]
     x: Floats
     p: Floats
-    generators: NDArray[np.int64]
-    own: NDArray[np.int64]
+    pool: Pool
     asked: Asked
     model_version: int
 
@@ -62,7 +60,7 @@ class Ranked:
 
     def generator(self, row: int) -> str:
         """The name of the generator that proposed a row first."""
-        return GENERATORS[int(self.generators[row])].name
+        return self.pool.generator(row)
 
 
 def retrieve(queries: Queries, index: ItemIndex, settings: RetrievalSettings) -> Retrieved:
@@ -76,7 +74,7 @@ def rank(retrieved: Retrieved, index: ItemIndex, model: Model) -> Ranked:
     pool, asked = retrieved.pool, retrieved.asked
     x = features.compute(pool, asked, index, retrieved.queries.settings)
     p = model.predict_many(x)
-    return Ranked(pool.offsets, pool.item, index.keys[pool.item], x, p, pool.generator, pool.own, asked, model.version)
+    return Ranked(pool.offsets, pool.item, index.keys.take(pool.item), x, p, pool, asked, model.version)
 
 
 def rank_queries(queries: Queries, index: ItemIndex, model: Model) -> Ranked:

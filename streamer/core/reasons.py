@@ -47,7 +47,7 @@ def _fill(template: str, ranked: Ranked, row: int, query: int, index: ItemIndex)
 
 
 def _times(ranked: Ranked, row: int) -> str:
-    own = int(ranked.own[row])
+    own = int(ranked.pool.own[row])
     if own < 0:
         return ""
     views = int(ranked.asked.recents.views[own])

@@ -8,7 +8,6 @@ import numpy as np
 
 from streamer.core.candidates.proposals import Proposals
 from streamer.core.exactmath import exp2
-from streamer.core.index import NONE
 
 if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
@@ -38,10 +37,12 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     neighbours, amounts = index.neighbours(item, settings.covisitation_neighbours)
     width = neighbours.shape[1]
     flat = neighbours.ravel()
-    kept = np.flatnonzero((flat != NONE) & index.known[flat])
+    kept = np.flatnonzero(index.known.take(flat))
     row = kept // width
-    amount = amounts.ravel()[kept].astype(np.float64)
-    return Proposals(query[row], flat[kept].astype(np.int64), (amount * each[row], amount * newest[row]))
+    amount = amounts.ravel().take(kept)
+    return Proposals(
+        query.take(row), flat.take(kept).astype(np.int64), (amount * each.take(row), amount * newest.take(row))
+    )
 
 
 _FALL_OFF_BY_PLACE: Final = np.array([_FALL_OFF**n for n in range(64)])

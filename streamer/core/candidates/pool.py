@@ -21,16 +21,22 @@ if TYPE_CHECKING:
 class Pool:
     """Candidates [n], in query order, and within a query in the order they were first proposed.
 
-    Query ``q``'s are ``offsets[q]:offsets[q + 1]``. ``item`` dense; ``generator``: which of ``GENERATORS`` proposed it
-    first; ``own``: the row of ``Asked.recents`` that is the item, or -1; ``scores``: of each generator's columns.
+    Query ``q``'s are ``offsets[q]:offsets[q + 1]``. ``item`` dense; ``own``: the row of ``Asked.recents`` that is the
+    item, or -1; ``scores``: of each generator's columns. ``first``: the first of the proposals of the item, numbered
+    through all generators, of which ``ends`` [generators] tells where each one's end.
     """
 
     offsets: NDArray[np.int64]
     query: NDArray[np.int64]
     item: NDArray[np.int64]
-    generator: NDArray[np.int64]
+    first: NDArray[np.int64]
+    ends: NDArray[np.int64]
     own: NDArray[np.int64]
     scores: dict[str, NDArray[np.float64]]
+
+    def generator(self, row: int) -> str:
+        """The name of the generator that proposed a candidate first."""
+        return GENERATORS[int(np.searchsorted(self.ends, self.first[row], side="right"))].name
 
 
 def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Pool:
@@ -51,13 +57,13 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
     np.not_equal(code[1:], code[:-1], out=new[1:])
     first = row[new]
     # The second sort puts the distinct ones in the order they were first proposed.
-    place = np.sort((query[first] << row_bits) | first)
+    place = np.sort((query.take(first) << row_bits) | first)
     rows = place & ((1 << row_bits) - 1)
     count = len(rows)
     position = np.empty(total, np.int64)
     position[rows] = np.arange(count)
     into = np.empty(total, np.int64)
-    into[row] = position[first][np.cumsum(new) - 1]
+    into[row] = position.take(first).take(np.cumsum(new) - 1)
     ends = np.cumsum([len(p.query) for p in proposals])
     own = np.full(count, -1, np.int64)
     own[into[: ends[0]]] = np.arange(ends[0])
@@ -71,8 +77,9 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
     return Pool(
         offsets=np.searchsorted(queries, np.arange(asked.count + 1)),
         query=queries,
-        item=item[rows],
-        generator=np.searchsorted(ends, rows, side="right"),
+        item=item.take(rows),
+        first=rows,
+        ends=ends,
         own=own,
         scores=scores,
     )
