@@ -120,7 +120,7 @@ class RowReader(Reader):
                 continue
             if len(moment) == 1:
                 yield self._event(moment)
-            elif moment:
+            else:
                 yield from self._join(moment)
             moment = [row]
             now = row[0]
@@ -131,10 +131,10 @@ class RowReader(Reader):
         events = rows = 0
         first = last = now = -1
         in_order = True
-        moment: set[tuple[str, str, str]] = set()
+        moment: dict[tuple[str, str, str], int] = {}
         for time, user, kind, _, query, _, _ in self._rows(skipped):
             if time != now:
-                events += len(moment)
+                events += _pieces(moment)
                 moment.clear()
                 if time < now:
                     in_order = False
@@ -142,12 +142,17 @@ class RowReader(Reader):
                 if first < 0 or time < first:
                     first = time
                 now = time
-            moment.add((user, kind, query))
+            key = (user, kind, query)
+            moment[key] = moment.get(key, 0) + 1
             rows += 1
-        return Survey(events + len(moment), rows + skipped.total(), max(first, 0), max(last, 0), in_order, skipped)
+        return Survey(events + _pieces(moment), rows + skipped.total(), max(first, 0), max(last, 0), in_order, skipped)
 
     def _join(self, moment: list[Row]) -> Iterator[Event]:
         """The events of one time: rows of one user and type (and query) together, users in order of appearance."""
+        if len({row[1] for row in moment}) == len(moment):
+            for row in moment:
+                yield self._event([row])
+            return
         users: dict[str, dict[tuple[str, str], list[Row]]] = {}
         for row in moment:
             users.setdefault(row[1], {}).setdefault((row[2], row[4]), []).append(row)
@@ -164,6 +169,11 @@ class RowReader(Reader):
             lines = () if line is None else (line,)
         identity = f"{self._name}:{number}"
         return Event(user, identity, self.format, kind, time, fingerprint(self.format, identity), lines, query, session)
+
+
+def _pieces(moment: dict[tuple[str, str, str], int]) -> int:
+    """How many events joined rows make, given how many rows each has."""
+    return len(moment) + sum((rows - 1) // LIMITS.lines for rows in moment.values() if rows > LIMITS.lines)
 
 
 def fingerprint(source: str, identity: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import isnan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from streamer.readers.base import LIMITS, Reader, Survey, fingerprint
 from streamer.readers.times import LATEST_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class EnvelopeReader(Reader):
@@ -38,8 +38,16 @@ class EnvelopeReader(Reader):
 
     def __iter__(self) -> Iterator[Event]:
         """The events, in time order."""
-        events = self._read(Counter())
-        return events if self.survey.in_order else iter(sorted(events, key=attrgetter("time")))
+        in_order = self.survey.in_order
+        events: Iterable[Event] = self._read(Counter())
+        if not in_order:
+            events = sorted(events, key=attrgetter("time"))
+        for _, moment in groupby(events, attrgetter("time")):
+            users: dict[str, list[Event]] = {}
+            for event in moment:
+                users.setdefault(event.user, []).append(event)
+            for followed in users.values():
+                yield from followed
 
     def _survey(self) -> Survey:
         skipped: Counter[str] = Counter()

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from streamer.readers.base import BadRow, Row, RowReader
+from streamer.readers.source import ReaderError
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -35,7 +36,10 @@ class TableReader(RowReader):
         """
 
     def _header(self, lines: Iterator[list[str]]) -> list[str]:
-        return [cell.strip().lower() for cell in next(lines)]
+        try:
+            return [cell.strip().lower() for cell in next(filter(None, lines))]
+        except (StopIteration, csv.Error) as error:
+            raise ReaderError(f"{self.source.path}: the header cannot be read ({error})") from None
 
     def _rows(self, skipped: Counter[str]) -> Iterator[Row]:
         with self.source.open_text() as text:

@@ -75,8 +75,10 @@ def test_two_searches_of_one_second_stay_two(read):
 
 
 def test_more_rows_than_an_event_may_have_lines_make_several_events(read):
-    events = list(read(GENERIC + "".join(f"5,a,view,i{n}\n" for n in range(4_500))))
+    reader = read(GENERIC + "".join(f"5,a,view,i{n}\n" for n in range(4_500)))
+    events = list(reader)
     assert [len(event.lines) for event in events] == [2_000, 2_000, 500]
+    assert reader.count_hint == 3
     assert [event.id for event in events] == ["log.csv:1", "log.csv:2001", "log.csv:4001"]
 
 
@@ -154,6 +156,23 @@ def test_refused_envelopes_are_counted_under_the_reason_codes_of_the_contract(re
     reader = read('{"type":"stare","subject":"u"}\nnonsense\n{"a":\n')
     assert list(reader) == []
     assert reader.skipped == {"unknown_type": 1, "not_json": 2}
+
+
+def test_envelopes_of_a_user_and_time_follow_each_other_and_are_not_joined(read):
+    row = '{"id":"%d","type":"view","time":1714557600000,"subject":"%s","data":{"item":"i"}}'
+    events = list(read("\n".join(row % (number, user) for number, user in enumerate("abab"))))
+    assert [(event.user, event.id) for event in events] == [("a", "0"), ("a", "2"), ("b", "1"), ("b", "3")]
+
+
+def test_empty_lines_before_the_header_are_passed_over(read):
+    (event,) = read("\n\n" + GENERIC + "5,a,view,i1\n")
+    assert event.id == "log.csv:1"
+
+
+def test_a_header_no_csv_reader_takes_is_refused(read):
+    reader = read(f"time,user,type,item,{'x' * 200_000}\n5,a,view,i1,\n")
+    with pytest.raises(ReaderError, match="header cannot be read"):
+        list(reader)
 
 
 def test_an_envelope_without_an_id_is_given_its_place(read):
