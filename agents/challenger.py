@@ -25,6 +25,25 @@ log = logging.getLogger(__name__)
 
 MAX_SNAPSHOT_BYTES: Final = 1 << 20
 _FORMAT: Final = 1
+_PLAIN: Final = frozenset(
+    {
+        "bool",
+        "bytearray",
+        "bytes",
+        "complex",
+        "dict",
+        "float",
+        "frozenset",
+        "int",
+        "list",
+        "object",
+        "range",
+        "set",
+        "slice",
+        "str",
+        "tuple",
+    }
+)
 _CLIP: Final = 1e-4
 """A tree's leaf may be certain of what it has only not seen yet; log loss should not pay infinitely for that."""
 
@@ -157,7 +176,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] in {"river", "numpy", "collections", "functools", "datetime"}:
             return super().find_class(module, name)
-        if module == "builtins" and name in {"complex", "set", "frozenset", "range", "slice", "bytearray"}:
+        if (module == "builtins" and name in _PLAIN) or (module, name) == ("random", "Random"):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a River model")
 

@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 
 FETCH_BYTES = 4 << 20
 
+#: Local state not committed to for this long is rebuilt: half of the changelogs' ``delete.retention.ms``, after which a deleted
+#: row's tombstone may be gone from the changelog while the row is still on this disk.
+STALE_MS = 12 * 3_600_000
+
 
 async def restore(
     store: TaskStore, changelogs: Mapping[str, str], partition: int, client: Mapping[str, Any], *, stall_s: float = 30.0
@@ -42,6 +46,10 @@ async def restore(
         consumer.assign(list(tables))
         begins = await consumer.beginning_offsets(list(tables))
         ends = await consumer.end_offsets(list(tables))
+        fresh_ms = store.fresh_ms()
+        if fresh_ms is not None and time.time() * 1000 - fresh_ms > STALE_MS:
+            log.warning("local state of partition %d is too old to be completed; rebuilding it from the start", partition)
+            store.wipe()
         stored = store.positions()
         if any(stored.get(tp.topic, begins[tp]) < begins[tp] or stored.get(tp.topic, 0) > ends[tp] for tp in tables):
             log.warning("local state of partition %d lies outside its changelog; rebuilding it from the start", partition)

@@ -204,7 +204,11 @@ class Runtime:
             if task is not None:
                 name = self._logical[tp.topic]
                 task.merge.mark(name, at_end=position >= end >= 0)
-                self._lag[name, tp.partition] = max(0, end - position) + task.merge.buffered(name)
+                behind = max(0, end - position) + task.merge.buffered(name)
+                if behind and not self._behind(tp.partition):
+                    # Work after an idle while: progress is counted from here, not from the last commit.
+                    task.progressed_at = time.monotonic()
+                self._lag[name, tp.partition] = behind
         for task in self.tasks.values():
             task.wake()
 
@@ -219,11 +223,23 @@ class Runtime:
             record.headers,
         )
 
+    def report(self) -> None:
+        """Set the gauges that are read now and then."""
+        now = time.monotonic()
+        for (topic, partition), behind in self.lag().items():
+            self.metrics.lag(topic, partition, behind)
+        for partition, task in self.tasks.items():
+            self.metrics.progress(partition, now - task.progressed_at if self._behind(partition) else 0.0)
+            self.metrics.disk(partition, task.context.store.size_bytes())
+
     # -- health -----------------------------------------------------------------------------------------------
 
     def lag(self) -> dict[tuple[str, int], int]:
         """Records fetched or known but not folded, by (logical topic, partition)."""
         return {key: behind for key, behind in self._lag.items() if key[1] in self.tasks}
+
+    def _behind(self, partition: int) -> int:
+        return sum(behind for (_, p), behind in self._lag.items() if p == partition)
 
     def stuck(self) -> dict[int, float]:
         """Tasks that have input but have not committed for longer than the progress timeout, with the seconds since."""
@@ -232,7 +248,7 @@ class Runtime:
             partition: now - task.progressed_at
             for partition, task in self.tasks.items()
             if now - task.progressed_at > self.settings.progress_timeout_s
-            and any(behind for (_, p), behind in self._lag.items() if p == partition)
+            and self._behind(partition)
         }
 
     def healthy(self) -> tuple[bool, dict[str, Any]]:

@@ -15,7 +15,7 @@ from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
 from agents.topics import verify
-from agents.web import WebServer
+from agents.web import WebError, WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,11 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
     # Long-lived objects (River, tables of names) need not be walked again and again.
     gc.collect()
     gc.freeze()
-    loop.run_until_complete(_serve(app, runtime, WebServer(settings.web, metrics, runtime)))
+    try:
+        loop.run_until_complete(_serve(app, runtime, WebServer(settings.web, metrics, runtime)))
+    except WebError as exc:
+        log.error("%s", exc)
+        return REFUSED
     return 0
 
 
@@ -133,7 +137,6 @@ async def _watch(runtime: Runtime) -> None:
     """No progress on a partition with input ends the process, rather than look alive."""
     while True:
         await asyncio.sleep(1.0)
-        for (topic, partition), behind in runtime.lag().items():
-            runtime.metrics.lag(topic, partition, behind)
+        runtime.report()
         if stuck := runtime.stuck():
             _fail("watchdog", TimeoutError(f"no progress on tasks {stuck} (seconds since the last commit)"))

@@ -61,7 +61,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for name in leaf.path:
             value = getattr(value, name)
         if value != leaf.default:
-            found[leaf.env] = str(value)
+            found[leaf.env] = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return found
 
 

@@ -77,7 +77,7 @@ class TrainerWork:
                 examples.append(example)
         for example in examples:
             self._challenger.learn(example, self._trainer.predict(example))
-        self._trainer.learn(examples)
+            self._trainer.learn([example])
         self._learned += len(examples)
         return {"applied": len(examples)}
 
@@ -92,7 +92,8 @@ class TrainerWork:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
         for block, value in self._trainer.blocks().items():
             context.outbox.add(context.topic("model"), 0, block.encode(), value)
-        for which, measures in (("champion", self._trainer.metrics()), ("challenger", self._challenger.metrics())):
+        champion = self._trainer.metrics() | {"version": float(self._trainer.champion.version)}
+        for which, measures in (("champion", champion), ("challenger", self._challenger.metrics())):
             context.metrics.model(which, measures)
             context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(measures))
         context.metrics.examples(self._learned)

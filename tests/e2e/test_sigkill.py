@@ -46,5 +46,5 @@ def test_sigkill_in_the_middle_of_a_load_loses_and_doubles_nothing(system: Syste
     sent = Counter(orjson.loads(r.value)["candidate_id"] for r in system.read("push-candidates"))
     assert sent
     assert max(sent.values()) == 1
-    decided = Counter(d["id"] for r in system.read("decisions") if (d := orjson.loads(r.value))["r"] == "sent")
+    decided = Counter(d["d"] for r in system.read("decisions") if (d := orjson.loads(r.value))["r"] == "sent")
     assert decided == sent
