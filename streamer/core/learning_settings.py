@@ -18,9 +18,9 @@ class LearningSettings:
 
     learn_rate: float = 0.05
     max_negatives: int = 32
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     bias_rate: float = 0.005
     l2: float = 0.0
     clip: float = 8.0
-    prior_strength: float = 1.0
+    prior_strength: float = 10.0
     metrics_memory: int = 20_000

@@ -21,8 +21,8 @@ MODELS: Final[dict[str, Callable[[bytes, Sequence[str]], Model]]] = {
 FEATURE_NAMES: Final = tuple(feature.name for feature in FEATURES)
 FEATURES_ID: Final = features_id(FEATURE_NAMES)
 
-PRIOR_BIAS: Final = -4.0
-"""The log-odds of a candidate whose features are all 0: about one in fifty."""
+PRIOR_BIAS: Final = -5.0
+"""The log-odds of a candidate whose features are all 0: less than one in a hundred."""
 
 
 def prior_model() -> Model:
