@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from streamer.core.partition import partition_of
 from streamer.readers.base import Reader
@@ -199,7 +199,10 @@ class _Outlet:
         self._check()
         partitions = self._partitions.get(topic)
         if partitions is None:
-            partitions = self._partitions[topic] = len(await self._producer.partitions_for(topic))
+            try:
+                partitions = self._partitions[topic] = len(await self._producer.partitions_for(topic))
+            except UnknownTopicOrPartitionError:
+                raise PublishError(f"there is no topic {topic}: run `streamer topics create`") from None
         partition = partition_of(message.key.decode(), partitions)
         if self._batched:
             batch = self._batches.get((topic, partition))
