@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from agents.settings import KafkaSettings, RuntimeSettings
     from agents.task import Batch
 
-log = logging.getLogger(__name__)
+#: Faust's services log each of their steps under the class's logger; keep them under Faust's name, and so as quiet.
+FAUST_LOG = logging.getLogger("faust.streamer")
 
 
 class Passthrough(faust.Schema):
@@ -43,6 +44,8 @@ class Passthrough(faust.Schema):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
+
+    logger = FAUST_LOG
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         # Replaced for read_committed, for fetch sizes that let no partition starve, and for a fetch wait that does not
@@ -96,6 +99,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Fetches for tasks with room and feeds them; yields nothing to Faust."""
 
+    logger = FAUST_LOG
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -135,6 +140,8 @@ class Transport(driver.Transport):
 class Tables(TableManager):
     """Faust's table manager, of which only the recovery service is used: it drives the rebalance to its end."""
 
+    logger = FAUST_LOG
+
     async def on_start(self) -> None:
         """Start at once: there are no Faust tables to wait for (Faust sleeps a second)."""
         await self._update_channels()
@@ -150,6 +157,8 @@ class Boot(faust.app.BootStrategy):
 
 class App(faust.App):
     """The Faust application of one role in one process."""
+
+    logger = FAUST_LOG
 
     BootStrategy = Boot
 

@@ -63,8 +63,8 @@ def hoeffding_tree() -> Any:
 class Challenger:
     """A River classifier with its metrics and the champion's, on the same rows.
 
-    ``every``: it learns from each so-manieth example; ``negatives``: and of that from so many rows that were not taken
-    up. ``make`` makes the classifier; any of River's will do whose snapshot stays within ``max_bytes``. ``resets``
+    ``every``: it learns from each so-manieth example; ``negatives`` (at least 1): and of that from at most so many rows
+    that were not taken up. ``make`` makes the classifier; any of River's will do whose snapshot stays within ``max_bytes``. ``resets``
     counts how often it had to begin anew because it did not.
     """
 
@@ -111,8 +111,9 @@ class Challenger:
         features, weights = example.features().T.tolist(), example.sampling_weights().tolist()
         positives = [at for at, mark in enumerate(example.labels) if mark]
         negatives = [at for at, mark in enumerate(example.labels) if not mark]
-        # The example's negatives are a uniform sample in list order; an even stride through it is none worse.
-        kept = negatives[:: max(1, -(-len(negatives) // self._negatives))] if self._negatives else []
+        # Even strides from a start that the event draws: a fixed start would always take what was proposed first.
+        stride = max(1, -(-len(negatives) // self._negatives))
+        kept = negatives[example.fingerprint % stride :: stride]
         stretch = len(negatives) / len(kept) if kept else 0.0
         for at in positives[: self._negatives + 1]:
             scale = len(positives) / min(len(positives), self._negatives + 1)

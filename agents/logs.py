@@ -24,6 +24,10 @@ _SECRET_WORDS: Final = ("password", "secret", "token", "credential")
 _QUIET: Final = ("aiokafka", "faust", "mode", "aiohttp.access", "asyncio", "kafka")
 
 
+#: Retries what brokers refuse for a moment, and warns each time: after a transaction's end that is every few seconds.
+_RETRYING: Final = "aiokafka.producer.sender"
+
+
 class _Striking(logging.Formatter):
     """Knows the secrets, and strikes them out of whatever its children write."""
 
@@ -96,4 +100,5 @@ def configure(
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)
+    logging.getLogger(_RETRYING).setLevel(max(level, logging.ERROR) if level > logging.DEBUG else level)
     logging.captureWarnings(capture=True)

@@ -86,6 +86,8 @@ def run(
             kafka=dataclasses.replace(settings.kafka, bootstrap=bootstrap),
             runtime=dataclasses.replace(settings.runtime, data_dir=scratch / "state"),
             web=dataclasses.replace(settings.web, port=free_ports(len(ROLES))),
+            # The workers' logs would tear the live figures; what goes wrong is still shown.
+            log=dataclasses.replace(settings.log, level="ERROR"),
         )
         asyncio.run(create_topics(settings.kafka.client_kwargs(), settings.topics))
         supervisor = Supervisor(ROLES, 1, settings)
