@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamer.broker import KAFKA, EmbeddedBroker, answers, free_port, node_properties
+from streamer.broker import EmbeddedBroker, answers, free_port, node_properties
+from streamer.kafka_runtime import KAFKA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

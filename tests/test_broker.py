@@ -16,7 +16,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.topics import BY_NAME, TopicSettings, create_topics
-from streamer.broker import BrokerError, EmbeddedBroker, free_port
+from streamer.broker import EmbeddedBroker, free_port
+from streamer.kafka_runtime import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ def test_without_a_network_the_first_start_says_what_it_needed(tmp_path: Path):
         "NO_PROXY": "",
         "no_proxy": "",
     }
-    program = "from streamer.broker import runtime; runtime()"
+    program = "from streamer.kafka_runtime import runtime; runtime()"
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert "BrokerError: Apache Kafka's jars could not be had" in done.stderr
     assert "--bootstrap" in done.stderr

@@ -40,7 +40,8 @@ def broker(*, port: int, data_dir: Path | None, heap: str, topics: bool, options
     from rich.console import Console
 
     from agents.topics import create_topics
-    from streamer.broker import BrokerError, EmbeddedBroker
+    from streamer.broker import EmbeddedBroker
+    from streamer.kafka_runtime import BrokerError
 
     settings = options.settings()
     console = Console(highlight=False)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Errors that say what to do, by where they live: looked up only if that module was loaded, as loading it takes time.
 _TOLD: Final = (
-    ("streamer.broker", "BrokerError"),
+    ("streamer.kafka_runtime", "BrokerError"),
     ("agents.topics", "TopicError"),
     ("streamer.readers.source", "ReaderError"),
     ("streamer.publish", "PublishError"),
