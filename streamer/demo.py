@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import socket
 import tempfile
 import time
@@ -103,8 +104,13 @@ def run(
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` adjacent TCP ports of 127.0.0.1 that were free a moment ago."""
-    for base in range(19464, 29464, count):
+    """The first of ``count`` adjacent TCP ports of 127.0.0.1 that were free a moment ago.
+
+    Where the search begins depends on the process, so that two that start together do not find the same.
+    """
+    low, places = 20_000, 10_000 // count
+    for n in range(places):
+        base = low + (os.getpid() * 7 + n) % places * count
         with contextlib.ExitStack() as stack:
             try:
                 for port in range(base, base + count):
@@ -113,7 +119,7 @@ def free_ports(count: int) -> int:
             except OSError:
                 continue
             return base
-    raise RuntimeError("no free ports between 19464 and 29464")
+    raise RuntimeError(f"no {count} adjacent free ports between {low} and {low + 10_000}")
 
 
 def is_ready(port: int) -> bool:
