@@ -335,7 +335,8 @@ class ItemIndex:
 
     def trending(self) -> Dense:
         """The items of the highest trend, highest first, ties to the smaller key; at most 128."""
-        return self._trending.order(self.trend, self.keys, np.arange(len(self)))
+        top = self._trending
+        return top.order(self.trend, self.keys, np.arange(len(self)) if top.stale else _NO_IDS)
 
     def top_of_category(self, category: int) -> Dense:
         """The most popular items of a category (its id), most popular first; at most 32."""
@@ -368,18 +369,25 @@ class ItemIndex:
 
     def _resolve(self, item: int, raw: tuple[bytes, bytes] | ItemState) -> None:
         if isinstance(raw, tuple):
-            keys = np.frombuffer(raw[0], "<u8")
-            amounts = np.frombuffer(raw[1], "<f4")
+            keys, amounts = np.frombuffer(raw[0], "<u8").tolist(), np.frombuffer(raw[1], "<f4").tolist()
+            pairs = list(zip(keys, amounts, strict=True))
         else:
+            # As the published row would have them: amounts compare after rounding to single precision.
             best = strongest(raw.neighbours(), NEIGHBOURS)
-            keys = np.fromiter(best.keys(), np.uint64, len(best))
-            amounts = np.fromiter(best.values(), np.float32, len(best))
-        order = np.lexsort((keys, -amounts))[:NEIGHBOURS]
-        ids = [self._mention(key) for key in keys[order].tolist()]
-        self._neighbours[item] = NONE
-        self._neighbours[item, : len(ids)] = ids
-        self._amounts[item] = 0
-        self._amounts[item, : len(ids)] = amounts[order]
+            pairs = list(zip(best, np.array(list(best.values()), np.float32).tolist(), strict=True))
+        pairs.sort(key=_strongest_first)
+        del pairs[NEIGHBOURS:]
+        count = len(pairs)
+        # First, since a mention may grow the arrays.
+        ids = [self._mention(key) for key, _ in pairs]
+        self._neighbours[item, :count] = ids
+        self._neighbours[item, count:] = NONE
+        self._amounts[item, :count] = [amount for _, amount in pairs]
+        self._amounts[item, count:] = 0
+
+
+def _strongest_first(pair: tuple[int, float]) -> tuple[float, int]:
+    return -pair[1], pair[0]
 
 
 _NOT_SEEN: Final = _Told(NONE, NONE, "", 0)

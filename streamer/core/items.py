@@ -31,7 +31,19 @@ INDEX_ROW_VERSION: Final = 1
 
 _WEIGHT_BITS: Final = 8
 _ONE_VIEW: Final = 1 << _WEIGHT_BITS
-_TYPES: Final = {name: (round(e.weight * _ONE_VIEW), e.kind) for name, e in EVENT_TYPES.items()}
+# By event type: its weight, and what a line of it adds to views, carts, purchases and others.
+_TYPES: Final = {
+    name: (
+        round(e.weight * _ONE_VIEW),
+        (
+            int(e.kind == "view"),
+            int(e.kind == "cart"),
+            int(e.kind == "purchase"),
+            int(e.kind not in {"view", "cart", "purchase"}),
+        ),
+    )
+    for name, e in EVENT_TYPES.items()
+}
 _MAX_CENTS: Final = 2**40
 # What a partner 0, 1, 2 … items back still counts, in 1/256.
 _DISTANCE: Final = tuple(round(256 * 0.75**n) for n in range(64))
@@ -193,7 +205,7 @@ class ItemDeltas:
         lines = event.lines
         if not lines:
             return
-        weight, kind = _TYPES[event.type]
+        weight, counts = _TYPES[event.type]
         second = event.time // 1000
         if second != self._second:
             # Events come in bursts of the same second: what it is worth is worked out once.
@@ -205,28 +217,39 @@ class ItemDeltas:
         trend_era, trend, interest_era, interest = self._amounts
         time = event.time
         tallies = self.tallies
+        trend *= weight
+        interest *= weight
         for line in lines:
+            words = (line.category, line.brand, line.title)
+            cents = line.price * 100
+            cents = round(cents) if 0.5 < cents < _MAX_CENTS else 0
             tally = tallies.get(line.key)
             if tally is None:
-                tally = tallies[line.key] = ItemTally(line.key, line.item, first_ms=time, last_ms=time)
-            elif time > tally.last_ms:
+                tallies[line.key] = ItemTally(
+                    line.key,
+                    line.item,
+                    *counts,
+                    time,
+                    time,
+                    words,
+                    time,
+                    cents,
+                    time if cents else 0,
+                    (trend_era, trend, 0),
+                    (interest_era, interest, 0),
+                )
+                continue
+            if time > tally.last_ms:
                 tally.last_ms = time
             elif time < tally.first_ms:
                 tally.first_ms = time
-            if kind == "view":
-                tally.views += 1
-            elif kind == "cart":
-                tally.carts += 1
-            elif kind == "purchase":
-                tally.purchases += 1
-            else:
-                tally.others += 1
-            cents = line.price * 100
-            tally.tell(
-                (line.category, line.brand, line.title), time, round(cents) if 0.5 < cents < _MAX_CENTS else 0, time
-            )
-            tally.trend = add(tally.trend, trend_era, trend * weight)
-            tally.popularity = add(tally.popularity, interest_era, interest * weight)
+            tally.views += counts[0]
+            tally.carts += counts[1]
+            tally.purchases += counts[2]
+            tally.others += counts[3]
+            tally.tell(words, time, cents, time)
+            tally.trend = add(tally.trend, trend_era, trend)
+            tally.popularity = add(tally.popularity, interest_era, interest)
         if weight > 0 and (recents or len(lines) > 1):
             self._relate(event, recents, weight, settings)
 
