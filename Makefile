@@ -48,7 +48,7 @@ $(STAMP): pyproject.toml requirements.lock
 
 .PHONY: demo
 demo: $(STAMP) ## embedded Kafka, one worker, real shop events in, push candidates out; EVENTS= RATE= DATA= choose others
-	@$(BIN)/streamer demo $(if $(EVENTS),--events $(EVENTS)) $(if $(RATE),--rate $(RATE)) $(if $(DATA),--data $(DATA)) $(ARGS)
+	@$(BIN)/streamer demo $(if $(EVENTS),--events $(EVENTS)) $(if $(RATE),--rate $(RATE)) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 .PHONY: test
 test: $(STAMP) ## the whole suite, with real Kafka started once

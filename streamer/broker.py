@@ -46,6 +46,10 @@ fi
 [ -z "$1" ] || rm -rf -- "$1"
 """
 
+# Kinds of coordinator in Kafka's protocol.
+_GROUP: Final = 0
+_TRANSACTION: Final = 1
+
 _LOGGING: Final = """\
 status = error
 appender.file.type = File
@@ -265,14 +269,21 @@ def _listening(port: int) -> bool:
 
 
 async def answers(bootstrap: str) -> bool:
-    """Whether the node answers metadata requests and has registered itself."""
+    """Whether the node has registered itself and coordinates groups and transactions.
+
+    Asking for a coordinator makes Kafka create its own topics, which clients would else run into one by one.
+    """
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await client.start()
-        return bool((await client.describe_cluster())["brokers"])
+        if not (await client.describe_cluster())["brokers"]:
+            return False
+        for kind in (_GROUP, _TRANSACTION):
+            await client.find_coordinator("ready", kind)
+        return True
     except (KafkaError, OSError):
         return False
     finally:
