@@ -45,27 +45,25 @@ _PLAIN: Final = frozenset(
     }
 )
 _CLIP: Final = 1e-4
-"""A tree's leaf may be certain of what it has only not seen yet; log loss should not pay infinitely for that."""
+"""A tree's leaf may be certain of what it has only not seen yet; log loss should not pay without bound."""
 
 
-def hoeffding_tree() -> Any:
-    """The challenger unless told otherwise: a Hoeffding tree, bounded in depth and so in bytes, on scaled features.
+def scaled_logistic() -> Any:
+    """The challenger unless told otherwise: River's textbook pipeline, features scaled as they come.
 
-    Domingos, Hulten, "Mining high-speed data streams", KDD 2000. It finds interactions that a linear model cannot.
+    On the log it was chosen on it beat Hoeffding trees, naive Bayes and a Mondrian forest, in AUC and in cost.
     """
-    from river import preprocessing, tree
+    from river import linear_model, optim, preprocessing
 
-    # The grace period is in weight, not rows: a row that stands for fifty would else try a split each time.
-    leaf = tree.HoeffdingTreeClassifier(grace_period=2000, max_depth=5, leaf_prediction="nba")
-    return preprocessing.StandardScaler() | leaf
+    return preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.AdaGrad(0.1))
 
 
 class Challenger:
     """A River classifier with its metrics and the champion's, on the same rows.
 
     ``every``: it learns from each so-manieth example; ``negatives`` (at least 1): and of that from at most so many rows
-    that were not taken up. ``make`` makes the classifier; any of River's will do whose snapshot stays within ``max_bytes``. ``resets``
-    counts how often it had to begin anew because it did not.
+    that were not taken up. ``make`` makes the classifier; any of River's will do whose snapshot stays within
+    ``max_bytes``. ``resets`` counts how often it had to begin anew because it did not.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Challenger:
         *,
         every: int = 4,
         negatives: int = 3,
-        make: Callable[[], Any] = hoeffding_tree,
+        make: Callable[[], Any] = scaled_logistic,
         max_bytes: int = MAX_SNAPSHOT_BYTES,
         features_id: int = FEATURES_ID,
     ) -> None:

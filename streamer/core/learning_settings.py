@@ -14,6 +14,7 @@ class LearningSettings:
     ``bias_rate``: the intercept's. ``l2``: the pull of weights back to their priors. ``clip``: bound on a row's
     weighted residual. ``prior_strength``: the sum of squared gradients the prior weights count for.
     ``metrics_memory``: about how many of the newest examples the prequential metrics tell of; 0 for all.
+    ``challenger_every``: the challenger learns from each so-manieth example, which bounds what it costs.
     """
 
     learn_rate: float = 0.05
@@ -24,3 +25,4 @@ class LearningSettings:
     clip: float = 8.0
     prior_strength: float = 10.0
     metrics_memory: int = 20_000
+    challenger_every: int = 4

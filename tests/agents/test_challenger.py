@@ -7,9 +7,9 @@ import pickle
 
 import numpy as np
 import pytest
-from river import linear_model, metrics, naive_bayes, preprocessing
+from river import linear_model, metrics, naive_bayes, preprocessing, tree
 
-from agents.challenger import MAX_SNAPSHOT_BYTES, Challenger
+from agents.challenger import MAX_SNAPSHOT_BYTES, Challenger, scaled_logistic
 from streamer.core.models.example import Example, build_example
 
 NAMES = tuple(f"f{n}" for n in range(6))
@@ -40,6 +40,11 @@ def flat(example):
     return np.full(example.rows(), 0.1)
 
 
+def small_tree():
+    """It can learn what no linear model can."""
+    return preprocessing.StandardScaler() | tree.HoeffdingTreeClassifier(grace_period=1000, max_depth=4)
+
+
 def taught(shown, **changes):
     model = challenger(**changes)
     for example in shown:
@@ -48,9 +53,9 @@ def taught(shown, **changes):
 
 
 def test_it_learns_what_the_champion_cannot():
-    found = taught(examples(1500)).metrics()
+    found = taught(examples(1500), make=small_tree).metrics()
     assert found["auc"] > 0.65
-    assert found["champion_auc"] == pytest.approx(0.5)
+    assert found["champion_auc"] == pytest.approx(0.5, abs=0.01)
     assert found["logloss"] < found["champion_logloss"]
 
 
@@ -86,9 +91,10 @@ def test_it_takes_a_few_rows_of_every_nth_example_and_they_stand_for_all():
         )
 
 
-def test_a_restored_challenger_predicts_as_the_one_that_never_stopped():
-    lasting = taught(examples(300))
-    restored = challenger()
+@pytest.mark.parametrize("make", [scaled_logistic, small_tree])
+def test_a_restored_challenger_predicts_as_the_one_that_never_stopped(make):
+    lasting = taught(examples(300), make=make)
+    restored = challenger(make=make)
     assert restored.restore(lasting.snapshot())
     assert (restored.examples, restored.rows) == (lasting.examples, lasting.rows)
     for example in examples(20, seed=9):
@@ -97,13 +103,13 @@ def test_a_restored_challenger_predicts_as_the_one_that_never_stopped():
 
 
 def test_the_snapshot_of_a_well_fed_tree_stays_within_its_limit():
-    model = taught(examples(3000), negatives=6)
+    model = taught(examples(3000), negatives=6, make=small_tree)
     assert len(model.snapshot()) <= MAX_SNAPSHOT_BYTES
     assert model.resets == 0
 
 
 def test_a_model_that_outgrows_its_snapshot_begins_anew_and_says_so(caplog):
-    model = taught(examples(50), max_bytes=3000)
+    model = taught(examples(50), max_bytes=3000, make=small_tree)
     with caplog.at_level(logging.ERROR):
         snapshot = model.snapshot()
     assert len(snapshot) <= 3000
