@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from streamer.core.encode import candidate as encode_candidate
 from streamer.core.events import key64
+from streamer.core.learning_settings import LearningSettings
 from streamer.core.partition import partition_of
 from streamer.core.policy.registry import REASONS, SENT
 from streamer.core.record import Record
-from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, LearningSettings, PolicySettings
+from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
 from tests.core.task_shop import T0, Shop, browsing, record
 
 if TYPE_CHECKING:

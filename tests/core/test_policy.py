@@ -16,7 +16,7 @@ import streamer.core.policy as folder
 from streamer.core.effects import SlateItem
 from streamer.core.encode import candidate as encode_candidate
 from streamer.core.events import EVENT_TYPES, Event, Preferences
-from streamer.core.policy import registry, state
+from streamer.core.policy import min_gap, quiet_hours, registry, state
 from streamer.core.policy.campaign import CAMPAIGNS, NEXT_ITEM
 from streamer.core.policy.candidate import build_candidate, candidate_id
 from streamer.core.policy.quiet_hours import utc_offset_ms
@@ -153,7 +153,7 @@ def test_each_dismissal_doubles_the_gap_up_to_a_bound() -> None:
     for dismissals, minutes in ((1, 60), (2, 120), (6, 30 * 64), (50, 30 * 64)):
         standing = Standing(dismissals=dismissals)
         gap = minutes * MINUTE_MS
-        refuses = registry.min_gap.RULE.refuses
+        refuses = min_gap.RULE.refuses
         assert refuses(case(standing=standing, sent=[sent(gap - 1)]), SETTINGS)
         assert not refuses(case(standing=standing, sent=[sent(gap)]), SETTINGS)
 
@@ -173,7 +173,7 @@ def test_a_fixed_offset_is_read(zone: str | None, hours: float) -> None:
 
 def test_quiet_hours_are_local_go_over_midnight_and_a_named_zone_is_silent_all_day() -> None:
     night = (22 * 60, 8 * 60)
-    refuses = registry.quiet_hours.RULE.refuses
+    refuses = quiet_hours.RULE.refuses
     assert not refuses(case(standing=Standing(quiet_hours=night)), SETTINGS)
     assert refuses(case(standing=Standing(quiet_hours=night, time_zone="+11:00")), SETTINGS)
     assert refuses(case(standing=Standing(quiet_hours=night, time_zone="-05:00")), SETTINGS)
