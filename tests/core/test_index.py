@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import msgspec
@@ -125,19 +126,45 @@ def test_an_index_is_the_same_for_any_interleaving_of_its_partitions(
     assert described(one) == described(other)
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from([float("-inf"), 1.0, 2.0, 3.0, 4.0, 5.0])), max_size=120))
-def test_a_top_list_is_what_sorting_everything_gives(changes: list[tuple[int, float]]) -> None:
-    """After every change, rises and falls alike, with ties to the smaller key."""
-    levels = np.full(31, float("-inf"))
-    keys = np.arange(31, dtype=np.uint64)[::-1].copy()
+@pytest.mark.parametrize("seed", range(20))
+def test_a_top_list_is_what_sorting_everything_gives(seed: int) -> None:
+    """After many rises and falls, with ties to the smaller key, however often it is read."""
+    random = Random(seed)
+    levels = np.full(60, float("-inf"))
+    keys = np.array(random.sample(range(1000), 60), np.uint64)
     top = TopList(4)
-    for n, (item, level) in enumerate(changes):
-        levels[item] = level
-        top.offer(item, level)
-        if n % 3 == 0:
-            expected = sorted((i for i in range(31) if levels[i] > 0), key=lambda i: (-levels[i], keys[i]))[:4]
-            assert top.order(levels, keys, np.arange(31)).tolist() == expected
+    for n in range(400):
+        item = random.randrange(60)
+        levels[item] = random.choice([float("-inf"), *range(1, 9)])
+        top.offer(item, float(levels[item]))
+        if n % (seed + 1) == 0:
+            expected = sorted((i for i in range(60) if levels[i] > 0), key=lambda i: (-levels[i], keys[i]))[:4]
+            assert top.order(levels, keys, np.arange(60)).tolist() == expected
+
+
+def test_an_item_that_is_forgotten_is_in_no_list() -> None:
+    """Neither trending nor at the top of its category; nor known, unless the catalog has it."""
+    index = ItemIndex()
+    for name, key in zip(NAMES, KEYS, strict=True):
+        index.apply_row(key, row(name))
+        index.apply_catalog(name, b"{}")
+    index.apply_row(KEYS[3], None)
+    index.apply_catalog(NAMES[3], None)
+    index.apply_row(KEYS[4], None)
+    gone = {index.dense(KEYS[3]), index.dense(KEYS[4])}
+    left = {index.dense(key) for key in KEYS} - gone
+    assert set(index.trending().tolist()) == left
+    assert set(index.top_of_category(index.categories.id("shoes")).tolist()) == left
+    assert [bool(index.known[index.dense(key)]) for key in KEYS[2:5]] == [True, False, True]
+
+
+def test_neighbours_that_tie_come_by_key() -> None:
+    """Whatever order the row has them in."""
+    for pairs in ({KEYS[1]: 5, KEYS[2]: 5, KEYS[3]: 5}, {KEYS[3]: 5, KEYS[2]: 5, KEYS[1]: 5}):
+        index = ItemIndex()
+        index.apply_row(KEYS[0], row("i0", pairs=pairs))
+        ids, _ = index.neighbours(np.array([index.dense(KEYS[0])]), 3)
+        assert index.keys[ids[0]].tolist() == sorted(KEYS[1:4])
 
 
 def test_a_state_of_this_process_reads_as_its_published_row() -> None:
