@@ -29,7 +29,7 @@ def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
 
 
 def decision(reason: str) -> Decision:
-    return Decision("u", "browse:1", "next-item", reason, 1.0, 1, "p1")
+    return Decision("u", "browse:1", "next", reason, 1.0, 1, "p1")
 
 
 def letter(reason: str) -> DeadLetter:

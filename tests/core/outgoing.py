@@ -23,30 +23,30 @@ def candidate(
         schema_version=1,
         candidate_id="0123456789abcdef" * 2,
         dedupe_key="0123456789abcdef",
-        collapse_key="next-item",
+        collapse_key="next",
         user_id=user,
         trigger=Trigger("remove_from_cart", event_id, "purchase", 1023, 2**62),
         event_time=rfc3339(AT_MS),
         decided_at=rfc3339(AT_MS + 1),
-        campaign="next-item",
+        campaign="next",
         channel="in-app",
-        template=Template("next-item.v1", "zh-Hant-TW", {"title": "Trail shoe"} if words is None else words),
+        template=Template("next.v1", "zh-Hant-TW", {"title": "Trail shoe"} if words is None else words),
         items=tuple(SlateItem(item, 0.12345600128173828, "category_affinity") for item in items),
-        deep_link=f"shop://item/{quote(items[0], safe='')}?campaign=next-item",
+        deep_link=f"shop://item/{quote(items[0], safe='')}?campaign=next",
         priority="normal",
         expires_at=rfc3339(AT_MS + 3_600_000),
         score=0.12345600128173828,
         propensity=0.9876543210123457,
         experiments=(Experiment("slate-size", "three"),),
         model_version=2**53,
-        policy_version="9f3c12ab",
+        policy_version="9f3c12",
         reasons=reasons,
     )
 
 
 def refusal(reason: str = "min_gap", origin: str = "browse:12345", model_version: int = 12) -> Decision:
     """A decision before ranking."""
-    return Decision("user-42", origin, "next", reason, 1.0, model_version, "9f3c")
+    return Decision("user-42", origin, "next", reason, 1.0, model_version, "9f3c12")
 
 
 def ranked(reason: str = "sent") -> Decision:
@@ -54,11 +54,11 @@ def ranked(reason: str = "sent") -> Decision:
     return Decision(
         user="user-42",
         origin="browse:12345",
-        campaign="next-item",
+        campaign="next",
         reason=reason,
         propensity=0.25,
         model_version=12,
-        policy_version="9f3c12ab",
+        policy_version="9f3c12",
         event_id="evt-0001",
         candidate_id="0123456789abcdef" * 2,
         score=0.125,

@@ -72,13 +72,13 @@ def test_words_are_whole_where_there_is_room_for_them() -> None:
 
 def test_a_refusal_before_ranking_is_short() -> None:
     """It names event, campaign, reason and versions; propensity 1 is the default."""
-    assert decision(outgoing.refusal()) == b'{"o":"browse:12345","c":"next","r":"min_gap","m":12,"v":"9f3c"}'
+    assert decision(outgoing.refusal()) == b'{"o":"browse:12345","c":"next","r":"min_gap","m":12,"v":"9f3c12"}'
 
 
 @pytest.mark.parametrize("reason", [rule.name for rule in CHEAP_RULES])
 @pytest.mark.parametrize("topic", sorted({kind.topic for kind in EVENT_TYPES.values() if kind.triggers}))
 def test_a_refusal_before_ranking_takes_80_bytes_at_most(topic: str, reason: str) -> None:
-    """Far along a partition and after many models, if campaign and policy version have four letters each."""
+    """Far along a partition and after many models."""
     assert len(decision(outgoing.refusal(reason, f"{topic}:{9_999_999_999}", 99_999))) <= 80
 
 
@@ -86,11 +86,11 @@ def test_a_ranked_decision_carries_what_was_weighed() -> None:
     """Enough to learn from it, and to explain it."""
     assert orjson.loads(decision(outgoing.ranked())) == {
         "o": "browse:12345",
-        "c": "next-item",
+        "c": "next",
         "r": "sent",
         "p": 0.25,
         "m": 12,
-        "v": "9f3c12ab",
+        "v": "9f3c12",
         "e": "evt-0001",
         "d": "0123456789abcdef" * 2,
         "s": 0.125,

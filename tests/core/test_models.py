@@ -91,6 +91,14 @@ def test_a_rows_score_does_not_depend_on_the_rows_beside_it(data):
     assert model.predict_many(x[:, rows]).tolist() == model.predict_many(x)[rows].tolist()
 
 
+def test_a_long_list_is_scored_bit_for_bit_as_its_pieces():
+    x, _, _ = stream(2000)
+    model = learner()
+    pieces = [model.scores(x[:, at : at + 100]) for at in range(0, 2000, 100)]
+    assert model.scores(x).tolist() == np.concatenate(pieces).tolist()
+    assert model.scores(x[:, :1]).tolist() == model.scores(x)[:1].tolist()
+
+
 def test_probabilities_for_ranking_lie_on_the_grid():
     x, _, _ = stream(50)
     model = learner()

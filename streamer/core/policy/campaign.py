@@ -29,8 +29,8 @@ class Campaign(msgspec.Struct, frozen=True, gc=False):
 
 
 NEXT_ITEM: Final = Campaign(
-    name="next-item",
-    template="next-item.v1",
+    name="next",
+    template="next.v1",
     triggers=frozenset(name for name, event_type in EVENT_TYPES.items() if event_type.triggers),
     channels=("push", "in-app", "email", "sms"),
 )

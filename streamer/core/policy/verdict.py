@@ -48,7 +48,7 @@ def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tup
 def policy_version(settings: PolicySettings) -> str:
     """Eight hex digits that change with any setting of the policy and with the list of rules."""
     rules = [rule.name for rule in RULES]
-    return blake2b(msgspec.json.encode([rules, settings]), digest_size=4).hexdigest()
+    return blake2b(msgspec.json.encode([rules, settings]), digest_size=3).hexdigest()
 
 
 class Policy:
