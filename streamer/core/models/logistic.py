@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "logistic"
 _EPS: Final = 1e-8
+_SHORT: Final = 256
 _ABSURD: Final = 1e100
 
 
@@ -51,6 +52,12 @@ class Logistic:
 
     def scores(self, x: Floats) -> Floats:
         """Log-odds [n] of features [F, n], accumulated feature by feature."""
+        if x.shape[1] <= _SHORT:
+            # The same additions in the same order, one call instead of F; over long lists it is the slower way.
+            terms: Floats = self.weights[:, None] * x
+            terms[0] += self.bias
+            accumulated: Floats = np.add.accumulate(terms, axis=0, out=terms)[-1]
+            return accumulated
         total: Floats = np.full(x.shape[1], self.bias)
         for weight, row in zip(self.weights.tolist(), x, strict=True):
             total += weight * row
