@@ -16,7 +16,7 @@ import resource
 import sys
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby, islice
+from itertools import groupby
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,15 +35,13 @@ from streamer.core.profile import Profile
 from streamer.core.queries import Queries
 from streamer.core.rank import rank_queries, top
 from streamer.core.settings import CoreSettings
-from streamer.judge import METRICS, Judge
+from streamer.judge import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from streamer.core.events import Event
     from streamer.core.rank import Ranked
-    from streamer.settings import Settings
 
 LIST_SIZE: Final = 20
 _RECENTS: Final = 8
@@ -246,58 +244,6 @@ def _peak_rss() -> int:
     """The most memory this process has held, in bytes; kernels do not agree on the unit."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def run(
-    file: Path,
-    settings: Settings,
-    *,
-    json_path: Path | None = None,
-    every: int = 1,
-    learn_every: int | None = None,
-    baselines: str = "all",
-    limit: int | None = None,
-) -> Report:
-    """Evaluate a file of events, with a progress bar on a terminal; print a table and write JSON to ``json_path``.
-
-    ``limit``: only so many events are read. Raises ``ReaderError`` if the file is of no known format.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from streamer.readers.registry import open_events
-
-    chosen = EvaluateSettings(every, learn_every or 0, baselines, settings.core)
-    reader = open_events(file)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        total = min(reader.count_hint, limit or reader.count_hint)
-        task = bar.add_task("evaluating", total=total)
-        report = evaluate(islice(reader, limit), chosen, lambda events: bar.advance(task, events))
-    if json_path is not None:
-        json_path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    _show(report)
-    return report
-
-
-def _show(report: Report) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{report.targets:,} targets after {report.groups:,} lists of {LIST_SIZE}")
-    table.add_column("")
-    for name in METRICS:
-        table.add_column(name, justify="right")
-    for name, found in (("streamer", report.metrics), *report.baselines.items()):
-        table.add_row(name, *(f"{found[metric]:.4f}" for metric in METRICS))
-    console = Console()
-    console.print(table)
-    console.print(
-        f"{report.events:,} events at {report.events_per_second:,.0f} a second; a list takes "
-        f"{report.list_ms['p50']:.2f} ms (p50), {report.list_ms['p99']:.2f} ms (p99); {report.rss_mb:,.0f} MiB"
-    )
-    console.print(f"digest {report.digest}", highlight=False)
 
 
 def evaluate_events(

@@ -214,15 +214,6 @@ def test_it_beats_popularity_where_there_is_something_to_learn():
     assert report.metrics["hr@10"] > report.baselines["popularity"]["hr@10"] + 0.2
 
 
-CHILD = """
-import sys
-from streamer.evaluate import run
-from streamer.settings import load
-from pathlib import Path
-run(Path(sys.argv[1]), load(None, {}, {}), json_path=Path(sys.argv[2]))
-"""
-
-
 def run_in_a_process_of_its_own(tmp_path, hash_seed):
     csv = tmp_path / "events.csv"
     rows = [f"{e.time // 1000},{e.user},view,{e.lines[0].item}" for e in shop()]
@@ -230,7 +221,11 @@ def run_in_a_process_of_its_own(tmp_path, hash_seed):
     out = tmp_path / f"{hash_seed}.json"
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(csv), str(out)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "streamer.cli.main", "evaluate", str(csv), "--json", str(out)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text()), done.stdout
