@@ -195,6 +195,15 @@ def test_the_replica_falls_back_to_the_priors_and_says_why_when_a_block_is_refus
     assert replica.predict_many(np.ones((4, 1))).tolist() == prior
 
 
+def test_what_is_no_block_of_the_served_model_is_passed_over():
+    replica, model = served(), learner()
+    model.version = 4
+    replica.apply("champion/logistic", model.block())
+    assert replica.apply("metrics/champion", b"{}")
+    assert replica.version == 4
+    assert replica.problem == ""
+
+
 def test_a_tombstone_brings_the_priors_back():
     replica, model = served(), learner()
     model.version = 4

@@ -112,10 +112,10 @@ class ServedModel:
         """Serve the block from now on; a tombstone brings the priors back.
 
         A block that is refused brings them back too, so that all workers agree whenever they started: ``False``
-        then, and ``problem`` says why. So is a key of no kind known, which changes nothing.
+        then, and ``problem`` says why. What else travels on the topic, such as metrics, is passed over.
         """
         if not key.startswith(CHAMPION):
-            return False
+            return True
         self.problem = ""
         self._current = self._prior
         if value is not None:
