@@ -13,7 +13,7 @@ from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example, build_example
 from streamer.core.models.metrics import BinaryMetrics
 from streamer.core.models.model import ServedModel, decode_block, encode_block
-from streamer.core.models.registry import FEATURES_ID, decode, prior_model
+from streamer.core.models.registry import FEATURES_ID, decode, describe, prior_model
 from streamer.core.models.trainer import CHAMPION_BLOCK, LEARNER_BLOCK, Trainer
 
 F = len(FEATURES)
@@ -165,6 +165,15 @@ def test_state_of_another_feature_list_begins_at_the_priors_but_counts_versions_
     assert "another list of features" in restored.restore({CHAMPION_BLOCK: foreign, LEARNER_BLOCK: b""})
     restored.learn(examples(1))
     assert decode_block(restored.blocks()[CHAMPION_BLOCK]).version == 42
+
+
+def test_a_published_block_can_be_read_by_people():
+    learned = trainer()
+    learned.learn(examples(5))
+    (block,) = learned.blocks().values()
+    found = describe(block)
+    assert (found["kind"], found["version"], found["bias"]) == ("logistic", 1, learned.champion.bias)
+    assert found["weights"] == dict(zip(learned.champion.names, learned.champion.weights.tolist(), strict=True))
 
 
 def test_an_empty_table_is_no_problem():

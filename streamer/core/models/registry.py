@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streamer.core.features import FEATURES
 from streamer.core.models import logistic
-from streamer.core.models.model import CHAMPION, ModelRefused, features_id
+from streamer.core.models.model import CHAMPION, ModelRefused, decode_block, features_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,3 +36,12 @@ def decode(key: str, value: bytes) -> Model:
     if make is None:
         raise ModelRefused(f"no model of kind {key!r} is known; this program is older than the trainer")
     return make(value, FEATURE_NAMES)
+
+
+def describe(block: bytes) -> dict[str, Any]:
+    """A published block for people: kind, version, bias, and the weights by feature name; or ``ModelRefused``."""
+    head = decode_block(block)
+    model = decode(CHAMPION + head.kind, block)
+    weights = getattr(model, "weights", ())
+    named = {name: float(weight) for name, weight in zip(FEATURE_NAMES, weights, strict=False)}
+    return {"kind": head.kind, "version": head.version, "bias": head.bias, "weights": named}
