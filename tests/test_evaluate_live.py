@@ -1,0 +1,71 @@
+"""Evaluation and the live stream are one engine: what one learns from, the other does, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from streamer import evaluate as module
+from streamer.core.events import Event
+from streamer.core.items import ItemDeltas, apply_block, index_row
+from streamer.core.learning_settings import LearningSettings
+from streamer.core.models.trainer import Trainer
+from streamer.core.parse import Limits, parse
+from streamer.core.settings import CoreSettings
+from streamer.core.views import Views
+from streamer.evaluate import EvaluateSettings, evaluate
+from tests.core.task_shop import ItemRows, Shop, browsing
+
+if TYPE_CHECKING:
+    from streamer.core.models.example import Example
+
+SETTINGS = CoreSettings(learning=LearningSettings(learn_rate=1.0))
+
+
+class Live:
+    """The engine fed record by record, item deltas and examples going round the loops at once, as bytes."""
+
+    def __init__(self) -> None:
+        self.shop, self.rows, self.trainer = Shop(SETTINGS), ItemRows(), Trainer(SETTINGS.learning)
+        shop = self.shop
+        shop.views = Views(shop.profiles, shop.seen, shop.policy, shop.index, self.trainer.champion)
+
+    def step(self, record):
+        effects = self.shop.step([record])
+        for block in self.shop.deltas.blocks(1).values():
+            for key, state in apply_block(block, self.rows, SETTINGS.items).items():
+                self.rows.states[f"{key:016x}"] = state
+                self.shop.index.apply_row(key, index_row(state, SETTINGS.items))
+        self.shop.deltas = ItemDeltas()
+        self.trainer.learn(effects.examples)
+
+
+def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(monkeypatch):
+    """With every event a lesson and the loops closed at once, both see the same states, lists, labels and models."""
+    records = browsing(400, users=12)
+    live = Live()
+    for record in records:
+        live.step(record)
+
+    examples: list[Example] = []
+
+    class Watched(Trainer):
+        def learn(self, shown):
+            examples.extend(shown)
+            super().learn(shown)
+
+    monkeypatch.setattr(module, "Trainer", Watched)
+    events = [found for record in records if isinstance(found := parse(record, Limits()), Event)]
+    assert len(events) == len(records)
+    evaluate(events, EvaluateSettings(baselines="none", core=SETTINGS))
+
+    assert len(examples) > 100
+    assert [e.encode() for e in live.shop.total.examples] == [e.encode() for e in examples]
+
+
+def test_the_seed_of_the_samples_shows():
+    """So that the test above compares what it says: other samples are other examples."""
+    other = replace(SETTINGS, seed=2)
+    events = [found for record in browsing(400, users=12) if isinstance(found := parse(record, Limits()), Event)]
+    one, two = (evaluate(events, EvaluateSettings(baselines="none", core=core)) for core in (SETTINGS, other))
+    assert one.digest != two.digest
