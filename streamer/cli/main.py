@@ -60,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     0 done, 1 failed (a line says what to do), 2 misused, 70 and 78 as of a worker, 130 stopped.
     """
-    # SIGTERM ends a command as Ctrl-C does, so that what it started is stopped in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM ends a command as Ctrl-C does, so that what it started is stopped in order; and Ctrl-C works even where
+    # whoever started us ignored it, as a shell does for what runs in the background of a script.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Its errors reach us as exceptions; what it logs besides is a retry's business.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
