@@ -75,6 +75,19 @@ def test_with_a_memory_the_old_fade():
     assert metrics.auc() == pytest.approx(exact_auc(y, p, w), abs=0.05)
 
 
+def test_a_memory_is_the_same_before_and_after_its_sums_are_scaled_down():
+    """A memory of two doubles the scale each time, so that a hundred updates cross the limit more than once."""
+    y, p, w = predictions()
+    metrics, losses, weights = BinaryMetrics(2), 0.0, 0.0
+    for i in range(0, 3000, 30):
+        part = slice(i, i + 30)
+        metrics.update(y[part], p[part], w[part])
+        loss = -(w[part] * np.log(np.where(y[part] > 0.5, p[part], 1 - p[part]))).sum()
+        losses, weights = losses / 2 + loss, weights / 2 + w[part].sum()
+        assert metrics.logloss() == pytest.approx(losses / weights, rel=1e-9)
+    assert sum(b.weight for b in metrics.calibration()) == pytest.approx(weights, rel=1e-9)
+
+
 def test_nothing_counted_is_not_a_number():
     metrics = BinaryMetrics()
     assert [str(f) for f in (metrics.logloss(), metrics.auc(), metrics.calibration_error())] == ["nan"] * 3

@@ -4,6 +4,8 @@ AUC and calibration come from a histogram over fixed bins of log-odds, 16 to a u
 pairs within a bin as ties, so that it is exact up to pairs closer than 1/16 in log-odds. With ``memory`` set, older
 examples fade (prequential fading factors: Gama, Sebastião, Rodrigues, "On evaluating stream learning algorithms",
 Machine Learning 90, 2013), so that the figures tell of about the last ``memory`` updates.
+
+Metrics are in no digest, so that numpy's own logarithm will do here.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from streamer.core.exactmath import LOG2_E, log2, sigmoid
+from streamer.core.exactmath import sigmoid
 
 if TYPE_CHECKING:
     from streamer.core.models.model import Floats
@@ -22,6 +24,7 @@ _EDGES: Final[Floats] = sigmoid(np.arange(-16.0, 16.0625, 0.0625))
 BINS: Final = len(_EDGES) + 1
 _CLAMP: Final = 1e-15
 """Where log loss stops growing, as in River."""
+_RESCALE: Final = 1e12
 
 
 class CalibrationBin(msgspec.Struct, frozen=True):
@@ -36,6 +39,7 @@ class MetricsState(msgspec.Struct, array_like=True):
     """The accumulators, for a table's row. ``positive``, ``negative``, ``predicted`` are float64 [BINS]."""
 
     updates: int
+    scale: float
     loss: float
     weight: float
     positive: bytes
@@ -48,7 +52,9 @@ class BinaryMetrics:
 
     def __init__(self, memory: int = 0) -> None:
         """``memory``: about how many of the newest updates count; 0 for all alike."""
-        self._keep = 1.0 - 1.0 / memory if memory else 1.0
+        # What is new grows instead of all that is old fading: one multiplication an update, not one a bin.
+        self._growth = 1.0 / (1.0 - 1.0 / memory) if memory > 1 else 1.0
+        self._scale = 1.0
         self.updates = 0
         self._loss = self._weight = 0.0
         self._positive, self._negative, self._predicted = np.zeros(BINS), np.zeros(BINS), np.zeros(BINS)
@@ -56,19 +62,22 @@ class BinaryMetrics:
     def update(self, y: Floats, p: Floats, w: Floats) -> None:
         """Count labels ``y`` (0 or 1), probabilities ``p`` and weights ``w``, each [n]."""
         self.updates += 1
+        self._scale *= self._growth
+        scaled = w * self._scale
         clamped = np.minimum(np.maximum(p, _CLAMP), 1.0 - _CLAMP)
-        loss = float(np.cumsum(w * log2(np.where(y > 0.5, clamped, 1.0 - clamped)))[-1]) / -LOG2_E
-        hits = w * y
+        hits = scaled * y
         bins = np.searchsorted(_EDGES, p)
-        if self._keep != 1.0:
-            self._positive *= self._keep
-            self._negative *= self._keep
-            self._predicted *= self._keep
-        self._positive += np.bincount(bins, hits, BINS)
-        self._negative += np.bincount(bins, w - hits, BINS)
-        self._predicted += np.bincount(bins, w * p, BINS)
-        self._loss = self._loss * self._keep + loss
-        self._weight = self._weight * self._keep + float(np.cumsum(w)[-1])
+        np.add.at(self._positive, bins, hits)
+        np.add.at(self._negative, bins, scaled - hits)
+        np.add.at(self._predicted, bins, scaled * p)
+        self._loss -= float((scaled * np.log(np.where(y > 0.5, clamped, 1.0 - clamped))).sum())
+        self._weight += float(scaled.sum())
+        if self._scale > _RESCALE:
+            for sums in (self._positive, self._negative, self._predicted):
+                np.divide(sums, self._scale, out=sums)
+            self._loss /= self._scale
+            self._weight /= self._scale
+            self._scale = 1.0
 
     def logloss(self) -> float:
         """Mean natural log loss; NaN before anything was counted."""
@@ -90,7 +99,7 @@ class BinaryMetrics:
             return []
         group = np.minimum((np.cumsum(weights) - 0.5 * weights) / total * bins, bins - 1).astype(np.int64)
         sums = [np.bincount(group, each, bins).tolist() for each in (weights, self._predicted, self._positive)]
-        return [CalibrationBin(w, p / w, o / w) for w, p, o in zip(*sums, strict=True) if w > 0.0]
+        return [CalibrationBin(w / self._scale, p / w, o / w) for w, p, o in zip(*sums, strict=True) if w > 0.0]
 
     def calibration_error(self, bins: int = 10) -> float:
         """The mean distance of predicted from observed share over the bins, weighted (expected calibration error)."""
@@ -101,11 +110,12 @@ class BinaryMetrics:
     def state(self) -> MetricsState:
         """Everything, for ``restore``."""
         arrays = (a.astype("<f8").tobytes() for a in (self._positive, self._negative, self._predicted))
-        return MetricsState(self.updates, self._loss, self._weight, *arrays)
+        return MetricsState(self.updates, self._scale, self._loss, self._weight, *arrays)
 
     def restore(self, state: MetricsState) -> None:
         """Go on from what ``state`` gave; from zero if it was of other bins."""
         arrays = [np.frombuffer(a, dtype="<f8").copy() for a in (state.positive, state.negative, state.predicted)]
         if all(len(a) == BINS for a in arrays):
-            self.updates, self._loss, self._weight = state.updates, state.loss, state.weight
+            self.updates, self._scale = state.updates, state.scale
+            self._loss, self._weight = state.loss, state.weight
             self._positive, self._negative, self._predicted = arrays
