@@ -30,16 +30,16 @@ READY_S = 60.0
 class System:
     """A running streamer: its settings, its supervisor, and the topics as a stock client sees them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workers: int = 1) -> None:
         self.settings = settings
         self.client = settings.kafka.client_kwargs()
         self.topic = settings.topics.physical
-        self.supervisor = Supervisor(ROLES, 1, settings)
+        self.supervisor = Supervisor(ROLES, workers, settings)
 
     def start(self) -> None:
         """Start the workers and wait until each says that it is ready."""
         self.supervisor.start()
-        self.until(lambda: all(is_ready(self.settings.web.port + n) for n in range(len(ROLES))), READY_S)
+        self.until(lambda: all(is_ready(self.settings.web.port + n) for n in range(len(self.supervisor.children))), READY_S)
 
     def until(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Tend the workers until ``done()``; fail after ``timeout_s``."""
@@ -123,13 +123,13 @@ def settings_for(bootstrap: str, prefix: str, path: Path, **overrides: object) -
     flags: dict[str, object] = {"kafka.bootstrap": bootstrap, "topics.prefix": prefix, "runtime.data_dir": str(path / "state")}
     flags |= {name.replace("__", "."): value for name, value in overrides.items()}
     settings = load(None, {}, flags)
-    return dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=free_ports(len(ROLES))))
+    return dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=free_ports(len(ROLES) + 1)))
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[System]:
-    """A system between start and stop."""
-    system = System(settings)
+def running(settings: Settings, workers: int = 1) -> Iterator[System]:
+    """A system with so many user workers, between start and stop."""
+    system = System(settings, workers)
     asyncio.run(create_topics(system.client, settings.topics))
     try:
         system.start()
