@@ -48,11 +48,15 @@ async def restore(
         ends = await consumer.end_offsets(list(tables))
         fresh_ms = store.fresh_ms()
         if fresh_ms is not None and time.time() * 1000 - fresh_ms > STALE_MS:
-            log.warning("local state of partition %d is too old to be completed; rebuilding it from the start", partition)
+            log.warning(
+                "local state of partition %d is too old to be completed; rebuilding it from the start", partition
+            )
             store.wipe()
         stored = store.positions()
         if any(stored.get(tp.topic, begins[tp]) < begins[tp] or stored.get(tp.topic, 0) > ends[tp] for tp in tables):
-            log.warning("local state of partition %d lies outside its changelog; rebuilding it from the start", partition)
+            log.warning(
+                "local state of partition %d lies outside its changelog; rebuilding it from the start", partition
+            )
             store.wipe()
             stored = {}
         for tp in tables:

@@ -106,7 +106,9 @@ class Replicas:
                     rows += len(records)
                 await self._track(consumer)
                 if not self.ready.is_set() and all(self._positions[tp] >= end for tp, end in ends.items()):
-                    log.info("replicas %s ready: %d rows in %.2f s", sorted(self._named), rows, time.monotonic() - started)
+                    log.info(
+                        "replicas %s ready: %d rows in %.2f s", sorted(self._named), rows, time.monotonic() - started
+                    )
                     self.ready.set()
                     for name in self._named:
                         self._metrics.replica_ready(name)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from agents.metrics import Metrics
     from agents.outbox import Outbox
     from agents.replicas import Replicas
-    from state.table import TableSpec
     from state.store import TaskStore
+    from state.table import TableSpec
     from streamer.core.record import Record
 
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
-from agents.task import TASKS_TABLE, Batch, Task
+from agents.task import Batch, Task
 from agents.topics import BY_NAME
 from agents.transaction import AtLeastOnce, ExactlyOnce
 from state.errors import StateCorrupt, StateForeign, StateLocked
@@ -247,8 +247,7 @@ class Runtime:
         return {
             partition: now - task.progressed_at
             for partition, task in self.tasks.items()
-            if now - task.progressed_at > self.settings.progress_timeout_s
-            and self._behind(partition)
+            if now - task.progressed_at > self.settings.progress_timeout_s and self._behind(partition)
         }
 
     def healthy(self) -> tuple[bool, dict[str, Any]]:

@@ -16,7 +16,7 @@ import msgspec
 from agents.merge import Merge
 from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import restore
-from agents.role import TaskContext, TaskRow
+from agents.role import TaskContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -121,7 +121,9 @@ class Task:
         """Begin (or go on) cutting batches."""
         self._stopping.clear()
         self.progressed_at = time.monotonic()
-        self._loop = asyncio.get_running_loop().create_task(self._run(), name=f"{self.role.name}-{self.context.partition}")
+        self._loop = asyncio.get_running_loop().create_task(
+            self._run(), name=f"{self.role.name}-{self.context.partition}"
+        )
 
     async def pause(self) -> None:
         """Finish the batch in hand, commit it, drop what was only buffered. Tables and producer stay open."""

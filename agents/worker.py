@@ -50,7 +50,13 @@ class WorkerSettings:
 
 def _fail(what: str, exc: BaseException) -> NoReturn:
     """End the process, now. State is safe at every step, so there is one recovery path: the supervisor's restart."""
-    log.critical("%s failed: %s: %s; exiting so that the supervisor restarts this process", what, type(exc).__name__, exc, exc_info=exc)
+    log.critical(
+        "%s failed: %s: %s; exiting so that the supervisor restarts this process",
+        what,
+        type(exc).__name__,
+        exc,
+        exc_info=exc,
+    )
     logging.shutdown()
     sys.stderr.flush()
     os._exit(FAILED)
@@ -63,7 +69,7 @@ def make_role(
     runtime = settings.runtime
 
     if name == "user":
-        from agents.roles.user import UserRole  # noqa: PLC0415
+        from agents.roles.user import UserRole
 
         return UserRole(
             settings.core,
@@ -75,11 +81,11 @@ def make_role(
             commit_interval_s=runtime.commit_interval_ms / 1000,
         )
     if name == "item":
-        from agents.roles.item import ItemRole  # noqa: PLC0415
+        from agents.roles.item import ItemRole
 
         return ItemRole(settings.core, commit_interval_s=runtime.item_commit_interval_ms / 1000)
     if name == "trainer":
-        from agents.roles.trainer import TrainerRole  # noqa: PLC0415
+        from agents.roles.trainer import TrainerRole
 
         return TrainerRole(settings.core, commit_interval_s=runtime.trainer_commit_interval_ms / 1000)
     raise ValueError(f"unknown role {name!r}; roles are {', '.join(ROLES)}")

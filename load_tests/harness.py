@@ -34,7 +34,9 @@ def arguments(description: str) -> argparse.ArgumentParser:
     """Options every load test takes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as `streamer` takes it")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as `streamer` takes it"
+    )
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
@@ -92,7 +94,10 @@ class Cluster:
         await consumer.start()
         try:
             await consumer._client._wait_on_metadata(self.topic(name))
-            found = [TopicPartition(self.topic(name), p) for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())]
+            found = [
+                TopicPartition(self.topic(name), p)
+                for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())
+            ]
             consumer.assign(found)
             ends = await consumer.end_offsets(found)
             await consumer.seek_to_beginning(*found)
@@ -118,7 +123,8 @@ def cluster(overrides: Sequence[str], heap: str = "1g") -> Iterator[Cluster]:
         settings = load(
             None,
             {},
-            {"kafka.bootstrap": broker.bootstrap, "runtime.data_dir": f"{scratch}/state", "log.level": "WARNING"} | flags(overrides),
+            {"kafka.bootstrap": broker.bootstrap, "runtime.data_dir": f"{scratch}/state", "log.level": "WARNING"}
+            | flags(overrides),
         )
         settings = dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=free_ports(len(ROLES))))
         asyncio.run(create_topics(settings.kafka.client_kwargs(), settings.topics))

@@ -59,7 +59,13 @@ def main() -> None:
         made.start()
         figures = asyncio.run(measure(made, given.rate, given.seconds, given.warm, given.seed))
     figures["peers"] = {}
-    figures["settings"] = {"overrides": given.set, "seed": given.seed, "rate": given.rate, "seconds": given.seconds, **machine()}
+    figures["settings"] = {
+        "overrides": given.set,
+        "seed": given.seed,
+        "rate": given.rate,
+        "seconds": given.seconds,
+        **machine(),
+    }
     write(figures, given.json)
 
 

@@ -49,8 +49,13 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
             if name.startswith("streamer_stage_seconds_total")
         },
         "decision_ms": {"p99_at_most": decision_p99_ms(samples)},
-        "commit_ms_mean": round(1000 * samples["streamer_commit_seconds_sum"] / samples["streamer_commit_seconds_count"], 1),
-        "rss_mb": {role: round(made.metrics(role)["process_resident_memory_bytes"] / 2**20) for role in ("user", "item", "trainer")},
+        "commit_ms_mean": round(
+            1000 * samples["streamer_commit_seconds_sum"] / samples["streamer_commit_seconds_count"], 1
+        ),
+        "rss_mb": {
+            role: round(made.metrics(role)["process_resident_memory_bytes"] / 2**20)
+            for role in ("user", "item", "trainer")
+        },
     }
 
 
@@ -73,7 +78,11 @@ def naive(bootstrap: str, topic: str, events: int) -> float:
     """Events a second of the naive agent, in a process of its own."""
     script = Path(__file__).with_name("naive_faust.py")
     done = subprocess.run(
-        [sys.executable, str(script), bootstrap, topic, "--events", str(events)], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, str(script), bootstrap, topic, "--events", str(events)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     return float(done.stdout.strip().splitlines()[-1])
 
@@ -82,7 +91,9 @@ def main() -> None:
     """Measure and report."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--naive-events", type=int, default=10_000, help="events for the naive Faust agent (0: leave it out)")
+    parser.add_argument(
+        "--naive-events", type=int, default=10_000, help="events for the naive Faust agent (0: leave it out)"
+    )
     given = parser.parse_args()
     overrides = [
         f"core.policy.rank_rate={RANK_RATE}",
@@ -94,7 +105,9 @@ def main() -> None:
         made.supervisor.stop()
         peers = {}
         if given.naive_events:
-            peers["naive_faust_rocksdb_exactly_once"] = naive(made.settings.kafka.bootstrap, made.topic("browse"), given.naive_events)
+            peers["naive_faust_rocksdb_exactly_once"] = naive(
+                made.settings.kafka.bootstrap, made.topic("browse"), given.naive_events
+            )
         figures["peers"] = peers
         figures["times_naive_faust"] = round(figures["events_per_second"] / min(peers.values()), 1) if peers else None
         figures["settings"] = {"overrides": overrides, "seed": given.seed, **machine()}

@@ -78,7 +78,9 @@ def run(
     played = read_input(data, limit, settings.core.seed)
     console.print(f"[bold]streamer demo[/]: {len(played.events):,} events at {rate:,.0f}/s. {played.note}")
     with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-", ignore_cleanup_errors=True)))
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-", ignore_cleanup_errors=True))
+        )
         if bootstrap is None:
             with console.status("starting Apache Kafka (the first start downloads it, 43 MB)"):
                 bootstrap = stack.enter_context(EmbeddedBroker()).bootstrap
@@ -136,7 +138,12 @@ async def _play(
 ) -> dict[str, Any]:
     client, topic = settings.kafka.client_kwargs(), settings.topics.physical
     with console.status("starting workers: roles user, item and trainer"):
-        await _until(lambda: all(is_ready(settings.web.port + n) for n in range(len(ROLES))), READY_TIMEOUT_S, supervisor, "be ready")
+        await _until(
+            lambda: all(is_ready(settings.web.port + n) for n in range(len(ROLES))),
+            READY_TIMEOUT_S,
+            supervisor,
+            "be ready",
+        )
     async with Observer(client, topic) as seen:
         if played.catalog is not None:
             await publish_catalog(played.catalog, client, prefix=settings.topics.prefix)

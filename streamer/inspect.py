@@ -27,7 +27,11 @@ async def last_rows(
 ) -> dict[bytes, bytes]:
     """The newest committed value of each of ``keys`` (None: of every key) in one partition. Tombstones are left out."""
     consumer = AIOKafkaConsumer(
-        **client, group_id=None, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+        **client,
+        group_id=None,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     await consumer.start()
     try:
@@ -72,7 +76,11 @@ async def item(settings: Settings, item_id: str) -> dict[str, Any]:
     partition = item_partition(key, settings.topics.item_partitions)
     spec = ItemRole.tables[0]
     raw = row_key(key).encode()
-    row = (await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("changelog-item-items"), partition, {raw})).get(raw)
+    row = (
+        await last_rows(
+            settings.kafka.client_kwargs(), settings.topics.physical("changelog-item-items"), partition, {raw}
+        )
+    ).get(raw)
     return {} if row is None else {"item": item_id, "partition": partition, **named(spec.codec.decode(row))}
 
 

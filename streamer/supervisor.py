@@ -82,9 +82,7 @@ class Supervisor:
             raise ValueError(f"unknown roles {unknown}; roles are {', '.join(ROLES)}")
         self._environment, self._port, self._quiet = environment_of(settings), settings.web.port, quiet
         self._host = f"{socket.gethostname()}-{settings.web.port or os.getpid()}"
-        self.children = [
-            Child(role, number) for role in roles for number in range(processes if role == "user" else 1)
-        ]
+        self.children = [Child(role, number) for role in roles for number in range(processes if role == "user" else 1)]
 
     def command(self, place: int) -> list[str]:
         """The command line of the child at ``place``."""

@@ -31,7 +31,12 @@ def test_every_command_named_exists(text: str) -> None:
         command = cli.commands.get(words[1])
         assert command is not None, code
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-            known = {name for each in [command, *getattr(command, "commands", {}).values()] for p in each.params for name in p.opts}
+            known = {
+                name
+                for each in [command, *getattr(command, "commands", {}).values()]
+                for p in each.params
+                for name in p.opts
+            }
             assert option in known | {"--help"}, code
 
 
@@ -73,5 +78,14 @@ def test_the_contracts_name_every_event_type_topic_and_reason() -> None:
     for name in [*EVENT_TYPES, *REJECTIONS]:
         assert f"`{name}`" in page, name
     for spec in BY_NAME.values():
-        if spec.name in ("browse", "search", "purchase", "feedback", "preferences", "push-candidates", "decisions", "dead-letters"):
+        if spec.name in (
+            "browse",
+            "search",
+            "purchase",
+            "feedback",
+            "preferences",
+            "push-candidates",
+            "decisions",
+            "dead-letters",
+        ):
             assert spec.name in page, spec.name

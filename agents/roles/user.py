@@ -189,9 +189,7 @@ class UserWork:
         """Item deltas of the interval: one block an item partition."""
         context = self._context
         for partition, block in self._deltas.blocks(self._role.item_partitions).items():
-            context.outbox.add(
-                context.topic("item-updates"), partition, str(context.partition).encode(), block
-            )
+            context.outbox.add(context.topic("item-updates"), partition, str(context.partition).encode(), block)
         self._deltas = ItemDeltas()
 
     def committed(self) -> None:

@@ -26,7 +26,12 @@ def order(merge: Merge, limit: int = 100) -> list[tuple[str, int]]:
 
 
 def test_the_earlier_kafka_timestamp_goes_first_across_topics() -> None:
-    assert order(merge_of(browse=[10, 30], search=[20, 40])) == [("browse", 0), ("search", 0), ("browse", 1), ("search", 1)]
+    assert order(merge_of(browse=[10, 30], search=[20, 40])) == [
+        ("browse", 0),
+        ("search", 0),
+        ("browse", 1),
+        ("search", 1),
+    ]
 
 
 def test_at_equal_timestamps_the_topic_named_first_goes_first() -> None:

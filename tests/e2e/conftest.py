@@ -39,7 +39,9 @@ class System:
     def start(self) -> None:
         """Start the workers and wait until each says that it is ready."""
         self.supervisor.start()
-        self.until(lambda: all(is_ready(self.settings.web.port + n) for n in range(len(self.supervisor.children))), READY_S)
+        self.until(
+            lambda: all(is_ready(self.settings.web.port + n) for n in range(len(self.supervisor.children))), READY_S
+        )
 
     def until(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Tend the workers until ``done()``; fail after ``timeout_s``."""
@@ -58,7 +60,8 @@ class System:
             try:
                 headers = [("produced_at", str(int(time.time() * 1000)).encode())]
                 futures = [
-                    await producer.send(self.topic(t), key=k, value=v, partition=partition, headers=headers) for t, k, v in rows
+                    await producer.send(self.topic(t), key=k, value=v, partition=partition, headers=headers)
+                    for t, k, v in rows
                 ]
                 await asyncio.gather(*futures)
             finally:
@@ -71,12 +74,19 @@ class System:
 
         async def consume() -> list[ConsumerRecord[Any, Any]]:
             consumer = AIOKafkaConsumer(
-                **self.client, group_id=None, isolation_level=isolation, auto_offset_reset="earliest", fetch_max_wait_ms=50
+                **self.client,
+                group_id=None,
+                isolation_level=isolation,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=50,
             )
             await consumer.start()
             try:
                 await consumer._client._wait_on_metadata(self.topic(name))
-                found = [TopicPartition(self.topic(name), p) for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())]
+                found = [
+                    TopicPartition(self.topic(name), p)
+                    for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())
+                ]
                 consumer.assign(found)
                 ends = await consumer.end_offsets(found)
                 await consumer.seek_to_beginning(*found)
@@ -120,7 +130,11 @@ def system(bootstrap: str, prefix: str, tmp_path: Path) -> Iterator[System]:
 
 def settings_for(bootstrap: str, prefix: str, path: Path, **overrides: object) -> Settings:
     """Settings of a test's system; ``overrides`` as flags take them, with ``__`` for the dots."""
-    flags: dict[str, object] = {"kafka.bootstrap": bootstrap, "topics.prefix": prefix, "runtime.data_dir": str(path / "state")}
+    flags: dict[str, object] = {
+        "kafka.bootstrap": bootstrap,
+        "topics.prefix": prefix,
+        "runtime.data_dir": str(path / "state"),
+    }
     flags |= {name.replace("__", "."): value for name, value in overrides.items()}
     settings = load(None, {}, flags)
     return dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=free_ports(len(ROLES) + 1)))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from streamer.core.profile import Profile
 from state.codecs import StructCodec
+from streamer.core.profile import Profile
 from tests.e2e.test_pipeline import shop
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def test_sigkill_in_the_middle_of_a_load_loses_and_doubles_nothing(system: Syste
     assert killed >= KILLS
     assert counts["applied"] == len(rows)
 
-    profiles: dict[bytes, bytes] = {r.key: r.value for r in system.read("changelog-user-profile") if r.value is not None}
+    profiles: dict[bytes, bytes] = {
+        r.key: r.value for r in system.read("changelog-user-profile") if r.value is not None
+    }
     codec = StructCodec(Profile)
     assert sum(sum(codec.decode(row).counts) for row in profiles.values()) == len(rows)
 

@@ -30,7 +30,9 @@ def tasks_of(system: System, place: int) -> list[int]:
         return []
 
 
-def test_two_workers_share_the_tasks_and_a_load_goes_through_join_and_leave(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+def test_two_workers_share_the_tasks_and_a_load_goes_through_join_and_leave(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
     settings = settings_for(bootstrap, prefix, tmp_path, runtime__session_timeout_s=6)
     with running(settings, workers=2) as system:
         system.until(lambda: sorted(tasks_of(system, 0) + tasks_of(system, 1)) == [0, 1, 2, 3], 60)
