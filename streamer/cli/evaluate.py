@@ -77,8 +77,8 @@ def evaluate(
     core = options.settings().core
     settings = evaluator.EvaluateSettings(every=every, learn_every=learn_every, baselines=baselines, core=core)
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(highlight=False)
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
+    console, aside = Console(highlight=False), Console(stderr=True)
+    with Progress(*columns, console=aside, transient=True, disable=not aside.is_terminal) as bar:
         reader = open_events(file)
         task = bar.add_task("", total=min(limit or reader.count_hint, reader.count_hint))
         report = evaluator.evaluate(islice(reader, limit), settings, lambda more: bar.advance(task, more))
