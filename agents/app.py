@@ -1,7 +1,7 @@
 """Faust wiring: the one place that knows Faust's insides.
 
-Faust gives group membership, assignment, rebalancing and the agent; the tasks own buffers, order, tables and commits. Each
-override below says what it replaces and why. Written against faust-streaming 0.15.
+Faust gives group membership, assignment, rebalancing and the agent; the tasks own buffers, order, tables and
+commits. Each override below says what it replaces and why. Written against faust-streaming 0.15.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from agents.settings import KafkaSettings, RuntimeSettings
     from agents.task import Batch
 
+#: Records by partition, and (position, known end) by partition.
+Fetched = tuple[dict[Any, Any], dict[Any, tuple[int, int]]]
+
+#: Records handed over at once: unpacking more would keep the interpreter from the tasks for too long.
+FETCH_RECORDS = 2_000
+
 #: Faust's services log each of their steps under the class's logger; keep them under Faust's name, and so as quiet.
 FAUST_LOG = logging.getLogger("faust.streamer")
 
@@ -33,11 +39,11 @@ FAUST_LOG = logging.getLogger("faust.streamer")
 class Passthrough(faust.Schema):
     """Hands a micro-batch to the agent as it is: there is nothing left to decode."""
 
-    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:
+    def loads_key(self, _app: Any, message: Message, **_: Any) -> Any:
         """The key, untouched."""
         return message.key
 
-    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+    def loads_value(self, _app: Any, message: Message, **_: Any) -> Any:
         """The batch, untouched."""
         return message.value
 
@@ -47,7 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     logger = FAUST_LOG
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, _transport: Any) -> aiokafka.AIOKafkaConsumer:
         # Replaced for read_committed, for fetch sizes that let no partition starve, and for a fetch wait that does not
         # hold back the other partitions of the node (Faust's is 1.5 s); Faust's assignor is kept in any case,
         # as its round robin would lose co-partitioning.
@@ -73,19 +79,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             request_timeout_ms=max(40_000, settings.session_timeout_s * 2000),
         )
 
-    async def fetch(self, partitions: set[TP], timeout: float) -> tuple[dict[Any, Any], dict[Any, tuple[int, int]]]:
+    async def fetch(self, partitions: set[TP], wait_s: float) -> Fetched:
         """Records of ``partitions``, and how far each has been read of what is known to be there."""
-        return await self.call_thread(self._fetch, partitions, timeout)
+        fetched: Fetched = await self.call_thread(self._fetch, partitions, wait_s)
+        return fetched
 
-    async def _fetch(self, partitions: set[TP], timeout: float) -> tuple[dict[Any, Any], dict[Any, tuple[int, int]]]:
+    async def _fetch(self, partitions: set[TP], wait_s: float) -> Fetched:
         if not self.consumer.flow_active:
             return {}, {}
         consumer = self._ensure_consumer()
-        fetcher = consumer._fetcher
-        with fetcher._subscriptions.fetch_context():
-            records = await fetcher.fetched_records(partitions, timeout=timeout, max_records=20_000)
+        fetcher = consumer._fetcher  # noqa: SLF001 - getmany() does not take a partition a rebalance is taking away
+        with fetcher._subscriptions.fetch_context():  # noqa: SLF001 - as getmany() does
+            records = await fetcher.fetched_records(partitions, timeout=wait_s, max_records=FETCH_RECORDS)
         ends: dict[Any, tuple[int, int]] = {}
-        subscription = consumer._subscription.subscription
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - position() would wait for a fetch's answer
         assignment = subscription.assignment if subscription is not None else None
         if assignment is not None:
             for tp in partitions & assignment.tps:
@@ -104,7 +111,7 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
         """One fetch; the tasks get the records, so this yields none."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
@@ -117,8 +124,9 @@ class Consumer(driver.Consumer):
         else:
             # Every task is full (or none is owned): look again soon.
             await asyncio.sleep(0.005)
-        for nothing in ():
-            yield nothing
+        none: tuple[tuple[TP, Message], ...] = ()
+        for message in none:
+            yield message
 
     async def perform_seek(self) -> None:
         """To the committed offsets, then each task to its own: a task starts from its own row."""
@@ -215,17 +223,18 @@ class App(faust.App):
 
     async def _commit_offsets(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit input offsets outside a transaction (``at_least_once``)."""
-        if not await self.consumer._commit({TP(*tp): offset for tp, offset in offsets.items()}):
+        wanted = {TP(*tp): offset for tp, offset in offsets.items()}
+        if not await self.consumer._commit(wanted):  # noqa: SLF001 - commit() wants messages that Faust itself has seen
             raise RuntimeError(f"the group refused the offsets {dict(offsets)}")
 
-    async def _on_rebalance_complete(self, app: Any, **_: Any) -> None:
+    async def _on_rebalance_complete(self, _app: Any, **_: Any) -> None:
         # Heartbeats go on here; inside on_partitions_assigned they would stop while tables are restored.
         try:
-            if self.runtime.replicas is not None and self.runtime.replicas._consumer is None:
+            if self.runtime.replicas is not None:
                 await self.runtime.replicas.start()
             await self.runtime.assign(self.consumer.assignment())
         except Exception as exc:
-            self.runtime._fail("assignment", exc)
+            self.runtime.fail("assignment", exc)
             raise
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -233,7 +242,7 @@ class App(faust.App):
         try:
             await self.runtime.pause()
         except Exception as exc:
-            self.runtime._fail("revocation", exc)
+            self.runtime.fail("revocation", exc)
             raise
         await super()._on_partitions_revoked(revoked)
 
@@ -242,9 +251,9 @@ class App(faust.App):
         await self.runtime.close()
         await super().on_stop()
 
-    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:
+    async def _on_agent_error(self, _agent: Any, exc: BaseException) -> None:
         # An agent's exception would be acknowledged and forgotten; here it ends the process.
-        self.runtime._fail("agent", exc)
+        self.runtime.fail("agent", exc)
 
 
 async def fold_batches(batches: faust.StreamT[Batch]) -> None:

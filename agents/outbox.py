@@ -34,6 +34,7 @@ class Outbox:
         key: bytes | None,
         value: bytes | None,
         headers: Headers = (),
+        *,
         timestamp: int | None = None,
     ) -> None:
         """Stage one record for ``topic`` (physical name) and ``partition``."""

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 FETCH_BYTES = 4 << 20
 
-#: Local state not committed to for this long is rebuilt: half of the changelogs' ``delete.retention.ms``, after which a deleted
-#: row's tombstone may be gone from the changelog while the row is still on this disk.
+#: Local state not committed to for this long is rebuilt: half of the changelogs' ``delete.retention.ms``, after which
+#: a deleted row's tombstone may be gone from the changelog while the row is still on this disk.
 STALE_MS = 12 * 3_600_000
 
 
@@ -27,9 +27,9 @@ async def restore(
 ) -> int:
     """Read each changelog ``read_committed`` from the stored position to its end into ``store``.
 
-    ``changelogs`` maps a table's name to its physical topic. Called after the task's producer has fenced its predecessor, so
-    that nothing is open in these partitions and their end is final. Returns the rows applied; raises ``TimeoutError``
-    when the broker gives nothing for ``stall_s`` seconds.
+    ``changelogs`` maps a table's name to its physical topic. Called after the task's producer has fenced its
+    predecessor, so that nothing is open in these partitions and their end is final. Returns the rows applied;
+    raises ``TimeoutError`` when the broker gives nothing for ``stall_s`` seconds.
     """
     tables = {TopicPartition(topic, partition): table for table, topic in changelogs.items()}
     consumer = AIOKafkaConsumer(

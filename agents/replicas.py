@@ -1,8 +1,8 @@
 """Read-only copies of compacted topics, whole, on every worker.
 
 A replica applies records between micro-batches only (everything runs on one event loop), so a micro-batch
-sees one state of it, and the journal names that state by its offsets. Replicas may lag; a worker that joins reads them to the end
-before its first task scores anything.
+sees one state of it, and the journal names that state by its offsets. Replicas may lag; a worker that joins
+reads them to the end before its first task scores anything.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+
+from agents.clients import partitions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aiokafka import TopicPartition
 
     from agents.metrics import Metrics
 
@@ -62,7 +66,12 @@ class Replicas:
         return lag
 
     async def start(self) -> None:
-        """Connect and begin to follow; ``ready`` is set once the ends seen at the start are reached."""
+        """Connect and begin to follow; ``ready`` is set once the ends seen at the start are reached.
+
+        Does nothing when already started.
+        """
+        if self._consumer is not None:
+            return
         self._consumer = consumer = AIOKafkaConsumer(
             **self._client,
             group_id=None,
@@ -73,10 +82,7 @@ class Replicas:
             fetch_max_wait_ms=100,
         )
         await consumer.start()
-        partitions: list[TopicPartition] = []
-        for physical in self._views:
-            await consumer._client._wait_on_metadata(physical)
-            partitions += [TopicPartition(physical, p) for p in sorted(consumer.partitions_for_topic(physical) or ())]
+        partitions = await partitions_of(consumer, self._views)
         consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
         for tp in partitions:
@@ -117,6 +123,7 @@ class Replicas:
             raise
         except BaseException as exc:  # a worker must not go on scoring from a copy that stands still
             self._fail("replicas", exc)
+            raise
 
     async def _track(self, consumer: AIOKafkaConsumer) -> None:
         for tp in self._positions:

@@ -46,7 +46,10 @@ class Work(Protocol):
     """A role's work on one task. Called by the task loop only; nothing here awaits."""
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
-        """Fold one micro-batch: write tables, stage output rows. Returns what became of the records, for the journal."""
+        """Fold one micro-batch: write tables, stage output rows.
+
+        Returns what became of the records, for the journal.
+        """
 
     def before_commit(self) -> None:
         """Stage what is combined per commit interval."""
@@ -58,12 +61,29 @@ class Work(Protocol):
 class Role(Protocol):
     """One of the three roles; each is an app id and a consumer group of its own."""
 
-    name: str
-    inputs: tuple[str, ...]
-    first: frozenset[str]
-    tables: tuple[TableSpec[Any], ...]
-    journaled: bool
-    commit_interval_s: float
+    @property
+    def name(self) -> str:
+        """Part of the group's, the changelogs' and the transactions' names."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Its input topics by logical name, co-partitioned; records of equal timestamps are folded in this order."""
+
+    @property
+    def first(self) -> frozenset[str]:
+        """Inputs that are emptied before the others."""
+
+    @property
+    def tables(self) -> tuple[TableSpec[Any], ...]:
+        """The tables of each task."""
+
+    @property
+    def journaled(self) -> bool:
+        """Whether each commit writes down on ``journal`` what was folded in which order."""
+
+    @property
+    def commit_interval_s(self) -> float:
+        """Seconds from the first record folded to the commit."""
 
     def replicas(self) -> Replicas | None:
         """The compacted topics this role reads whole, or None. Called once a process."""

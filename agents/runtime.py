@@ -7,7 +7,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.outbox import Outbox
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
+    from aiokafka import TopicPartition
+
     from agents.metrics import Metrics
     from agents.replicas import Replicas
     from agents.role import Role
@@ -38,7 +39,10 @@ LOCK_WAIT_S = 15.0
 
 
 class Runtime:
-    """Owns a role's tasks: opens those assigned, keeps those retained, closes those lost; feeds them what was fetched."""
+    """Owns a role's tasks: opens those assigned, keeps those retained, closes those lost.
+
+    Feeds them what was fetched. ``fail`` is how whatever cannot go on ends the process.
+    """
 
     def __init__(
         self,
@@ -51,13 +55,13 @@ class Runtime:
         metrics: Metrics,
         fail: Callable[[str, BaseException], None],
     ) -> None:
-        self.role, self.settings, self.metrics = role, runtime, metrics
+        self.role, self.settings, self.metrics, self.fail = role, runtime, metrics, fail
         self.group = f"{topics.prefix}{role.name}"
         self.tasks: dict[int, Task] = {}
         self.replicas: Replicas | None = role.replicas()
         self.hand_over: Callable[[Batch], Awaitable[None]] | None = None
         self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]] | None = None
-        self._kafka, self._topics, self._state, self._fail = kafka, topics, state, fail
+        self._kafka, self._topics, self._state = kafka, topics, state
         self._logical = {self.topic(name): name for name in role.inputs}
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
@@ -135,7 +139,7 @@ class Runtime:
             self.settings,
             changelogs=self._changelogs,
             hand_over=self.hand_over,
-            fail=self._fail,
+            fail=self.fail,
         )
         ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
         await task.open(self._kafka.client_kwargs(), ours)
@@ -149,7 +153,8 @@ class Runtime:
             try:
                 return open_store(path, self.role.tables, identity, self._state, self._memory)
             except (StateCorrupt, StateForeign) as exc:
-                log.error("%s; set aside as %s and rebuilt from the changelog", exc, set_aside(path))
+                # What is damaged is told; the traceback would only show this loop.
+                log.error("%s; set aside as %s and rebuilt from the changelog", exc, set_aside(path))  # noqa: TRY400
             except StateLocked:
                 # The earlier owner on this host closes in its own rebalance, at about the same time.
                 if time.monotonic() > deadline:
@@ -194,7 +199,10 @@ class Runtime:
         }
 
     def feed(self, fetched: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Give fetched records to their tasks. ``ends`` holds (fetch position, known end) of every partition asked for."""
+        """Give fetched records to their tasks.
+
+        ``ends`` holds (fetch position, known end) of every partition asked for.
+        """
         for tp, records in fetched.items():
             task = self.tasks.get(tp.partition)
             if task is not None:

@@ -8,6 +8,7 @@ process killed at any step leaves no uncommitted state behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,22 @@ import msgspec
 from agents.merge import Merge
 from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import restore
-from agents.role import TaskContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from agents.role import Role, Work
+    from agents.role import Role, TaskContext, Work
     from agents.settings import RuntimeSettings
     from agents.transaction import Committer
     from streamer.core.record import Record
 
 TASKS_TABLE = "tasks"
 
+#: A task with a backlog commits once in so many intervals.
+BACKLOG_INTERVALS = 5
 
-class PositionsDisagree(RuntimeError):
+
+class PositionsDisagreeError(RuntimeError):
     """The task's own row and the group's committed offsets name different positions."""
 
 
@@ -92,8 +95,8 @@ class Task:
     async def open(self, client: Mapping[str, Any], committed: Mapping[str, int]) -> None:
         """Fence, recover, check the positions, and begin the role's work.
 
-        ``committed`` holds the group's offsets by logical topic. Raises ``PositionsDisagree`` when they are not those of the task's
-        row: then somebody reset one of the two, and only a replay can tell what is right.
+        ``committed`` holds the group's offsets by logical topic. Raises ``PositionsDisagreeError`` when they are not
+        those of the task's row: then somebody reset one of the two, and only a replay can tell what is right.
         """
         context = self.context
         await self._committer.start()
@@ -111,10 +114,10 @@ class Task:
         for topic, offset in committed.items():
             mine = ours.get(topic)
             if mine != offset and (known or offset > 0) and self.settings.guarantee == "exactly_once":
-                raise PositionsDisagree(
-                    f"task {self.role.name}-{self.context.partition}: the consumer group stands at {topic}:{offset}, the task's own "
-                    f"row at {mine}. One of them was reset or lost. Rebuild the tables with `streamer replay`, or, to "
-                    "go on from the task's row, delete the group's offsets."
+                raise PositionsDisagreeError(
+                    f"task {self.role.name}-{self.context.partition}: the consumer group stands at {topic}:{offset}, "
+                    f"the task's own row at {mine}. One of them was reset or lost. Rebuild the tables with `streamer "
+                    "replay`, or, to go on from the task's row, delete the group's offsets."
                 )
 
     def start(self) -> None:
@@ -182,7 +185,10 @@ class Task:
         context.metrics.batch(len(records), spent)
 
     def _adapt(self, events: int, spent: float) -> None:
-        """Bound the next batch by the time it will take, not by count alone. Never changes a result, only where it is cut."""
+        """Bound the next batch by the time it will take, not by count alone.
+
+        Never changes a result, only where it is cut.
+        """
         rate = spent / events
         self._seconds_per_event = rate if not self._seconds_per_event else 0.8 * self._seconds_per_event + 0.2 * rate
         wanted = int(self.settings.target_batch_ms / 1000 / max(self._seconds_per_event, 1e-7))
@@ -214,7 +220,8 @@ class Task:
         batch = Batch(self, records)
         handing = asyncio.ensure_future(self._hand_over(batch))
         stopping = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({batch.done, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {batch.done, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if batch.started:
             await handing
@@ -227,7 +234,16 @@ class Task:
         self.merge.put_back(records)
 
     def _due(self) -> bool:
-        return self._dirty_since is not None and time.monotonic() - self._dirty_since >= self.role.commit_interval_s
+        """Whether to commit now: after one interval when all that came is folded, after a few when a backlog waits.
+
+        Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however much
+        is in it.
+        """
+        if self._dirty_since is None:
+            return False
+        waited = time.monotonic() - self._dirty_since
+        interval = self.role.commit_interval_s
+        return waited >= (interval * BACKLOG_INTERVALS if len(self.merge) >= self._batch_limit else interval)
 
     async def _idle(self) -> None:
         now = time.monotonic()
@@ -237,10 +253,8 @@ class Task:
         if (left := self.merge.wait_left(now)) is not None:
             waits.append(left)
         self._wake.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout=max(0.001, min(waits)))
-        except TimeoutError:
-            pass
 
     async def _commit(self) -> None:
         assert self._work is not None

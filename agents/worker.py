@@ -117,7 +117,7 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
     try:
         loop.run_until_complete(_serve(app, runtime, WebServer(settings.web, metrics, runtime)))
     except WebError as exc:
-        log.error("%s", exc)
+        log.error("%s", exc)  # noqa: TRY400 - the message says what to do; where it was raised does not help
         return REFUSED
     return 0
 

@@ -57,7 +57,7 @@ class TrainerWork:
     def __init__(self, role: TrainerRole, context: TaskContext) -> None:
         self._context, self._role = context, role
         table = context.store.table("model_state")
-        blocks = {key.decode(): value for key, value in table.scan()}
+        blocks = {key.decode(): value for key, value in table.scan_rows()}
         self._trainer = Trainer(role.core.learning)
         self._trainer.restore(blocks)
         self._challenger = Challenger()

@@ -118,8 +118,8 @@ class UserWork:
         try:
             effects = self._step(records)
         except Exception:
-            # The core is pure and its rows are fresh objects, so nothing of the failed attempt stands. Find the record that
-            # cannot be folded, and go on with the others.
+            # The core is pure and its rows are fresh objects, so nothing of the failed attempt stands. Find the record
+            # that cannot be folded, and go on with the others.
             log.exception("a micro-batch of %d records failed; folding them one at a time", len(records))
             counts: Counter[str] = Counter()
             for record in records:
@@ -182,7 +182,7 @@ class UserWork:
                 user.encode(),
                 record.value,
                 (*record.headers, *origin),
-                record.timestamp,
+                timestamp=record.timestamp,
             )
 
     def before_commit(self) -> None:
