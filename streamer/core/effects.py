@@ -90,8 +90,8 @@ class Outgoing(msgspec.Struct, frozen=True):
 class Decision(msgspec.Struct, frozen=True):
     """One verdict of one campaign on one event.
 
-    ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so that its
-    row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition.
+    ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so
+    that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition.
     """
 
     user: str
