@@ -59,8 +59,9 @@ class TrainerWork:
         table = context.store.table("model_state")
         blocks = {key.decode(): value for key, value in table.scan_rows()}
         self._trainer = Trainer(role.core.learning)
-        self._trainer.restore(blocks)
-        self._challenger = Challenger()
+        if problem := self._trainer.restore(blocks):
+            log.error("the model begins anew from its priors: %s", problem)
+        self._challenger = Challenger(every=role.core.learning.challenger_every)
         if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
             self._challenger.restore(snapshot)
         self._commits = 0

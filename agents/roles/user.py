@@ -94,6 +94,7 @@ class UserRole:
             return
         if key is None or not self.model.apply(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("model")
+            log.error("a model block was refused, the priors rank: %s", self.model.problem)
 
 
 class UserWork:

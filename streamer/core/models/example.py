@@ -4,7 +4,7 @@ For a seeded sample of events the state just before the event is ranked, and the
 example keeps all rows the shopper took up, and of the others a uniform sample, each standing for as many rows as it was
 drawn from; so sums over an example estimate, without bias, sums over the whole list.
 
-A list of which nothing was taken up makes no example: learning from those too, measured on three logs, ranked worse.
+A list of which nothing was taken up makes no example: learning from those too, measured on two logs, ranked worse.
 So what the model calls a probability is one given that something of the list is taken up.
 """
 
