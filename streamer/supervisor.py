@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from agents.worker import REFUSED, ROLES
-from streamer.process import die_with_parent
+from streamer.process import Watcher
 from streamer.settings import leaves
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return found
 
 
-class Refused(RuntimeError):
+class RefusedError(RuntimeError):
     """A worker said that it cannot run as configured; restarting would not help."""
 
 
@@ -75,12 +75,14 @@ class Supervisor:
     def __init__(self, roles: Sequence[str], processes: int, settings: Settings, *, quiet: bool = False) -> None:
         """``processes`` is the number of user workers; item and trainer get one each.
 
-        The children get ``settings`` through their environment, where secrets do not show in a process list. The first
-        listens on ``web.port``, the next on the one after it, and so on (0: any). ``quiet`` drops their standard output.
+        The children get ``settings`` through their environment, where secrets do not show in a process list. The
+        first listens on ``web.port``, the next on the one after it, and so on (0: any). ``quiet`` drops their standard
+        output. None of them outlives this process, however it ends.
         """
         if unknown := sorted(set(roles) - set(ROLES)):
             raise ValueError(f"unknown roles {unknown}; roles are {', '.join(ROLES)}")
         self._environment, self._port, self._quiet = environment_of(settings), settings.web.port, quiet
+        self._watcher: Watcher | None = None
         self._host = f"{socket.gethostname()}-{settings.web.port or os.getpid()}"
         self.children = [Child(role, number) for role in roles for number in range(processes if role == "user" else 1)]
 
@@ -88,8 +90,8 @@ class Supervisor:
         """The command line of the child at ``place``."""
         child = self.children[place]
         module = [sys.executable, "-m", "streamer.cli.main", "worker"]
-        # Static membership: a restart within the session timeout takes its tasks back without a rebalance. The name must
-        # be this process's alone in the group, hence host and port.
+        # Static membership: a restart within the session timeout takes its tasks back without a rebalance. The name
+        # must be this process's alone in the group, hence host and port.
         return [*module, "--role", child.role, "--instance", f"{self._host}-{child.name}"]
 
     def environment(self, place: int) -> dict[str, str]:
@@ -105,18 +107,19 @@ class Supervisor:
     def _spawn(self, place: int) -> None:
         child = self.children[place]
         output = subprocess.DEVNULL if self._quiet else None
+        self._watcher = self._watcher or Watcher()
         # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the children in order.
         child.process = subprocess.Popen(
             self.command(place),
             env=self.environment(place),
             start_new_session=True,
-            preexec_fn=die_with_parent,
             stdout=output,
         )
+        self._watcher.watch(child.process.pid)
         child.started = time.monotonic()
 
     def tend(self) -> None:
-        """Restart what has died and is due; call this about every 100 ms. Raises ``Refused``."""
+        """Restart what has died and is due; call this about every 100 ms. Raises ``RefusedError``."""
         now = time.monotonic()
         for place, child in enumerate(self.children):
             if child.process is None:
@@ -126,8 +129,10 @@ class Supervisor:
             code = child.process.poll()
             if code is None:
                 continue
+            if self._watcher is not None:
+                self._watcher.forget(child.process.pid)
             if code == REFUSED:
-                raise Refused(f"worker {child.name} refused to start; its log says why")
+                raise RefusedError(f"worker {child.name} refused to start; its log says why")
             if now - child.started > HEALTHY_S:
                 child.backoff_s = BACKOFF_S
             log.error("worker %s ended with %d; restarting in %.1f s", child.name, code, child.backoff_s)
@@ -147,6 +152,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
 
     def run(self) -> None:
         """Start, tend until SIGINT or SIGTERM, stop."""

@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,9 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from agents.topics import BY_NAME, TopicSettings, create_topics
 from streamer.broker import EmbeddedBroker, free_port
 from streamer.kafka_runtime import BrokerError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.processes import gone, wait_for
 
 pytestmark = pytest.mark.kafka
 
@@ -42,19 +38,6 @@ async def read(broker: EmbeddedBroker, count: int) -> list[bytes]:
         consumer.seek(tp, 0)
         async with asyncio.timeout(30):
             return [(await consumer.getone()).value for _ in range(count)]
-
-
-def gone(pid: int) -> bool:
-    """Whether no process of this id runs any more (a zombie nobody reaped counts as gone)."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return state.stdout.strip()[:1] in {"", "Z"}
-
-
-def wait_for(what: Callable[[], bool], timeout_s: float = 20.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return what()
 
 
 async def test_committed_records_survive_a_kill_and_an_orderly_restart():

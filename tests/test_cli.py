@@ -18,7 +18,7 @@ from streamer.broker import free_port
 from streamer.cli.consume import pretty
 from streamer.cli.main import cli
 from streamer.core.effects import Candidate, SlateItem, Template, Trigger
-from tests.test_broker import gone, wait_for
+from tests.processes import gone, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ _TOLD: Final = (
     ("agents.topics", "TopicError"),
     ("streamer.readers.source", "ReaderError"),
     ("streamer.publish", "PublishError"),
-    ("streamer.supervisor", "Refused"),
+    ("streamer.supervisor", "RefusedError"),
     ("aiokafka.errors", "KafkaError"),
 )
 REFUSED: Final = 78
