@@ -33,7 +33,7 @@ from streamer.simulate import with_searches
 from streamer.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 
     from streamer.core.events import Event
     from streamer.settings import Settings
@@ -47,7 +47,10 @@ EVALUATED_LISTS = 3000
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """What the demo plays: events in time order, the catalog file if there is one, and what a reader of the figures must know."""
+    """What the demo plays: events in time order, and the catalog file if there is one.
+
+    ``note`` is what a reader of the figures must know.
+    """
 
     path: Path
     events: list[Event]
@@ -56,7 +59,10 @@ class Input:
 
 
 def read_input(data: str | None, limit: int | None, seed: int) -> Input:
-    """The bundled sample with simulated searches, or the file named. Raises ``ReaderError`` for one that cannot be read."""
+    """The bundled sample with simulated searches, or the file named.
+
+    Raises ``ReaderError`` for one that cannot be read.
+    """
     if data is None:
         path, catalog = bundled("rees46")
         events = list(with_searches(open_events(path), seed=seed))
@@ -73,7 +79,10 @@ def read_input(data: str | None, limit: int | None, seed: int) -> Input:
 def run(
     settings: Settings, *, data: str | None, limit: int | None, rate: float, report: Path, bootstrap: str | None = None
 ) -> dict[str, Any]:
-    """Run the demo and write ``report``. Returns what it wrote. ``bootstrap`` uses a running Kafka instead of an own one."""
+    """Run the demo and write ``report``. Returns what it wrote.
+
+    ``bootstrap`` uses a running Kafka instead of an own one.
+    """
     console = Console()
     played = read_input(data, limit, settings.core.seed)
     console.print(f"[bold]streamer demo[/]: {len(played.events):,} events at {rate:,.0f}/s. {played.note}")
@@ -144,17 +153,18 @@ async def _play(
             supervisor,
             "be ready",
         )
-    async with Observer(client, topic) as seen:
+    async with contextlib.AsyncExitStack() as stack:
+        seen = await stack.enter_async_context(Observer(client, topic))
         if played.catalog is not None:
             await publish_catalog(played.catalog, client, prefix=settings.topics.prefix)
         sent = {"published": 0}
         started = time.monotonic()
 
-        def progress(published: int, total: int, elapsed: float) -> None:
+        def progress(published: int, _total: int, _elapsed: float) -> None:
             sent["published"] = published
 
-        playing = asyncio.create_task(
-            publish(played.events, client, prefix=settings.topics.prefix, rate=rate, progress=progress)
+        playing = await stack.enter_async_context(
+            _playing(publish(played.events, client, prefix=settings.topics.prefix, rate=rate, progress=progress))
         )
         drained_by = float("inf")
         with Live(_progress(seen, 0, len(played.events), 0), console=console, refresh_per_second=4) as live:
@@ -170,6 +180,17 @@ async def _play(
         # What the trainer learned last is published at its next commits.
         await asyncio.sleep(2 * settings.runtime.trainer_commit_interval_ms / 1000)
         return _figures(seen, result["published"], elapsed)
+
+
+@contextlib.asynccontextmanager
+async def _playing(publishing: Coroutine[Any, Any, dict[str, Any]]) -> AsyncIterator[asyncio.Task[dict[str, Any]]]:
+    """Publishing in the background; at the end it is stopped in order, while the producer's own tasks still run."""
+    task = asyncio.create_task(publishing)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _until(done: Any, timeout_s: float, supervisor: Supervisor, what: str) -> None:
@@ -230,8 +251,9 @@ def _rows(
 def _summary(console: Console, figures: dict[str, Any], note: str) -> None:
     for candidate in figures["samples"]:
         item = candidate["items"][0]
+        title = candidate["template"]["vars"].get("title") or item["id"]
         console.print(
-            f"\n[bold]push[/] to user {candidate['user_id']}: {candidate['template']['vars'].get('title') or item['id']} "
+            f"\n[bold]push[/] to user {candidate['user_id']}: {title} "
             f"(score {candidate['score']:.3f}, from {item['generator']})"
         )
         for reason in candidate["reasons"]:
