@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.clients import read_topic
 from agents.topics import create_topics
 from streamer.broker import EmbeddedBroker
 from streamer.demo import ROLES, free_ports, is_ready
@@ -88,26 +88,7 @@ class Cluster:
 
     async def records(self, name: str) -> list[Any]:
         """Everything committed in a topic."""
-        consumer = AIOKafkaConsumer(
-            **self.client, group_id=None, isolation_level="read_committed", auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            await consumer._client._wait_on_metadata(self.topic(name))
-            found = [
-                TopicPartition(self.topic(name), p)
-                for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())
-            ]
-            consumer.assign(found)
-            ends = await consumer.end_offsets(found)
-            await consumer.seek_to_beginning(*found)
-            read: list[Any] = []
-            while [tp for tp in found if await consumer.position(tp) < ends[tp]]:
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    read += batch
-            return read
-        finally:
-            await consumer.stop()
+        return await read_topic(self.client, self.topic(name))
 
 
 def process_cpu_seconds(pid: int | None) -> float:
@@ -136,7 +117,7 @@ def cluster(overrides: Sequence[str], heap: str = "1g") -> Iterator[Cluster]:
 
 
 def journal_totals(journal: Sequence[Any]) -> tuple[dict[str, int], float]:
-    """What became of the records, and the seconds between the first and the last commit, by the journal's timestamps."""
+    """What became of the records, and the seconds between the first and the last commit by the journal's timestamps."""
     totals: dict[str, int] = {}
     for record in journal:
         for batch in orjson.loads(record.value)["batches"]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from agents.clients import reader, to_end
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
 from streamer.core.events import item_key
@@ -26,32 +27,16 @@ async def last_rows(
     client: Mapping[str, Any], topic: str, partition: int, keys: set[bytes] | None = None
 ) -> dict[bytes, bytes]:
     """The newest committed value of each of ``keys`` (None: of every key) in one partition. Tombstones are left out."""
-    consumer = AIOKafkaConsumer(
-        **client,
-        group_id=None,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        tp = TopicPartition(topic, partition)
-        consumer.assign([tp])
-        begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        consumer.seek(tp, begin)
-        rows: dict[bytes, bytes] = {}
-        while await consumer.position(tp) < end:
-            for records in (await consumer.getmany(timeout_ms=500, max_records=10_000)).values():
-                for record in records:
-                    if keys is not None and record.key not in keys:
-                        continue
-                    if record.value is None:
-                        rows.pop(record.key, None)
-                    else:
-                        rows[record.key] = record.value
-        return rows
-    finally:
-        await consumer.stop()
+    rows: dict[bytes, bytes] = {}
+    async with reader(client) as consumer:
+        async for record in to_end(consumer, [TopicPartition(topic, partition)]):
+            if keys is not None and record.key not in keys:
+                continue
+            if record.value is None:
+                rows.pop(record.key, None)
+            else:
+                rows[record.key] = record.value
+    return rows
 
 
 async def user(settings: Settings, user_id: str) -> dict[str, Any]:
@@ -90,13 +75,13 @@ async def model(settings: Settings) -> dict[str, Any]:
     return {key.decode(): readable(value) for key, value in sorted(rows.items())}
 
 
-def named(value: Any) -> dict[str, Any]:
-    """A struct's fields by name, whatever form it is stored in."""
+def named(value: Any) -> Any:
+    """A struct's fields by name, whatever form it is stored in; what is no struct stays as it is."""
     if isinstance(value, msgspec.Struct):
-        return {name: named(getattr(value, name)) for name in value.__struct_fields__}  # type: ignore[return-value]  # recursion
+        return {name: named(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, (list, tuple)):
-        return [named(entry) for entry in value]  # type: ignore[return-value]  # recursion
-    return value  # type: ignore[no-any-return]  # leaf of the recursion
+        return [named(entry) for entry in value]
+    return value
 
 
 def readable(block: bytes) -> Any:

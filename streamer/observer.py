@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.clients import partitions_of, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
+
+    from aiokafka import AIOKafkaConsumer
 
 
 class Observer:
     """Follows ``push-candidates``, ``decisions``, ``journal`` and ``model`` from where they stood at its start.
 
-    ``outcomes`` sums the journal's counts: what became of every record folded, exactly once. ``latency_ms`` holds, for every
-    candidate, the time from its ``produced_at`` header to its receipt here.
+    ``outcomes`` sums the journal's counts: what became of every record folded, exactly once. ``latency_ms`` holds, for
+    every candidate, the time from its ``produced_at`` header to its receipt here.
     """
 
     def __init__(self, client: Mapping[str, Any], topic: Callable[[str], str]) -> None:
@@ -30,35 +35,21 @@ class Observer:
         self.latency_ms: list[float] = []
         self.latest: deque[dict[str, Any]] = deque(maxlen=50)
         self.model: dict[str, dict[str, Any]] = {}
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._opened = AsyncExitStack()
 
-    async def __aenter__(self) -> Observer:
-        consumer = self._consumer = AIOKafkaConsumer(
-            **self._client,
-            group_id=None,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=10,
-        )
-        await consumer.start()
-        partitions: list[TopicPartition] = []
-        for physical in self._names:
-            await consumer._client._wait_on_metadata(physical)
-            partitions += [TopicPartition(physical, p) for p in sorted(consumer.partitions_for_topic(physical) or ())]
-        consumer.assign(partitions)
-        for tp, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(tp, end)
-        self._task = asyncio.get_running_loop().create_task(self._follow(consumer))
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            consumer = await opening.enter_async_context(reader(self._client, fetch_max_wait_ms=10))
+            partitions = await partitions_of(consumer, self._names)
+            consumer.assign(partitions)
+            for tp, end in (await consumer.end_offsets(partitions)).items():
+                consumer.seek(tp, end)
+            opening.push_async_callback(_ended, asyncio.get_running_loop().create_task(self._follow(consumer)))
+            self._opened = opening.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        assert self._consumer is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self._consumer.stop()
+        await self._opened.aclose()
 
     @property
     def accounted(self) -> int:
@@ -89,6 +80,11 @@ class Observer:
                 self.outcomes.update(batch["counts"])
         elif record.key is not None and record.key.startswith(b"metrics/") and record.value is not None:
             self.model[record.key.decode().partition("/")[2]] = orjson.loads(record.value)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def quantiles(values: list[float]) -> dict[str, float | None]:

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import DefaultPartitioner
 
+from agents.clients import read_topic
 from agents.topics import TOPICS, TopicSettings, create_topics
 from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.parse import Limits, parse
@@ -41,27 +41,11 @@ async def topics(broker, prefix):
 
 async def consume(client, topics):
     """Everything in the topics, as records by logical topic."""
-    consumer = AIOKafkaConsumer(**client, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        records = []
-        places = []
-        for name in INBOUND:
-            for partition in await consumer._client._wait_on_metadata(topics + name):
-                places.append(TopicPartition(topics + name, partition))
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        for place in places:
-            consumer.seek(place, 0)
-        while any([await consumer.position(place) < ends[place] for place in places]):
-            for batch in (await consumer.getmany(timeout_ms=200)).values():
-                records += batch
-        return [
-            Record(r.topic.removeprefix(topics), r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
-            for r in records
-        ]
-    finally:
-        await consumer.stop()
+    return [
+        Record(name, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
+        for name in INBOUND
+        for r in await read_topic(client, topics + name)
+    ]
 
 
 def read(record: Record) -> Event:

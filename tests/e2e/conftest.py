@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
+from agents.clients import read_topic
 from agents.topics import create_topics
 from streamer.demo import ROLES, free_ports, is_ready
 from streamer.settings import Settings, load
 from streamer.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from aiokafka import ConsumerRecord
@@ -51,7 +52,7 @@ class System:
             self.supervisor.tend()
             time.sleep(0.1)
 
-    def send(self, rows: list[tuple[str, bytes | None, bytes | None]], *, partition: int | None = None) -> None:
+    def send(self, rows: Sequence[tuple[str, bytes | None, bytes | None]], *, partition: int | None = None) -> None:
         """Produce (logical topic, key, value) rows with a stock client."""
 
         async def produce() -> None:
@@ -71,34 +72,7 @@ class System:
 
     def read(self, name: str, *, isolation: str = "read_committed") -> list[ConsumerRecord[Any, Any]]:
         """Everything in a topic, partition by partition, in offset order."""
-
-        async def consume() -> list[ConsumerRecord[Any, Any]]:
-            consumer = AIOKafkaConsumer(
-                **self.client,
-                group_id=None,
-                isolation_level=isolation,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=50,
-            )
-            await consumer.start()
-            try:
-                await consumer._client._wait_on_metadata(self.topic(name))
-                found = [
-                    TopicPartition(self.topic(name), p)
-                    for p in sorted(consumer.partitions_for_topic(self.topic(name)) or ())
-                ]
-                consumer.assign(found)
-                ends = await consumer.end_offsets(found)
-                await consumer.seek_to_beginning(*found)
-                records: list[ConsumerRecord[Any, Any]] = []
-                while [tp for tp in found if await consumer.position(tp) < ends[tp]]:
-                    for batch in (await consumer.getmany(timeout_ms=200)).values():
-                        records += batch
-                return sorted(records, key=lambda r: (r.partition, r.offset))
-            finally:
-                await consumer.stop()
-
-        return asyncio.run(consume())
+        return asyncio.run(read_topic(self.client, self.topic(name), isolation_level=isolation, fetch_max_wait_ms=50))
 
     def outcomes(self) -> Counter[str]:
         """What became of every record folded, from the journal."""

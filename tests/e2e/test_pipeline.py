@@ -130,7 +130,8 @@ def test_who_withdrew_consent_gets_no_push(system: System) -> None:
     refusal = orjson.dumps(
         {
             "specversion": "1.0", "id": "p1", "source": "test", "type": "preferences", "subject": "shopper-0",
-            "time": datetime.fromtimestamp(time.time() - 3600, UTC).isoformat(), "data": {"preferences": {"consent": False}},
+            "time": datetime.fromtimestamp(time.time() - 3600, UTC).isoformat(),
+            "data": {"preferences": {"consent": False}},
         }
     )  # fmt: skip
     known = warm(system)

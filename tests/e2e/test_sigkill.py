@@ -23,7 +23,12 @@ KILLS = 4
 
 def test_sigkill_in_the_middle_of_a_load_loses_and_doubles_nothing(system: System) -> None:
     rows = shop(users=300, events=40)
-    load = threading.Thread(target=lambda: [system.send(rows[i : i + 600]) for i in range(0, len(rows), 600)])
+
+    def send_in_pieces() -> None:
+        for i in range(0, len(rows), 600):
+            system.send(rows[i : i + 600])
+
+    load = threading.Thread(target=send_in_pieces)
     load.start()
     killed = 0
     for _ in range(KILLS):
