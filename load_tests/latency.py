@@ -1,7 +1,7 @@
 """From ``produced_at`` to a ``read_committed`` consumer's receipt of the candidate, open loop, with warm replicas.
 
-Events are sent on a schedule fixed beforehand, and ``produced_at`` is the scheduled time: a system that stalls is charged for every event
-that should have been sent meanwhile (no coordinated omission).
+Events are sent on a schedule fixed beforehand, and ``produced_at`` is the scheduled time: a system that stalls is
+charged for every event that should have been sent meanwhile (no coordinated omission).
 """
 
 from __future__ import annotations

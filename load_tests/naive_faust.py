@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 import time
@@ -27,22 +28,24 @@ def run(bootstrap: str, topic: str, events: int, timeout_s: float) -> float:
         source = app.topic(topic, key_type=bytes, value_type=bytes, value_serializer="raw")
         counts = app.Table("counts", default=int, key_type=str, value_type=int, partitions=4)
         seen: list[float] = []
+        enough = asyncio.Event()
 
         @app.agent(source)
         async def count(stream: faust.StreamT[bytes]) -> None:
-            async for key, _ in stream.items():
-                counts[key.decode()] += 1
+            async for event in stream.events():
+                counts[event.key.decode()] += 1
                 seen.append(time.monotonic())
+                if len(seen) == events:
+                    enough.set()
 
-        return asyncio.run(_until(app, seen, events, timeout_s))
+        return asyncio.run(_until(app, seen, enough, timeout_s))
 
 
-async def _until(app: faust.App, seen: list[float], events: int, timeout_s: float) -> float:
+async def _until(app: faust.App, seen: list[float], enough: asyncio.Event, timeout_s: float) -> float:
     app.in_worker = True
     await app.start()
-    deadline = time.monotonic() + timeout_s
-    while len(seen) < events and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(enough.wait(), timeout_s)
     if len(seen) < 2:
         raise TimeoutError("the naive agent processed nothing")
     rate = (len(seen) - 1) / (seen[-1] - seen[0])

@@ -1,7 +1,8 @@
 """A seeded, skewed shop: who looks at what, in which order. Real-looking load, not real data.
 
-Users and items follow Zipf's law; an item has a category, a brand and a price; a session stays mostly in one category, so that
-co-visitation and affinities have something to find; some views become carts, some carts purchases, some sessions begin with a search.
+Users and items follow Zipf's law; an item has a category, a brand and a price; a session stays mostly in one category,
+so that co-visitation and affinities have something to find; some views become carts, some carts purchases, some
+sessions begin with a search.
 """
 
 from __future__ import annotations
