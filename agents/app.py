@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 #: Records by partition, and (position, known end) by partition.
 Fetched = tuple[dict[Any, Any], dict[Any, tuple[int, int]]]
 
-#: Records handed over at once: unpacking more would keep the interpreter from the tasks for too long.
-FETCH_RECORDS = 2_000
+#: Records of one partition handed over at once. Each partition is asked in turn, or a long backlog on one topic would
+#: starve the others, which its task then waits for.
+FETCH_RECORDS = 500
 
 #: Faust's services log each of their steps under the class's logger; keep them under Faust's name, and so as quiet.
 FAUST_LOG = logging.getLogger("faust.streamer")
@@ -90,7 +91,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher  # noqa: SLF001 - getmany() does not take a partition a rebalance is taking away
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001 - as getmany() does
-            records = await fetcher.fetched_records(partitions, timeout=wait_s, max_records=FETCH_RECORDS)
+            records: dict[Any, Any] = {}
+            for tp in partitions:
+                records |= await fetcher.fetched_records({tp}, timeout=0, max_records=FETCH_RECORDS)
+            if not records:
+                records = await fetcher.fetched_records(partitions, timeout=wait_s, max_records=FETCH_RECORDS)
         ends: dict[Any, tuple[int, int]] = {}
         subscription = consumer._subscription.subscription  # noqa: SLF001 - position() would wait for a fetch's answer
         assignment = subscription.assignment if subscription is not None else None

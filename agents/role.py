@@ -54,9 +54,6 @@ class Work(Protocol):
     def before_commit(self) -> None:
         """Stage what is combined per commit interval."""
 
-    def committed(self) -> None:
-        """The transaction is committed."""
-
 
 class Role(Protocol):
     """One of the three roles; each is an app id and a consumer group of its own."""

@@ -1,8 +1,9 @@
 """One task: a partition number across the co-partitioned input topics of a role.
 
 The loop cuts micro-batches in order, hands each to the Faust agent and waits until it is folded, and commits once an
-interval. Nothing is written to RocksDB before the transaction that carries its changelog has committed, so a
-process killed at any step leaves no uncommitted state behind.
+interval; while one interval's transaction is under way, the next interval's events are folded. Nothing is written to
+RocksDB before the transaction that carries its changelog has committed, so a process killed at any step leaves no
+uncommitted state behind.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from agents.outbox import Outbox
     from agents.role import Role, TaskContext, Work
     from agents.settings import RuntimeSettings
     from agents.transaction import Committer
@@ -30,6 +32,9 @@ TASKS_TABLE = "tasks"
 
 #: A task with a backlog commits once in so many intervals.
 BACKLOG_INTERVALS = 5
+
+#: A task whose transaction is under way for so many intervals stops folding until it is through: memory is bounded.
+STALLED_INTERVALS = 20
 
 
 class PositionsDisagreeError(RuntimeError):
@@ -79,6 +84,7 @@ class Task:
         self.merge = Merge(role.inputs, first=role.first, wait_s=settings.merge_wait_ms / 1000)
         self.progressed_at = time.monotonic()
         self._committer, self._changelogs = committer, changelogs
+        self._changelog_topics = frozenset(changelogs.values())
         self._hand_over, self._fail = hand_over, fail
         self._work: Work | None = None
         self._journal: list[Any] = []
@@ -87,6 +93,7 @@ class Task:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._batch_limit = min(64, settings.max_batch_events)
         self._seconds_per_event = 0.0
 
@@ -116,8 +123,9 @@ class Task:
             if mine != offset and (known or offset > 0) and self.settings.guarantee == "exactly_once":
                 raise PositionsDisagreeError(
                     f"task {self.role.name}-{self.context.partition}: the consumer group stands at {topic}:{offset}, "
-                    f"the task's own row at {mine}. One of them was reset or lost. Rebuild the tables with `streamer "
-                    "replay`, or, to go on from the task's row, delete the group's offsets."
+                    f"the task's own row at {mine}. One of them was reset or lost. To go on from the task's row, which "
+                    "belongs to the tables, delete the group's offsets; to fold again from the group's offsets, the "
+                    "tables and their changelogs must be deleted too."
                 )
 
     def start(self) -> None:
@@ -203,13 +211,14 @@ class Task:
                 if batch:
                     await self._process(batch)
                 if self._due():
-                    await self._commit()
-                elif not batch:
-                    await self._idle()
-                else:
+                    await self._begin_commit()
+                if batch:
                     await asyncio.sleep(0)
+                else:
+                    await self._idle()
             if self._dirty_since is not None:
-                await self._commit()
+                await self._begin_commit()
+            await self._settled()
         except asyncio.CancelledError:
             raise
         except BaseException as exc:  # every failure has one way out: the process ends, its supervisor restarts it
@@ -236,19 +245,22 @@ class Task:
     def _due(self) -> bool:
         """Whether to commit now: after one interval when all that came is folded, after a few when a backlog waits.
 
-        Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however much
-        is in it.
+        Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however
+        much is in it. While a transaction is under way the next is put off, within bounds.
         """
         if self._dirty_since is None:
             return False
-        waited = time.monotonic() - self._dirty_since
-        interval = self.role.commit_interval_s
-        return waited >= (interval * BACKLOG_INTERVALS if len(self.merge) >= self._batch_limit else interval)
+        intervals = 1
+        if self._committing is not None:
+            intervals = STALLED_INTERVALS
+        elif len(self.merge) >= self._batch_limit:
+            intervals = BACKLOG_INTERVALS
+        return time.monotonic() - self._dirty_since >= self.role.commit_interval_s * intervals
 
     async def _idle(self) -> None:
         now = time.monotonic()
         waits = [1.0]
-        if self._dirty_since is not None:
+        if self._dirty_since is not None and self._committing is None:
             waits.append(self._dirty_since + self.role.commit_interval_s - now)
         if (left := self.merge.wait_left(now)) is not None:
             waits.append(left)
@@ -256,10 +268,22 @@ class Task:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout=max(0.001, min(waits)))
 
-    async def _commit(self) -> None:
+    async def _begin_commit(self) -> None:
+        """Hand what was folded to a transaction, and go on folding meanwhile. One is under way at most."""
+        await self._settled()
+        outbox, offsets = self._stage()
+        produced_ms, self._produced_ms, self._dirty_since = self._produced_ms, [], None
+        self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
+
+    async def _settled(self) -> None:
+        """Wait for the transaction under way, if there is one."""
+        if self._committing is not None:
+            await self._committing
+
+    def _stage(self) -> tuple[Outbox, dict[tuple[str, int], int]]:
+        """All rows of the interval, and the input offsets they follow from. Nothing folded later is among them."""
         assert self._work is not None
         context = self.context
-        started = time.perf_counter()
         self._work.before_commit()
         context.store.table(TASKS_TABLE).put(str(context.partition), context.row)
         for table, key, value in context.store.take_changes():
@@ -269,14 +293,23 @@ class Task:
             row = msgspec.json.encode({"now": context.row.now, "batches": entries})
             context.outbox.add(context.topic("journal"), context.partition, str(context.partition).encode(), row)
         offsets = {(context.topic(topic), context.partition): offset for topic, offset in context.row.positions.items()}
-        ends = await self._committer.commit(context.outbox.take(), offsets)
-        positions = {topic: offset for (topic, _), offset in ends.items() if topic in self._changelogs.values()}
-        context.store.committed(positions, fresh_ms=int(time.time() * 1000))
-        self._work.committed()
-        self._dirty_since = None
+        return context.outbox.take(), offsets
+
+    async def _commit(self, outbox: Outbox, offsets: Mapping[tuple[str, int], int], produced_ms: Sequence[int]) -> None:
+        context = self.context
+        started = time.perf_counter()
+        try:
+            ends = await self._committer.commit(outbox, offsets)
+            positions = {topic: offset for (topic, _), offset in ends.items() if topic in self._changelog_topics}
+            context.store.committed(positions, fresh_ms=int(time.time() * 1000))
+        except Exception as exc:
+            self._fail(f"commit of task {self.role.name}-{self.context.partition}", exc)
+            raise
+        finally:
+            self._committing = None
+            self._wake.set()
         self.progressed_at = time.monotonic()
         context.metrics.commit(time.perf_counter() - started)
-        if self._produced_ms:
+        if produced_ms:
             now_ms = time.time() * 1000
-            context.metrics.latency([(now_ms - at) / 1000 for at in self._produced_ms])
-            self._produced_ms = []
+            context.metrics.latency([(now_ms - at) / 1000 for at in produced_ms])

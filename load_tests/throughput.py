@@ -1,7 +1,7 @@
 """How many events a second the full pipeline takes: every role and Kafka on this machine, exactly once.
 
-A backlog of a seeded shop is published first; then the workers start and run until every role has caught up. A naive Faust agent counts
-events of the same topic on the same broker in the same run.
+A backlog of a seeded shop is published first; then the workers start and run until every role has caught up. A naive
+Faust agent counts events of the same topic on the same broker in the same run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
     """Publish, start, wait until all have caught up, and read the figures from what was committed."""
     asyncio.run(publish(list(shop(events, seed=seed)), made.client, prefix=made.settings.topics.prefix, rate=0))
     made.start()
+    begun = made.cpu_seconds()
     while not made.caught_up() or _folded(made) < events:
         made.supervisor.tend()
         time.sleep(0.25)
-    cpu, samples = made.cpu_seconds(), made.metrics("user")
+    cpu = {name: seconds - begun[name] for name, seconds in made.cpu_seconds().items()}
+    samples = made.metrics("user")
     totals, seconds = journal_totals(asyncio.run(made.records("journal")))
     updates = asyncio.run(made.records("item-index"))
     models = asyncio.run(made.records("model"))
@@ -49,6 +51,8 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
             if name.startswith("streamer_stage_seconds_total")
         },
         "decision_ms": {"p99_at_most": decision_p99_ms(samples)},
+        "transactions": int(samples["streamer_commit_seconds_count"]),
+        "micro_batches": int(samples["streamer_batch_seconds_count"]),
         "commit_ms_mean": round(
             1000 * samples["streamer_commit_seconds_sum"] / samples["streamer_commit_seconds_count"], 1
         ),

@@ -69,6 +69,3 @@ class ItemWork:
         for key, state in touched.items():
             context.outbox.add(topic, context.partition, row_key(key).encode(), index_row(state, settings))
         context.metrics.items_folded(len(touched))
-
-    def committed(self) -> None:
-        """Nothing to do."""

@@ -99,6 +99,3 @@ class TrainerWork:
             context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(measures))
         context.metrics.examples(self._learned)
         self._learned = 0
-
-    def committed(self) -> None:
-        """Nothing to do."""

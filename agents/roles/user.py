@@ -192,6 +192,3 @@ class UserWork:
         for partition, block in self._deltas.blocks(self._role.item_partitions).items():
             context.outbox.add(context.topic("item-updates"), partition, str(context.partition).encode(), block)
         self._deltas = ItemDeltas()
-
-    def committed(self) -> None:
-        """Nothing to do."""
