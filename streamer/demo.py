@@ -87,12 +87,12 @@ def run(
     played = read_input(data, limit, settings.core.seed)
     console.print(f"[bold]streamer demo[/]: {len(played.events):,} events at {rate:,.0f}/s. {played.note}")
     with contextlib.ExitStack() as stack:
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-", ignore_cleanup_errors=True))
-        )
         if bootstrap is None:
             with console.status("starting Apache Kafka (the first start downloads it, 43 MB)"):
                 bootstrap = stack.enter_context(EmbeddedBroker()).bootstrap
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-", ignore_cleanup_errors=True))
+        )
         settings = dataclasses.replace(
             settings,
             kafka=dataclasses.replace(settings.kafka, bootstrap=bootstrap),
@@ -102,7 +102,7 @@ def run(
             log=dataclasses.replace(settings.log, level="ERROR"),
         )
         asyncio.run(create_topics(settings.kafka.client_kwargs(), settings.topics))
-        supervisor = Supervisor(ROLES, 1, settings)
+        supervisor = Supervisor(ROLES, 1, settings, remove=scratch)
         stack.callback(supervisor.stop)
         supervisor.start()
         figures = asyncio.run(_play(settings, played, rate, supervisor, console))

@@ -22,6 +22,7 @@ from streamer.settings import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from streamer.settings import Settings
 
@@ -72,16 +73,26 @@ class RefusedError(RuntimeError):
 class Supervisor:
     """Keeps one process a role and number alive."""
 
-    def __init__(self, roles: Sequence[str], processes: int, settings: Settings, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        roles: Sequence[str],
+        processes: int,
+        settings: Settings,
+        *,
+        quiet: bool = False,
+        remove: Path | None = None,
+    ) -> None:
         """``processes`` is the number of user workers; item and trainer get one each.
 
         The children get ``settings`` through their environment, where secrets do not show in a process list. The
         first listens on ``web.port``, the next on the one after it, and so on (0: any). ``quiet`` drops their standard
-        output. None of them outlives this process, however it ends.
+        output. None of them outlives this process, however it ends; ``remove`` is a folder that goes with them if it
+        ends before ``stop()``.
         """
         if unknown := sorted(set(roles) - set(ROLES)):
             raise ValueError(f"unknown roles {unknown}; roles are {', '.join(ROLES)}")
         self._environment, self._port, self._quiet = environment_of(settings), settings.web.port, quiet
+        self._remove = remove
         self._watcher: Watcher | None = None
         self._host = f"{socket.gethostname()}-{settings.web.port or os.getpid()}"
         self.children = [Child(role, number) for role in roles for number in range(processes if role == "user" else 1)]
@@ -107,7 +118,7 @@ class Supervisor:
     def _spawn(self, place: int) -> None:
         child = self.children[place]
         output = subprocess.DEVNULL if self._quiet else None
-        self._watcher = self._watcher or Watcher()
+        self._watcher = self._watcher or Watcher(self._remove)
         # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the children in order.
         child.process = subprocess.Popen(
             self.command(place),

@@ -61,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     0 done, 1 failed (a line says what to do), 2 misused, 70 and 78 as of a worker, 130 stopped.
     """
     # SIGTERM ends a command as Ctrl-C does, so that what it started is stopped in order; and Ctrl-C works even where
-    # whoever started us ignored it, as a shell does for what runs in the background of a script.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    # whoever started us ignored it, as a shell does for what runs in the background of a script. It becomes a SIGINT
+    # since that is the one by which asyncio.run() cancels what runs and waits for it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # Its errors reach us as exceptions; what it logs besides is a retry's business.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
