@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -38,7 +39,10 @@ def run(bootstrap: str, topic: str, events: int, timeout_s: float) -> float:
                 if len(seen) == events:
                     enough.set()
 
-        return asyncio.run(_until(app, seen, enough, timeout_s))
+        # Not asyncio.run(), which would wait for all that Faust leaves running.
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(_until(app, seen, enough, timeout_s))
 
 
 async def _until(app: faust.App, seen: list[float], enough: asyncio.Event, timeout_s: float) -> float:
@@ -48,9 +52,7 @@ async def _until(app: faust.App, seen: list[float], enough: asyncio.Event, timeo
         await asyncio.wait_for(enough.wait(), timeout_s)
     if len(seen) < 2:
         raise TimeoutError("the naive agent processed nothing")
-    rate = (len(seen) - 1) / (seen[-1] - seen[0])
-    await asyncio.wait_for(app.stop(), 30)
-    return rate
+    return (len(seen) - 1) / (seen[-1] - seen[0])
 
 
 if __name__ == "__main__":
@@ -61,3 +63,6 @@ if __name__ == "__main__":
     parser.add_argument("--timeout-s", type=float, default=90)
     given = parser.parse_args()
     sys.stdout.write(f"{run(given.bootstrap, given.topic, given.events, given.timeout_s):.1f}\n")
+    sys.stdout.flush()
+    # Some tasks of Faust's do not end when cancelled, now and then; what there was to measure is measured.
+    os._exit(0)
