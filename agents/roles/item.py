@@ -9,7 +9,7 @@ from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import StructCodec
 from state.table import TableSpec
-from streamer.core.items import ItemState, apply_deltas, combine, index_row, row_key
+from streamer.core.items import ItemState, apply_blocks, index_row, row_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,12 +59,11 @@ class ItemWork:
     def before_commit(self) -> None:
         """Fold the interval's blocks and publish a row for every item touched."""
         context, settings = self._context, self._role.core.retrieval.items
-        deltas, refused = combine(self._blocks)
+        table, topic = context.store.table("items"), context.topic("item-index")
+        touched, refused = apply_blocks(self._blocks, table, settings)
         if refused:
             log.error("%d item-update blocks could not be read and were left out", refused)
         self._blocks = []
-        table, topic = context.store.table("items"), context.topic("item-index")
-        touched = apply_deltas(deltas, table, settings)
         table.put_many((row_key(key), state) for key, state in touched.items())
         for key, state in touched.items():
             context.outbox.add(topic, context.partition, row_key(key).encode(), index_row(state, settings))

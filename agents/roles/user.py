@@ -151,14 +151,14 @@ class UserWork:
         context.row.now = effects.now
         for name, rows in (("profile", effects.profiles), ("seen", effects.seen), ("policy", effects.policy)):
             table = self._tables[name]
+            table.put_many((user, row) for user, row in rows.items() if row is not None)
             for user, row in rows.items():
                 if row is None:
                     table.delete(user)
-                else:
-                    table.put(user, row)
         self._send(effects)
-        if effects.item_deltas is not None:
-            self._deltas.merge(effects.item_deltas)
+        add, settings = self._deltas.add, self._role.core.items
+        for touch in effects.touches:
+            add(touch.event, touch.recents, settings)
         context.metrics.effects(effects)
 
     def _send(self, effects: Effects) -> None:

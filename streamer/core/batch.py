@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamer.core import profile as profiles
-from streamer.core.effects import DeadLetter
+from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES
 from streamer.core.intake import Reset
-from streamer.core.items import ItemDeltas
 from streamer.core.policy import state as states
 from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case
@@ -79,7 +78,7 @@ class Batch:
         self.queries = Queries(settings.retrieval)
         self.asks: list[Ask] = []
         self.lessons: list[Lesson] = []
-        self.item_deltas = ItemDeltas()
+        self.touches: list[Touch] = []
         self._settings = settings
 
     def fold(self, event: Event | Reset) -> None:
@@ -130,7 +129,7 @@ class Batch:
             self.lessons.append(Lesson(event, self.queries.add(before, time, None)))
         if event.lines:
             recents = [(r.key, r.last_s, r.weight) for r in before.items[-_RECENTS:]] if before is not None else []
-            self.item_deltas.add(event, recents, settings.items)
+            self.touches.append(Touch(event, recents))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
         if event_type.triggers:
@@ -171,7 +170,7 @@ class Batch:
         effects.profiles = {user: self.profiles[user] for user in self.dirty_profiles}
         effects.seen = {user: self.seen[user] for user in self.dirty_seen}
         effects.policy = {user: self.policy[user] for user in self.dirty_policy}
-        effects.item_deltas = self.item_deltas
+        effects.touches = self.touches
         effects.counts.update(self.counts)
         effects.now = self.now
 

@@ -13,6 +13,7 @@ previous)``: the newest era it saw and the one before; what is older has faded b
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from streamer.core.exactmath import exp2, log2
@@ -54,6 +55,12 @@ def landmark(t_ms: int, half_life_ms: int) -> tuple[int, int]:
     at = position >> 10
     low = _TABLE[at]
     return era, (((low + ((_TABLE[at + 1] - low) * (position & 1023) >> 10)) << whole) + _HALF) >> _SHIFT
+
+
+@lru_cache(maxsize=4096)
+def landmark_s(t_s: int, half_life_ms: int) -> tuple[int, int]:
+    """``landmark`` of a whole second; what many events of a second share is worked out once."""
+    return landmark(t_s * 1000, half_life_ms)
 
 
 def add(total: Sum, era: int, amount: int) -> Sum:

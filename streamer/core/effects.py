@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
-    from streamer.core.items import ItemDeltas
+    from streamer.core.events import Event
     from streamer.core.models.example import Example
     from streamer.core.policy.state import PolicyState
     from streamer.core.profile import Profile
@@ -108,6 +108,16 @@ class Decision(msgspec.Struct, frozen=True):
     features: tuple[float, ...] = ()
 
 
+class Touch(NamedTuple):
+    """An event of items, and what its user touched before: (item key, last touched in seconds, weight), newest last.
+
+    For ``ItemDeltas.add``; the shell adds up a whole commit's, so the core does not add up each batch's.
+    """
+
+    event: Event
+    recents: list[tuple[int, int, int]]
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """A record that could not be folded, with the reason code and its origin."""
 
@@ -133,7 +143,7 @@ class Effects:
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    item_deltas: ItemDeltas | None = None
+    touches: list[Touch] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -15,6 +15,8 @@ from struct import pack
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from streamer.core.decay import EMPTY, ERA_HALF_LIVES, FRACTION_BITS, Sum, add, landmark, merge
 from streamer.core.decay import level as level_of
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from streamer.core.events import Event
     from streamer.core.retrieval_settings import ItemSettings
 
-BLOCK_VERSION: Final = 1
+BLOCK_VERSION: Final = 2
 INDEX_ROW_VERSION: Final = 1
 
 _WEIGHT_BITS: Final = 8
@@ -163,15 +165,58 @@ def strongest(amounts: dict[int, int], count: int) -> dict[int, int]:
     return kept
 
 
-class Block(msgspec.Struct, array_like=True):
-    """What one user task tells one item partition in one commit: tallies sorted by key, and pairs.
+Ints = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+Pairs = dict[int, dict[int, dict[int, int]]]
+"""By era, by item key, the amount of each neighbour key."""
 
-    ``pairs``: by era, by item key, the amount of each neighbour key.
-    """
+
+class PairColumns(msgspec.Struct, array_like=True):
+    """Pairs of one era, sorted by key, then neighbour, each once: three columns of little-endian 64-bit integers."""
+
+    keys: bytes
+    neighbours: bytes
+    amounts: bytes
+
+    @staticmethod
+    def summed(keys: Keys, neighbours: Keys, amounts: Ints) -> PairColumns:
+        """Columns of pairs in any order, equal ones added up."""
+        order = np.lexsort((neighbours, keys))
+        keys, neighbours, amounts = keys[order], neighbours[order], amounts[order]
+        first = np.ones(len(keys), dtype=bool)
+        first[1:] = (keys[1:] != keys[:-1]) | (neighbours[1:] != neighbours[:-1])
+        at = np.flatnonzero(first)
+        sums = np.add.reduceat(amounts, at) if len(at) else amounts
+        return PairColumns(
+            keys[at].astype("<u8").tobytes(), neighbours[at].astype("<u8").tobytes(), sums.astype("<i8").tobytes()
+        )
+
+    def arrays(self) -> tuple[Keys, Keys, Ints]:
+        """The columns. Raises ``ValueError`` if they do not fit together."""
+        keys, neighbours = np.frombuffer(self.keys, "<u8"), np.frombuffer(self.neighbours, "<u8")
+        amounts = np.frombuffer(self.amounts, "<i8")
+        if not len(keys) == len(neighbours) == len(amounts):
+            raise ValueError("the columns of pairs differ in length")
+        return keys, neighbours, amounts
+
+    def by_key(self) -> dict[int, dict[int, int]]:
+        """By item key, the amount of each neighbour key."""
+        keys, neighbours, amounts = self.arrays()
+        starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else keys.astype(int)
+        ends = [*starts[1:].tolist(), len(keys)]
+        near, many = neighbours.tolist(), amounts.tolist()
+        return {
+            key: dict(zip(near[start:end], many[start:end], strict=True))
+            for key, start, end in zip(keys[starts].tolist(), starts.tolist(), ends, strict=True)
+        }
+
+
+class Block(msgspec.Struct, array_like=True):
+    """What one user task tells one item partition in one commit: tallies sorted by key, and pairs by era."""
 
     version: int
     tallies: list[ItemTally]
-    pairs: dict[int, dict[int, dict[int, int]]]
+    pairs: dict[int, PairColumns]
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -181,14 +226,14 @@ _DECODE_BLOCK: Final = msgspec.msgpack.Decoder(Block).decode
 class ItemDeltas:
     """What a user task has seen of items since its last commit. Times are taken to the second.
 
-    ``tallies``: by item key. ``pairs``: by era, by item key, the amount of each neighbour key.
+    ``tallies``: by item key. Pairs are only noted down, one way, and added up when they are asked for.
     """
 
-    __slots__ = ("_amounts", "_second", "pairs", "tallies")
+    __slots__ = ("_amounts", "_noted", "_second", "tallies")
 
     def __init__(self) -> None:
         self.tallies: dict[int, ItemTally] = {}
-        self.pairs: dict[int, dict[int, dict[int, int]]] = {}
+        self._noted: dict[int, tuple[list[int], list[int], list[int]]] = {}
         self._second = -1
         self._amounts = (0, 0, 0, 0)
 
@@ -260,9 +305,10 @@ class ItemDeltas:
         before = [r[0] for r in recents[-_LOOK_BACK:] if r[1] >= since]
         _, _, era, amount = self._amounts
         amount *= weight
-        of_era = self.pairs.get(era)
-        if of_era is None:
-            of_era = self.pairs[era] = {}
+        noted = self._noted.get(era)
+        if noted is None:
+            noted = self._noted[era] = ([], [], [])
+        keys, partners, shares = noted
         limit = settings.pair_partners
         for line in event.lines[: settings.pair_lines]:
             key = line.key
@@ -271,55 +317,44 @@ class ItemDeltas:
                 if before[-1] == key and weight <= _ONE_VIEW:
                     continue
                 before.remove(key)
-            if before:
-                mine = of_era.get(key)
-                if mine is None:
-                    mine = of_era[key] = {}
-                for partner, distance in zip(before[: -limit - 1 : -1], _DISTANCE, strict=False):
-                    share = amount * distance >> 8
-                    mine[partner] = mine.get(partner, 0) + share
-                    theirs = of_era.get(partner)
-                    if theirs is None:
-                        of_era[partner] = {key: share}
-                    else:
-                        theirs[key] = theirs.get(key, 0) + share
+            for partner, distance in zip(before[: -limit - 1 : -1], _DISTANCE, strict=False):
+                keys.append(key)
+                partners.append(partner)
+                shares.append(amount * distance >> 8)
             before.append(key)
 
-    def merge(self, other: ItemDeltas) -> None:
-        """Add another accumulator's sums; ``other`` must not be used afterwards."""
-        for key, tally in other.tallies.items():
-            mine = self.tallies.get(key)
-            if mine is None:
-                self.tallies[key] = tally
-            else:
-                mine.absorb(tally)
-        for era, items in other.pairs.items():
-            of_era = self.pairs.setdefault(era, {})
-            for key, amounts in items.items():
-                known = of_era.get(key)
-                if known is None:
-                    of_era[key] = amounts
-                else:
-                    for neighbour, amount in amounts.items():
-                        known[neighbour] = known.get(neighbour, 0) + amount
+    def pairs(self) -> Pairs:
+        """The pairs, both ways."""
+        pairs: Pairs = {}
+        for era, (keys, partners, shares) in self._noted.items():
+            of_era = pairs[era] = {}
+            for key, partner, share in zip(keys, partners, shares, strict=True):
+                mine, theirs = of_era.setdefault(key, {}), of_era.setdefault(partner, {})
+                mine[partner] = mine.get(partner, 0) + share
+                theirs[key] = theirs.get(key, 0) + share
+        return pairs
 
     def blocks(self, partitions: int) -> dict[int, bytes]:
-        """A block for each item partition (``key % partitions``) that has news, in order of partition."""
+        """A block for each item partition (``item_partition``) that has news, in order of partition."""
         blocks: dict[int, Block] = {}
 
-        def of(key: int) -> Block:
-            partition = item_partition(key, partitions)
+        def of(partition: int) -> Block:
             block = blocks.get(partition)
             if block is None:
                 block = blocks[partition] = Block(BLOCK_VERSION, [], {})
             return block
 
         for key in sorted(self.tallies):
-            of(key).tallies.append(self.tallies[key])
-        for era in sorted(self.pairs):
-            items = self.pairs[era]
-            for key in sorted(items):
-                of(key).pairs.setdefault(era, {})[key] = items[key]
+            of(item_partition(key, partitions)).tallies.append(self.tallies[key])
+        for era in sorted(self._noted):
+            one, other, share = self._noted[era]
+            keys = np.array([*one, *other], dtype=np.uint64)
+            neighbours = np.array([*other, *one], dtype=np.uint64)
+            amounts = np.array([*share, *share], dtype=np.int64)
+            places = keys % np.uint64(partitions)
+            for partition in np.unique(places).tolist():
+                here = places == partition
+                of(partition).pairs[era] = PairColumns.summed(keys[here], neighbours[here], amounts[here])
         return {partition: _ENCODE(blocks[partition]) for partition in sorted(blocks)}
 
 
@@ -340,21 +375,57 @@ def apply_block(block: bytes, rows: Rows, settings: ItemSettings) -> dict[int, I
     """The rows a block changes, by item key, with its sums in them.
 
     Raises ``msgspec.DecodeError`` (``ValidationError`` is one) if the bytes are no block, ``ValueError`` if they are of
-    a version this program does not know.
+    a version this program does not know or do not fit together.
     """
+    decoded = _decode(block)
+    pairs = {era: columns.by_key() for era, columns in decoded.pairs.items()}
+    return _absorb(decoded.tallies, pairs, rows, settings)
+
+
+def apply_blocks(blocks: Sequence[bytes], rows: Rows, settings: ItemSettings) -> tuple[dict[int, ItemState], int]:
+    """As ``apply_block`` of each, and how many could not be read and were left out.
+
+    Combined first, so that an item which many user tasks saw is read and written once.
+    """
+    tallies: dict[int, ItemTally] = {}
+    columns: dict[int, list[tuple[Keys, Keys, Ints]]] = {}
+    refused = 0
+    for block in blocks:
+        try:
+            decoded = _decode(block)
+            arrays = {era: pairs.arrays() for era, pairs in decoded.pairs.items()}
+        except ValueError:  # msgspec's decode errors are among them
+            refused += 1
+            continue
+        for tally in decoded.tallies:
+            known = tallies.get(tally.key)
+            if known is None:
+                tallies[tally.key] = tally
+            else:
+                known.absorb(tally)
+        for era, three in arrays.items():
+            columns.setdefault(era, []).append(three)
+    pairs = {
+        era: PairColumns.summed(*(np.concatenate(column) for column in zip(*parts, strict=True))).by_key()
+        for era, parts in columns.items()
+    }
+    return _absorb(tallies.values(), pairs, rows, settings), refused
+
+
+def _decode(block: bytes) -> Block:
     decoded = _DECODE_BLOCK(block)
     if decoded.version != BLOCK_VERSION:
         raise ValueError(f"a block of version {decoded.version}, this program reads {BLOCK_VERSION}")
-    return _absorb(decoded.tallies, decoded.pairs, rows, settings)
+    return decoded
 
 
 def apply_deltas(deltas: ItemDeltas, rows: Rows, settings: ItemSettings) -> dict[int, ItemState]:
     """As ``apply_block`` of the one block of all ``deltas``, without the way through bytes. The deltas are used up."""
-    return _absorb(deltas.tallies.values(), deltas.pairs, rows, settings)
+    return _absorb(deltas.tallies.values(), deltas.pairs(), rows, settings)
 
 
 def _absorb(
-    tallies: Collection[ItemTally], pairs: dict[int, dict[int, dict[int, int]]], rows: Rows, settings: ItemSettings
+    tallies: Collection[ItemTally], pairs: Pairs, rows: Rows, settings: ItemSettings
 ) -> dict[int, ItemState]:
     keys = {tally.key: None for tally in tallies}
     for items in pairs.values():
@@ -416,28 +487,6 @@ def index_row(state: ItemState, settings: ItemSettings) -> bytes:
             pack(f"<{len(amounts)}f", *amounts.values()),
         )
     )
-
-
-def combine(blocks: Sequence[bytes]) -> tuple[ItemDeltas, int]:
-    """The sums of several blocks of one item partition, and how many of them could not be read and were left out.
-
-    Combined first, an item that many user tasks saw is read and written once.
-    """
-    combined, refused = ItemDeltas(), 0
-    for block in blocks:
-        try:
-            decoded = _DECODE_BLOCK(block)
-        except msgspec.DecodeError:
-            refused += 1
-            continue
-        if decoded.version != BLOCK_VERSION:
-            refused += 1
-            continue
-        deltas = ItemDeltas()
-        deltas.tallies = {tally.key: tally for tally in decoded.tallies}
-        deltas.pairs = decoded.pairs
-        combined.merge(deltas)
-    return combined, refused
 
 
 def item_partition(key: int, partitions: int) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from streamer.core.decay import ERA_HALF_LIVES, decay, landmark
+from streamer.core.decay import ERA_HALF_LIVES, decay, landmark_s
 from streamer.core.decay import value as decayed_value
 from streamer.core.events import EVENT_TYPES, key64
 
@@ -193,7 +193,7 @@ def _fold_lines(profile: Profile, event: Event, kind: str, settings: ProfileSett
 
 def _landmark_amount(profile: Profile, time_ms: int, settings: ProfileSettings) -> int:
     """What one unit at that time weighs in the profile's era, which is moved on if the time is of a later one."""
-    era, amount = landmark(time_ms, settings.affinity_half_life_ms)
+    era, amount = landmark_s(time_ms // 1000, settings.affinity_half_life_ms)
     if era > profile.era:
         if profile.era >= 0:
             _age(profile.categories, era - profile.era)

@@ -100,8 +100,8 @@ class Shop:
         total.ranked += effects.ranked
         for name in ("candidates", "decisions", "examples", "rekeyed", "dead_letters"):
             getattr(total, name).extend(getattr(effects, name))
-        if effects.item_deltas is not None:
-            self.deltas.merge(effects.item_deltas)
+        for touch in effects.touches:
+            self.deltas.add(touch.event, touch.recents, self.settings.items)
         return effects
 
     def run(self, records: Sequence[Record], cuts: Iterable[int] = ()) -> Shop:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from streamer.core.decay import value
 from streamer.core.events import Event, Line, item_key
-from streamer.core.items import ItemDeltas, ItemState, apply_block, apply_deltas, index_row, row_key, strongest
+from streamer.core.items import (
+    ItemDeltas,
+    ItemState,
+    apply_block,
+    apply_blocks,
+    apply_deltas,
+    index_row,
+    row_key,
+    strongest,
+)
 from streamer.core.retrieval_settings import ItemSettings
 
 if TYPE_CHECKING:
@@ -84,13 +93,15 @@ def deltas_of(work: Sequence[tuple[str, int, str, str, float, list[str]]]) -> It
 def test_state_is_independent_of_grouping_order_and_partitions(
     work: list[tuple[str, int, str, str, float, list[str]]], data: st.DataObject
 ) -> None:
-    """Any cut into commits, any order of the blocks, merged before or after, and any number of partitions."""
+    """Any cut into commits, any order of the blocks, folded one by one or together, and any number of partitions."""
     cut = data.draw(st.integers(0, len(work)))
     expected = state_after(deltas_of(work))
     assert state_after(deltas_of(work[cut:]), deltas_of(work[:cut]), partitions=3) == expected
-    merged = deltas_of(work[cut:])
-    merged.merge(deltas_of(work[:cut]))
-    assert state_after(merged) == expected
+    together = Store()
+    blocks = [block for part in (work[cut:], work[:cut]) for block in deltas_of(part).blocks(1).values()]
+    touched, refused = apply_blocks([*blocks, b"no block"], together, SETTINGS)
+    together.put(touched)
+    assert (together.states(), refused) == (expected, 1)
 
 
 @given(WORK)

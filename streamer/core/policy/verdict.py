@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
+_CHEAP: Final = tuple((rule.name, rule.refuses) for rule in CHEAP_RULES)
+
+
 def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
     """The name of the first cheap rule that refuses the case."""
-    for rule in CHEAP_RULES:
-        if rule.refuses(case, settings):
-            return rule.name
+    for name, refuses in _CHEAP:
+        if refuses(case, settings):
+            return name
     return None
 
 
@@ -46,7 +49,7 @@ def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tup
 
 
 def policy_version(settings: PolicySettings) -> str:
-    """Eight hex digits that change with any setting of the policy and with the list of rules."""
+    """Six hex digits that change with any setting of the policy and with the list of rules."""
     rules = [rule.name for rule in RULES]
     return blake2b(msgspec.json.encode([rules, settings]), digest_size=3).hexdigest()
 
