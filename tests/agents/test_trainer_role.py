@@ -43,7 +43,6 @@ def committed(context, work):
     work.before_commit()
     context.store.take_changes()
     context.store.committed({})
-    work.committed()
     return {row.key: row.value for _, rows in context.outbox.take() for row in rows if b"champion" in row.key}
 
 
