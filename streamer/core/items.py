@@ -424,9 +424,7 @@ def apply_deltas(deltas: ItemDeltas, rows: Rows, settings: ItemSettings) -> dict
     return _absorb(deltas.tallies.values(), deltas.pairs(), rows, settings)
 
 
-def _absorb(
-    tallies: Collection[ItemTally], pairs: Pairs, rows: Rows, settings: ItemSettings
-) -> dict[int, ItemState]:
+def _absorb(tallies: Collection[ItemTally], pairs: Pairs, rows: Rows, settings: ItemSettings) -> dict[int, ItemState]:
     keys = {tally.key: None for tally in tallies}
     for items in pairs.values():
         keys.update(dict.fromkeys(items))
