@@ -37,43 +37,51 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as `streamer` takes it"
     )
+    parser.add_argument("--processes", type=int, default=1, help="user workers")
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
 
 class Cluster:
-    """A broker, topics and worker processes."""
+    """A broker, topics and worker processes: ``processes`` for the user role, one each for the others."""
 
-    def __init__(self, broker: EmbeddedBroker, settings: Settings) -> None:
+    def __init__(self, broker: EmbeddedBroker, settings: Settings, processes: int) -> None:
         self.broker, self.settings = broker, settings
         self.client = settings.kafka.client_kwargs()
         self.topic = settings.topics.physical
-        self.supervisor = Supervisor(ROLES, 1, settings, quiet=True)
+        self.supervisor = Supervisor(ROLES, processes, settings, quiet=True)
 
     def start(self) -> None:
-        """Start the workers; returns when all are ready."""
-        self.supervisor.start()
-        deadline = time.monotonic() + READY_S
-        while not all(is_ready(self.settings.web.port + n) for n in range(len(ROLES))):
-            self.supervisor.tend()
-            if time.monotonic() > deadline:
-                raise TimeoutError("the workers were not ready in time")
-            time.sleep(0.1)
+        """Start the workers, the user role's last, so that no event is folded before all the others are ready."""
+        for roles in (("item", "trainer"), ("user",)):
+            places = [place for place, child in enumerate(self.supervisor.children) if child.role in roles]
+            for place in places:
+                self.supervisor.spawn(place)
+            deadline = time.monotonic() + READY_S
+            while not all(is_ready(self.settings.web.port + place) for place in places):
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the workers were not ready in time")
+                time.sleep(0.05)
 
     def metrics(self, role: str) -> dict[str, float]:
-        """Samples of a role's worker by ``name{labels}``, the role label left out."""
-        port = self.settings.web.port + ROLES.index(role)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+        """Samples of a role's workers by ``name{labels}``, the role label left out, summed over its processes."""
         samples: dict[str, float] = {}
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                samples[name.replace(f'role="{role}",', "").replace(f'{{role="{role}"}}', "")] = float(value)
+        for place, child in enumerate(self.supervisor.children):
+            if child.role != role:
+                continue
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.settings.web.port + place}/metrics", timeout=10
+            ) as page:
+                text = page.read().decode()
+            for line in text.splitlines():
+                if line and not line.startswith("#"):
+                    name, _, value = line.rpartition(" ")
+                    short = name.replace(f'role="{role}",', "").replace(f'{{role="{role}"}}', "")
+                    samples[short] = samples.get(short, 0.0) + float(value)
         return samples
 
     def cpu_seconds(self) -> dict[str, float]:
-        """CPU time used so far by each role's worker and by Kafka."""
+        """CPU time used so far by each role's workers and by Kafka."""
         seconds = {role: self.metrics(role)["process_cpu_seconds_total"] for role in ROLES}
         return seconds | {"kafka": process_cpu_seconds(self.broker.pid)}
 
@@ -98,7 +106,7 @@ def process_cpu_seconds(pid: int | None) -> float:
 
 
 @contextlib.contextmanager
-def cluster(overrides: Sequence[str], heap: str = "1g") -> Iterator[Cluster]:
+def cluster(overrides: Sequence[str], *, processes: int = 1, heap: str = "1g") -> Iterator[Cluster]:
     """A fresh cluster with its topics; the workers are not yet started."""
     with tempfile.TemporaryDirectory(prefix="streamer-load-") as scratch, EmbeddedBroker(heap=heap) as broker:
         settings = load(
@@ -107,24 +115,24 @@ def cluster(overrides: Sequence[str], heap: str = "1g") -> Iterator[Cluster]:
             {"kafka.bootstrap": broker.bootstrap, "runtime.data_dir": f"{scratch}/state", "log.level": "WARNING"}
             | flags(overrides),
         )
-        settings = dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=free_ports(len(ROLES))))
+        port = free_ports(len(ROLES) - 1 + processes)
+        settings = dataclasses.replace(settings, web=dataclasses.replace(settings.web, port=port))
         asyncio.run(create_topics(settings.kafka.client_kwargs(), settings.topics))
-        made = Cluster(broker, settings)
+        made = Cluster(broker, settings, processes)
         try:
             yield made
         finally:
             made.supervisor.stop()
 
 
-def journal_totals(journal: Sequence[Any]) -> tuple[dict[str, int], float]:
-    """What became of the records, and the seconds between the first and the last commit by the journal's timestamps."""
+def journal_totals(journal: Sequence[Any]) -> tuple[dict[str, int], int]:
+    """What became of the records, and the Kafka timestamp (ms) of the last commit."""
     totals: dict[str, int] = {}
     for record in journal:
         for batch in orjson.loads(record.value)["batches"]:
             for name, count in batch["counts"].items():
                 totals[name] = totals.get(name, 0) + count
-    times = [record.timestamp for record in journal]
-    return totals, (max(times) - min(times)) / 1000
+    return totals, max(record.timestamp for record in journal)
 
 
 def machine() -> dict[str, Any]:

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--warm", type=int, default=30_000, help="events before the measurement")
     given = parser.parse_args()
-    with cluster(given.set) as made:
+    with cluster(given.set, processes=given.processes) as made:
         made.start()
         figures = asyncio.run(measure(made, given.rate, given.seconds, given.warm, given.seed))
     figures["peers"] = {}

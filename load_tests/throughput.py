@@ -18,7 +18,7 @@ from load_tests.shop import shop
 from streamer.publish import publish
 
 #: Of the events the policy would rank, the share that is; with the learning sample this makes one event in ten.
-RANK_RATE = 0.06
+RANK_RATE = 0.085
 LEARN_RATE = 0.05
 
 
@@ -26,22 +26,20 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
     """Publish, start, wait until all have caught up, and read the figures from what was committed."""
     asyncio.run(publish(list(shop(events, seed=seed)), made.client, prefix=made.settings.topics.prefix, rate=0))
     made.start()
-    begun = made.cpu_seconds()
+    begun, begun_ms = made.cpu_seconds(), time.time() * 1000
     while not made.caught_up() or _folded(made) < events:
         made.supervisor.tend()
-        time.sleep(0.25)
+        time.sleep(1.0)
     cpu = {name: seconds - begun[name] for name, seconds in made.cpu_seconds().items()}
     samples = made.metrics("user")
-    totals, seconds = journal_totals(asyncio.run(made.records("journal")))
-    updates = asyncio.run(made.records("item-index"))
-    models = asyncio.run(made.records("model"))
-    journal = asyncio.run(made.records("journal"))
-    first = min(record.timestamp for record in journal)
-    last = max(record.timestamp for record in [*journal, *updates, *models])
+    journal, updates, models = (asyncio.run(made.records(name)) for name in ("journal", "item-index", "model"))
+    totals, folded_ms = journal_totals(journal)
+    seconds = (folded_ms - begun_ms) / 1000
+    last_ms = max(record.timestamp for record in [*journal, *updates, *models])
     ranked = samples["streamer_ranked_lists_total"]
     return {
         "events_per_second": round(events / seconds, 1),
-        "events_per_second_all_roles": round(events / ((last - first) / 1000), 1),
+        "events_per_second_all_roles": round(events / ((last_ms - begun_ms) / 1000), 1),
         "events": {"published": events, **totals},
         "ranked_share": round(ranked / events, 4),
         "cpu_seconds_per_million_events": {role: round(spent / events * 1e6, 1) for role, spent in cpu.items()},
@@ -104,7 +102,7 @@ def main() -> None:
         f"core.learning.learn_rate={LEARN_RATE}",
         *given.set,
     ]
-    with cluster(overrides) as made:
+    with cluster(overrides, processes=given.processes) as made:
         figures = measure(made, given.events, given.seed)
         made.supervisor.stop()
         peers = {}
@@ -114,7 +112,7 @@ def main() -> None:
             )
         figures["peers"] = peers
         figures["times_naive_faust"] = round(figures["events_per_second"] / min(peers.values()), 1) if peers else None
-        figures["settings"] = {"overrides": overrides, "seed": given.seed, **machine()}
+        figures["settings"] = {"overrides": overrides, "processes": given.processes, "seed": given.seed, **machine()}
     write(figures, given.json)
 
 

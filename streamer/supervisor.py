@@ -113,9 +113,10 @@ class Supervisor:
     def start(self) -> None:
         """Start every child."""
         for place in range(len(self.children)):
-            self._spawn(place)
+            self.spawn(place)
 
-    def _spawn(self, place: int) -> None:
+    def spawn(self, place: int) -> None:
+        """Start the child at ``place``."""
         child = self.children[place]
         output = subprocess.DEVNULL if self._quiet else None
         self._watcher = self._watcher or Watcher(self._remove)
@@ -135,7 +136,7 @@ class Supervisor:
         for place, child in enumerate(self.children):
             if child.process is None:
                 if now >= child.not_before:
-                    self._spawn(place)
+                    self.spawn(place)
                 continue
             code = child.process.poll()
             if code is None:

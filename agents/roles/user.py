@@ -11,7 +11,8 @@ from agents.replicas import Replicas
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
-from state.table import TableSpec
+from state.lent import Lent
+from state.table import Table, TableSpec
 from streamer.core import encode
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from streamer.core.settings import CoreSettings
 
 log = logging.getLogger(__name__)
+
+#: Profiles a task keeps decoded: about 8 KiB each at their largest.
+HOT_PROFILES = 2_000
 
 
 class UserRole:
@@ -104,14 +108,16 @@ class UserWork:
         self._context, self._role = context, role
         self._engine = Engine(role.core, clock=time.perf_counter)
         store = context.store
+        self._profiles: Lent[Profile] = Lent(store.table("profile"), HOT_PROFILES)
+        self._seen: Table[bytes] = store.table("seen")
+        self._policy: Lent[PolicyState] = Lent(store.table("policy"), HOT_PROFILES)
         self._views = Views(
-            profiles=store.table("profile"),
-            seen=store.table("seen"),
-            policy=store.table("policy"),
+            profiles=self._profiles,
+            seen=self._seen,
+            policy=self._policy,
             items=role.items,
             model=role.model,
         )
-        self._tables = {name: store.table(name) for name in ("profile", "seen", "policy")}
         self._deltas = ItemDeltas()
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
@@ -149,12 +155,9 @@ class UserWork:
     def _apply(self, effects: Effects) -> None:
         context = self._context
         context.row.now = effects.now
-        for name, rows in (("profile", effects.profiles), ("seen", effects.seen), ("policy", effects.policy)):
-            table = self._tables[name]
-            table.put_many((user, row) for user, row in rows.items() if row is not None)
-            for user, row in rows.items():
-                if row is None:
-                    table.delete(user)
+        _write(self._profiles, effects.profiles)
+        _write(self._seen, effects.seen)
+        _write(self._policy, effects.policy)
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
@@ -192,3 +195,11 @@ class UserWork:
         for partition, block in self._deltas.blocks(self._role.item_partitions).items():
             context.outbox.add(context.topic("item-updates"), partition, str(context.partition).encode(), block)
         self._deltas = ItemDeltas()
+
+
+def _write(table: Any, rows: Mapping[str, Any]) -> None:
+    """Put the rows; one that is None is deleted."""
+    table.put_many((user, row) for user, row in rows.items() if row is not None)
+    for user, row in rows.items():
+        if row is None:
+            table.delete(user)
