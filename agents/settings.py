@@ -116,7 +116,7 @@ class RuntimeSettings:
     """The same for item tasks; how fresh the item index can be."""
     trainer_commit_interval_ms: int = 1_000
     """The same for the trainer; how fresh the model can be."""
-    max_batch_events: int = 256
+    max_batch_events: int = 512
     """Records in one micro-batch, at most."""
     target_batch_ms: int = 20
     """Batches are cut so that one takes about this long, as it holds the event loop."""

@@ -207,7 +207,7 @@ class Task:
     async def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                batch = self.merge.cut(self._batch_limit, time.monotonic())
+                batch = self.merge.cut(self._limit(), time.monotonic())
                 if batch:
                     await self._process(batch)
                 if self._due():
@@ -241,6 +241,16 @@ class Task:
         handing.cancel()
         batch.done.cancel()
         self.merge.put_back(records)
+
+    def _limit(self) -> int:
+        """How many records the next batch may have: about ``target_batch_ms`` of work, more behind a backlog.
+
+        A batch has a cost of its own, and a backlog's interval is longer, so that a longer batch holds up nobody.
+        """
+        limit = self._batch_limit
+        if len(self.merge) >= BACKLOG_INTERVALS * limit:
+            limit = min(self.settings.max_batch_events, BACKLOG_INTERVALS * limit)
+        return limit
 
     def _due(self) -> bool:
         """Whether to commit now: after one interval when all that came is folded, after a few when a backlog waits.

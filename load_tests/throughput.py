@@ -18,7 +18,7 @@ from load_tests.shop import shop
 from streamer.publish import publish
 
 #: Of the events the policy would rank, the share that is; with the learning sample this makes one event in ten.
-RANK_RATE = 0.085
+RANK_RATE = 0.115
 LEARN_RATE = 0.05
 
 
