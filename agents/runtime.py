@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.io_thread import IoThread, ThreadedCommitter
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
 from agents.task import Batch, Task
@@ -20,7 +21,7 @@ from state.store import TaskIdentity, TaskStore, set_aside
 from streamer.core.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
 
     from aiokafka import TopicPartition
@@ -60,11 +61,12 @@ class Runtime:
         self.tasks: dict[int, Task] = {}
         self.replicas: Replicas | None = role.replicas()
         self.hand_over: Callable[[Batch], Awaitable[None]] | None = None
-        self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]] | None = None
+        self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Coroutine[Any, Any, None]] | None = None
         self._kafka, self._topics, self._state = kafka, topics, state
         self._logical = {self.topic(name): name for name in role.inputs}
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
+        self._io = IoThread()
         self._memory = RocksMemory(state)
 
     def topic(self, name: str) -> str:
@@ -162,15 +164,25 @@ class Runtime:
                 await asyncio.sleep(0.05)
 
     def _committer(self, partition: int) -> Committer:
-        client = self._kafka.client_kwargs()
-        if self.settings.guarantee == "exactly_once":
+        client, settings = self._kafka.client_kwargs(), self.settings
+        tasks_loop = asyncio.get_running_loop()
+
+        async def commit_offsets(offsets: Mapping[tuple[str, int], int]) -> None:
+            assert self.commit_offsets is not None
+            done = asyncio.run_coroutine_threadsafe(self.commit_offsets(offsets), tasks_loop)
+            await asyncio.wrap_future(done)
+
+        def make() -> Committer:
+            if settings.guarantee == "at_least_once":
+                return AtLeastOnce(client, commit_offsets=commit_offsets)
             return ExactlyOnce(
                 client,
                 transactional_id=f"{self.group}-{partition}",
                 group=self.group,
-                timeout_ms=self.settings.transaction_timeout_ms,
+                timeout_ms=settings.transaction_timeout_ms,
             )
-        return AtLeastOnce(client, commit_offsets=self.commit_offsets)
+
+        return ThreadedCommitter(self._io, make)
 
     async def close(self, *, commit: bool = True) -> None:
         """Give everything up; with ``commit``, finish what is in hand first."""

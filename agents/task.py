@@ -88,7 +88,8 @@ class Task:
         self._hand_over, self._fail = hand_over, fail
         self._work: Work | None = None
         self._journal: list[Any] = []
-        self._dirty_since: float | None = None
+        self._dirty = False
+        self._due_at = 0.0
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -187,8 +188,7 @@ class Task:
             }
             runs(records, entry["runs"])
             self._journal.append(entry)
-        if self._dirty_since is None:
-            self._dirty_since = time.monotonic()
+        self._dirty = True
         self._adapt(len(records), spent)
         context.metrics.batch(len(records), spent)
 
@@ -207,7 +207,7 @@ class Task:
     async def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                batch = self.merge.cut(self._limit(), time.monotonic())
+                batch = self.merge.cut(self._limit(), time.monotonic()) if self._worth_folding() else []
                 if batch:
                     await self._process(batch)
                 if self._due():
@@ -216,7 +216,7 @@ class Task:
                     await asyncio.sleep(0)
                 else:
                     await self._idle()
-            if self._dirty_since is not None:
+            if self._dirty:
                 await self._begin_commit()
             await self._settled()
         except asyncio.CancelledError:
@@ -252,26 +252,36 @@ class Task:
             limit = min(self.settings.max_batch_events, BACKLOG_INTERVALS * limit)
         return limit
 
+    def _worth_folding(self) -> bool:
+        """Whether to fold now: a whole batch is there, or the commit that will carry it is due.
+
+        What is folded earlier than its commit is due is out no sooner, and a batch has a cost of its own. After an idle
+        while the commit is due at once, so a lone event does not wait.
+        """
+        if len(self.merge) >= self._batch_limit:
+            return True
+        return self._committing is None and time.monotonic() >= self._due_at
+
     def _due(self) -> bool:
-        """Whether to commit now: after one interval when all that came is folded, after a few when a backlog waits.
+        """Whether to commit now: when the interval is over and all that came is folded, later when a backlog waits.
 
         Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however
         much is in it. While a transaction is under way the next is put off, within bounds.
         """
-        if self._dirty_since is None:
+        if not self._dirty:
             return False
-        intervals = 1
+        more = 0
         if self._committing is not None:
-            intervals = STALLED_INTERVALS
+            more = STALLED_INTERVALS
         elif len(self.merge) >= self._batch_limit:
-            intervals = BACKLOG_INTERVALS
-        return time.monotonic() - self._dirty_since >= self.role.commit_interval_s * intervals
+            more = BACKLOG_INTERVALS
+        return time.monotonic() >= self._due_at + self.role.commit_interval_s * more
 
     async def _idle(self) -> None:
         now = time.monotonic()
         waits = [1.0]
-        if self._dirty_since is not None and self._committing is None:
-            waits.append(self._dirty_since + self.role.commit_interval_s - now)
+        if (self._dirty or len(self.merge)) and self._committing is None and now < self._due_at:
+            waits.append(self._due_at - now)
         if (left := self.merge.wait_left(now)) is not None:
             waits.append(left)
         self._wake.clear()
@@ -282,7 +292,8 @@ class Task:
         """Hand what was folded to a transaction, and go on folding meanwhile. One is under way at most."""
         await self._settled()
         outbox, offsets = self._stage()
-        produced_ms, self._produced_ms, self._dirty_since = self._produced_ms, [], None
+        produced_ms, self._produced_ms, self._dirty = self._produced_ms, [], False
+        self._due_at = time.monotonic() + self.role.commit_interval_s
         self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
 
     async def _settled(self) -> None:

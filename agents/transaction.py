@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from agents.outbox import Outbox
 
@@ -108,7 +108,12 @@ class ExactlyOnce:
 class AtLeastOnce:
     """An idempotent producer without transactions. ``commit_offsets`` commits for the consumer group."""
 
-    def __init__(self, client: Mapping[str, Any], *, commit_offsets: Any) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        *,
+        commit_offsets: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]],
+    ) -> None:
         self._commit_offsets = commit_offsets
         self._producer = AIOKafkaProducer(
             **client, acks="all", max_batch_size=BATCH_BYTES, max_request_size=REQUEST_BYTES, retry_backoff_ms=20
