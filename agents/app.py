@@ -33,6 +33,9 @@ Fetched = tuple[dict[Any, Any], dict[Any, tuple[int, int]]]
 #: starve the others, which its task then waits for.
 FETCH_RECORDS = 500
 
+#: Pause between fetches that bring little.
+FETCH_PAUSE_S = 0.01
+
 #: Faust's services log each of their steps under the class's logger; keep them under Faust's name, and so as quiet.
 FAUST_LOG = logging.getLogger("faust.streamer")
 
@@ -126,9 +129,12 @@ class Consumer(driver.Consumer):
             records, ends = await self._thread.fetch(partitions, min(timeout, 0.1))
             if self.flow_active:
                 runtime.feed(records, ends)
+            if sum(map(len, records.values())) < FETCH_RECORDS:
+                # The stream is live: fetching whenever a record is there would be hundreds of fetches a second.
+                await asyncio.sleep(FETCH_PAUSE_S)
         else:
-            # Every task is full (or none is owned): look again soon.
-            await asyncio.sleep(0.005)
+            # Every task is full, or none is owned.
+            await asyncio.sleep(FETCH_PAUSE_S)
         none: tuple[tuple[TP, Message], ...] = ()
         for message in none:
             yield message

@@ -37,7 +37,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as `streamer` takes it"
     )
-    parser.add_argument("--processes", type=int, default=1, help="user workers")
+    parser.add_argument("--processes", type=int, default=2, help="user workers")
     parser.add_argument("--seed", type=int, default=1)
     return parser
 

@@ -1,7 +1,8 @@
 """From ``produced_at`` to a ``read_committed`` consumer's receipt of the candidate, open loop, with warm replicas.
 
 Events are sent on a schedule fixed beforehand, and ``produced_at`` is the scheduled time: a system that stalls is
-charged for every event that should have been sent meanwhile (no coordinated omission).
+charged for every event that should have been sent meanwhile (no coordinated omission). The policy ranks as many as in
+``throughput``; another share is measured with ``--set core.policy.rank_rate=1``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from load_tests.harness import Cluster, arguments, cluster, machine, write
 from load_tests.shop import shop
-from load_tests.throughput import decision_p99_ms
+from load_tests.throughput import LEARN_RATE, RANK_RATE, decision_p99_ms
 from streamer.observer import Observer, quantiles
 from streamer.publish import publish
 
@@ -31,9 +32,14 @@ async def measure(made: Cluster, rate: float, seconds: float, warm: int, seed: i
         sent_in = time.monotonic() - started
         await _drained(made, seen, len(events))
         samples = made.metrics("user")
+        ranked = samples["streamer_ranked_lists_total"]
         return {
             "events_per_second": round((len(events) - warm) / sent_in, 1),
             "latency_ms": {**quantiles(seen.latency_ms), "count": len(seen.latency_ms)},
+            "ranked_share": round(ranked / len(events), 4),
+            "commit_ms_mean": round(
+                1000 * samples["streamer_commit_seconds_sum"] / samples["streamer_commit_seconds_count"], 1
+            ),
             "candidates": sum(seen.ids.values()),
             "candidates_sent_twice": sum(n - 1 for n in seen.ids.values()),
             "decision_ms": {"p99_at_most": decision_p99_ms(samples)},
@@ -55,12 +61,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--warm", type=int, default=30_000, help="events before the measurement")
     given = parser.parse_args()
-    with cluster(given.set, processes=given.processes) as made:
+    overrides = [f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}", *given.set]
+    with cluster(overrides, processes=given.processes) as made:
         made.start()
         figures = asyncio.run(measure(made, given.rate, given.seconds, given.warm, given.seed))
     figures["peers"] = {}
     figures["settings"] = {
-        "overrides": given.set,
+        "overrides": overrides,
         "seed": given.seed,
         "rate": given.rate,
         "seconds": given.seconds,
