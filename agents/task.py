@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TASKS_TABLE = "tasks"
 
 #: A task with a backlog commits once in so many intervals.
-BACKLOG_INTERVALS = 5
+BACKLOG_INTERVALS = 10
 
 #: A task whose transaction is under way for so many intervals stops folding until it is through: memory is bounded.
 STALLED_INTERVALS = 20

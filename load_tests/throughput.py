@@ -18,7 +18,7 @@ from load_tests.shop import shop
 from streamer.publish import publish
 
 #: Of the events the policy would rank, the share that is; with the learning sample this makes one event in ten.
-RANK_RATE = 0.115
+RANK_RATE = 0.14
 LEARN_RATE = 0.05
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument(
-        "--naive-events", type=int, default=10_000, help="events for the naive Faust agent (0: leave it out)"
+        "--naive-events", type=int, default=30_000, help="events for the naive Faust agent (0: leave it out)"
     )
     given = parser.parse_args()
     overrides = [
