@@ -1,8 +1,8 @@
 """Decoded values kept for the next reader of a table, each lent to one borrower at a time.
 
 Decoding a row costs more than reading it, and busy keys come back batch after batch. But a table owes each reader a
-fresh object, as the reader may change it and then fail. So a value is *taken out* when it is lent: whoever asks again gets a
-fresh one from the row. Only what was put, and so is what the row says, comes back for the next borrower.
+fresh object, as the reader may change it and then fail. So a value is *taken out* when it is lent: whoever asks again
+gets a fresh one from the row. Only what was put, and so is what the row says, comes back for the next borrower.
 """
 
 from __future__ import annotations
