@@ -7,6 +7,7 @@ Faust agent counts events of the same topic on the same broker in the same run.
 from __future__ import annotations
 
 import asyncio
+import statistics
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
             for name, value in samples.items()
             if name.startswith("streamer_stage_seconds_total")
         },
+        "profile_row_bytes": profile_rows(made),
         "decision_ms": {"p99_at_most": decision_p99_ms(samples)},
         "transactions": int(samples["streamer_commit_seconds_count"]),
         "micro_batches": int(samples["streamer_batch_seconds_count"]),
@@ -59,6 +61,12 @@ def measure(made: Cluster, events: int, seed: int) -> dict[str, Any]:
             for role in ("user", "item", "trainer")
         },
     }
+
+
+def profile_rows(made: Cluster) -> dict[str, Any]:
+    """Median and largest size of a user's row in table ``profile``, as last committed."""
+    rows = {record.key: len(record.value or b"") for record in asyncio.run(made.records("changelog-user-profile"))}
+    return {"median": statistics.median(rows.values()), "max": max(rows.values()), "users": len(rows)}
 
 
 def _folded(made: Cluster) -> float:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiokafka import TopicPartition
 
-from agents.clients import reader, to_end
+from agents.clients import read_topic, reader, to_end
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
-from streamer.core.events import item_key
-from streamer.core.items import item_partition, row_key
+from streamer.core.events import item_key, key64
+from streamer.core.items import IndexRow, item_partition, row_key
+from streamer.core.models import registry
+from streamer.core.models.model import CHAMPION, ModelRefused
 from streamer.core.partition import partition_of
+from streamer.core.profile import Profile
+from streamer.core.tags import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +56,35 @@ async def user(settings: Settings, user_id: str) -> dict[str, Any]:
         value = spec.codec.decode(row)
         found[spec.name] = f"{len(row)} bytes" if isinstance(value, bytes) else named(value)
         found[f"{spec.name}_row_bytes"] = len(row)
+        if isinstance(value, Profile):
+            found["profile"] = described(value, await words(settings))
     return found and {"user": user_id, "partition": partition, **found}
+
+
+async def words(settings: Settings) -> dict[int, str]:
+    """The item ids, categories and brands behind the keys, as far as the item index names them."""
+    known: dict[int, str] = {}
+    for record in await read_topic(settings.kafka.client_kwargs(), settings.topics.physical("item-index")):
+        if record.value is not None:
+            row = msgspec.msgpack.decode(record.value, type=IndexRow)
+            known[int(record.key, 16)] = row.item
+            known |= {key64(word): word for word in row.words[:2] if word}
+    return known
+
+
+def described(profile: Profile, known: Mapping[int, str]) -> dict[str, Any]:
+    """A profile for people: names for keys where they are known, and the tags that held at its last event."""
+
+    def name(key: int) -> str:
+        return known.get(key, f"#{key:016x}") if key else ""
+
+    shown: dict[str, Any] = named(profile)
+    for part in ("items", "categories", "brands", "purchased"):
+        for row in shown[part]:
+            row["key"] = name(row["key"])
+    for row in shown["items"]:
+        row["category"], row["brand"] = name(row["category"]), name(row["brand"])
+    return shown | {"tags": tags(profile, profile.last_ms, lambda key: known.get(key, ""))}
 
 
 async def item(settings: Settings, item_id: str) -> dict[str, Any]:
@@ -66,13 +98,20 @@ async def item(settings: Settings, item_id: str) -> dict[str, Any]:
             settings.kafka.client_kwargs(), settings.topics.physical("changelog-item-items"), partition, {raw}
         )
     ).get(raw)
-    return {} if row is None else {"item": item_id, "partition": partition, **named(spec.codec.decode(row))}
+    if row is None:
+        return {}
+    known = await words(settings)
+    shown = named(spec.codec.decode(row))
+    for part in ("pairs", "older_pairs"):
+        strongest = sorted(shown.pop(part).items(), key=lambda pair: -pair[1])
+        shown[part] = {known.get(neighbour, f"#{neighbour:016x}"): amount for neighbour, amount in strongest}
+    return {"item": item_id, "partition": partition, **shown}
 
 
 async def model(settings: Settings) -> dict[str, Any]:
     """The published blocks of the model: parameters by feature name, and live metrics."""
     rows = await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("model"), 0)
-    return {key.decode(): readable(value) for key, value in sorted(rows.items())}
+    return {key.decode(): readable(key.decode(), value) for key, value in sorted(rows.items())}
 
 
 def named(value: Any) -> Any:
@@ -84,9 +123,9 @@ def named(value: Any) -> Any:
     return value
 
 
-def readable(block: bytes) -> Any:
-    """A block as JSON if it is that, otherwise its size."""
+def readable(key: str, block: bytes) -> Any:
+    """A block of topic ``model``: parameters by feature name, or measures."""
     try:
-        return msgspec.json.decode(block)
-    except msgspec.DecodeError:
-        return f"{len(block)} bytes"
+        return registry.describe(block) if key.startswith(CHAMPION) else msgspec.json.decode(block)
+    except (ModelRefused, msgspec.DecodeError) as refusal:
+        return f"{len(block)} bytes that cannot be read: {refusal}"
