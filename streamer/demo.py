@@ -269,7 +269,11 @@ def _summary(console: Console, figures: dict[str, Any], note: str) -> None:
     if latency["p50"] is not None:
         table.add_row("latency", f"p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms")
     table.add_row("events per second", f"{figures['events_per_second']:,}")
-    table.add_row("model", f"log loss {model['logloss']}, ROC AUC {model['auc']}, {model['examples']} examples")
+    if model["examples"]:
+        quality = f"log loss {model['logloss']:.4f}, ROC AUC {model['auc'] or 0.5:.4f}"
+        table.add_row("model", f"{quality}, {model['examples']:,.0f} examples")
+    if not figures["decisions"]:
+        table.add_row("", "no event of this log triggers a push (purchases do not): nothing was decided")
     hit = figures["recommendation"]
     table.add_row("HR@20 (offline)", f"{hit['hr@20']:.3f}, most popular items {hit['popularity_hr@20']:.3f}")
     console.print(table)
