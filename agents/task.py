@@ -65,6 +65,11 @@ class Batch:
         if not self.done.done():
             self.done.set_result(None)
 
+    def handed(self, handing: asyncio.Future[None]) -> None:
+        """If handing it over failed, the agent will never see it: say so now, rather than wait for the watchdog."""
+        if not handing.cancelled() and (failure := handing.exception()) is not None and not self.done.done():
+            self.done.set_exception(failure)
+
 
 class Task:
     """Buffers, tables, producer and commit loop of one partition number."""
@@ -166,6 +171,11 @@ class Task:
         if not self._stopping.is_set():
             self.merge.feed(topic, records)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether something was folded that is not committed yet."""
+        return self._dirty or self._committing is not None
+
     def wake(self) -> None:
         """Something may have changed: look again."""
         self._wake.set()
@@ -228,11 +238,12 @@ class Task:
     async def _process(self, records: list[Record]) -> None:
         batch = Batch(self, records)
         handing = asyncio.ensure_future(self._hand_over(batch))
+        handing.add_done_callback(batch.handed)
         stopping = asyncio.ensure_future(self._stopping.wait())
         either: set[asyncio.Future[Any]] = {batch.done, stopping}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if batch.started:
+        if batch.done.done():
             await handing
             await batch.done
             return
