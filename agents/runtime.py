@@ -262,12 +262,13 @@ class Runtime:
         return sum(behind for (_, p), behind in self._lag.items() if p == partition)
 
     def stuck(self) -> dict[int, float]:
-        """Tasks that have input but have not committed for longer than the progress timeout, with the seconds since."""
+        """Tasks with something to fold or commit and no commit for longer than the progress timeout; seconds since."""
         now = time.monotonic()
         return {
             partition: now - task.progressed_at
             for partition, task in self.tasks.items()
-            if now - task.progressed_at > self.settings.progress_timeout_s and self._behind(partition)
+            if now - task.progressed_at > self.settings.progress_timeout_s
+            and (self._behind(partition) or task.unsettled)
         }
 
     def healthy(self) -> tuple[bool, dict[str, Any]]:

@@ -17,9 +17,6 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = [pytest.param(page.read_text(encoding="utf-8"), id=str(page.relative_to(ROOT))) for page in PAGES]
 
-#: Words after ``streamer`` that begin no command.
-PROSE = {"is", "worker."}
-
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_command_named_exists(text: str) -> None:
