@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents import faults
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -79,6 +81,7 @@ async def _read_to(
         fetched = await consumer.getmany(*behind, timeout_ms=200, max_records=20_000)
         for tp, records in fetched.items():
             store.restore(tables[tp], [(r.key, r.value) for r in records], records[-1].offset + 1, changelog=tp.topic)
+            faults.point("during-recovery")
             rows += len(records)
         still = [tp for tp in behind if await consumer.position(tp) < ends[tp]]
         if fetched or still != behind:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents import faults
 from agents.io_thread import IoThread, ThreadedCommitter
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
@@ -83,6 +84,7 @@ class Runtime:
     async def pause(self) -> None:
         """Before a rebalance: every task finishes its batch and commits. Tables and producers stay open."""
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
+        faults.point("after-revocation")
 
     async def assign(self, assigned: Iterable[tuple[str, int]]) -> None:
         """After a rebalance: close the tasks lost, open those gained, go on with all.
@@ -101,6 +103,7 @@ class Runtime:
         for partition in sorted(self.tasks.keys() - owned.keys()):
             await self.tasks.pop(partition).close(commit=False)
             self.metrics.revoked(partition)
+        faults.point("during-rebalance")
         gained = sorted(owned.keys() - self.tasks.keys())
         if gained:
             committed = await self._committed_offsets()

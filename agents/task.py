@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agents import faults
 from agents.merge import Merge
 from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import restore
@@ -186,6 +187,7 @@ class Task:
         context = self.context
         started = time.perf_counter()
         counts = self._work.process(records)
+        faults.point("after-state")
         spent = time.perf_counter() - started
         context.row.positions.update(positions_after(records))
         self._produced_ms += produced_times(records)
@@ -332,8 +334,11 @@ class Task:
         started = time.perf_counter()
         try:
             ends = await self._committer.commit(outbox, offsets)
+            faults.point("after-commit")
             positions = {topic: offset for (topic, _), offset in ends.items() if topic in self._changelog_topics}
+            faults.point("during-store-write")
             context.store.committed(positions, fresh_ms=int(time.time() * 1000))
+            faults.point("after-store-write")
         except Exception as exc:
             self._fail(f"commit of task {self.role.name}-{self.context.partition}", exc)
             raise

@@ -14,6 +14,8 @@ import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from agents import faults
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -52,6 +54,7 @@ async def _send(producer: AIOKafkaProducer, outbox: Outbox) -> list[tuple[tuple[
                 builder, count = producer.create_batch(), 0
             count += 1
         sent.append(((topic, partition), count, await producer.send_batch(builder, topic, partition=partition)))
+        faults.sent(topic)
     return sent
 
 
@@ -92,11 +95,14 @@ class ExactlyOnce:
         """One transaction: every row of the outbox and the input offsets, or nothing."""
         await self._producer.begin_transaction()
         sent = await _send(self._producer, outbox)
+        faults.point("before-offsets")
         if offsets:
             await self._producer.send_offsets_to_transaction(
                 {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}, self._group
             )
+        faults.point("after-offsets")
         ends = await _delivered(sent)
+        faults.point("before-commit")
         await self._producer.commit_transaction()
         return ends
 

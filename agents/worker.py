@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from agents import faults
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
@@ -93,6 +94,9 @@ def make_role(
 
 def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None) -> int:
     """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start."""
+    if refusal := faults.arm(os.environ):
+        log.critical("%s", refusal)
+        return REFUSED
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     if problems := loop.run_until_complete(verify(settings.kafka.client_kwargs(), settings.topics)):
