@@ -63,6 +63,15 @@ def _fail(what: str, exc: BaseException) -> NoReturn:
     os._exit(FAILED)
 
 
+def tune_gc() -> None:
+    """Have Python look for cycles less often."""
+    # Long-lived objects (River, tables of names) need not be walked again and again.
+    gc.collect()
+    gc.freeze()
+    # A micro-batch makes thousands of lists that die with it; looking for cycles after every 700 of them finds none.
+    gc.set_threshold(50_000, 20, 50)
+
+
 def make_role(
     name: str, settings: WorkerSettings, metrics: Metrics, fail: Callable[[str, BaseException], None]
 ) -> Role:
@@ -115,11 +124,7 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
         fail=_fail,
     )
     app = App(runtime, settings.kafka, instance_id=instance_id)
-    # Long-lived objects (River, tables of names) need not be walked again and again.
-    gc.collect()
-    gc.freeze()
-    # A micro-batch makes thousands of lists that die with it; looking for cycles after every 700 of them finds none.
-    gc.set_threshold(50_000, 20, 50)
+    tune_gc()
     try:
         loop.run_until_complete(_serve(app, runtime, WebServer(settings.web, metrics, runtime)))
     except WebError as exc:

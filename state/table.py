@@ -22,6 +22,8 @@ _UNKNOWN: Final = object()
 class TableSpec(Generic[V]):
     """A table's name, how its values are coded, and what its keys are.
 
+    ``immutable`` values are kept decoded, and every reader of a key is given the same object; nobody may change it.
+    Other values are decoded anew for each reader.
     Keys are text (stored as UTF-8), bytes, or unsigned 64-bit integers (stored big-endian, so that byte order is their
     order). The name is part of every row on disk and of the changelog's name: it never changes.
     """
@@ -29,6 +31,7 @@ class TableSpec(Generic[V]):
     name: str
     codec: Codec[V]
     key: Literal["str", "int", "bytes"] = "str"
+    immutable: bool = False
 
     def __post_init__(self) -> None:
         # NUL ends the name inside a physical key, and a leading letter keeps tables apart from the store's own rows.
@@ -51,8 +54,8 @@ class CommittedRows(Protocol):
 class Table(Generic[V]):
     """One table of a task store. Made by the store; every read sees every earlier ``put`` and ``delete``.
 
-    Values go through the codec at once, so that what the caller does to an object after ``put``, or to one it got,
-    changes nothing.
+    Values are encoded at once: one that cannot be is refused by ``put``, and what the caller does to a mutable object
+    afterwards changes nothing.
     """
 
     def __init__(self, spec: TableSpec[V], rows: CommittedRows, hot: HotRows) -> None:
@@ -61,38 +64,42 @@ class Table(Generic[V]):
         self._codec = spec.codec
         self._prefix = physical_prefix(spec.name)
         self._rows = rows
+        # What was read or put lately, newest state of each key: values if they are immutable, otherwise rows.
         self._hot = hot
+        self._immutable = spec.immutable
         # Newest first: rows changed since the last take, rows taken but not yet committed.
         self._dirty: dict[bytes, bytes | None] = {}
         self._taken: dict[bytes, bytes | None] = {}
 
     def get_many(self, keys: Sequence[Key]) -> list[V | None]:
-        """The values under ``keys``, each a fresh object, ``None`` where there is none. One read of the disk."""
-        decode = self._codec.decode
-        return [None if row is None else decode(row) for row in self.get_rows(keys)]
-
-    def get_rows(self, keys: Sequence[Key]) -> list[bytes | None]:
-        """The encoded rows under ``keys``."""
-        dirty, taken, hot = self._dirty, self._taken, self._hot.get
-        rows: list[Any] = []
-        absent: list[bytes] = []
-        places: list[int] = []
-        for place, key in enumerate(self._physical(keys)):
-            row: object = dirty.get(key, _UNKNOWN)
-            if row is _UNKNOWN:
-                row = taken.get(key, _UNKNOWN)
-                if row is _UNKNOWN:
-                    row = hot(key, _UNKNOWN)
-                    if row is _UNKNOWN:
-                        absent.append(key)
-                        places.append(place)
-            rows.append(row)
+        """The values under ``keys``, ``None`` where there is none. One read of the disk."""
+        physical = self._physical(keys)
+        hot = self._hot.get
+        found: list[Any] = [hot(key, _UNKNOWN) for key in physical]
+        absent = [place for place, value in enumerate(found) if value is _UNKNOWN]
         if absent:
-            remember = self._hot.put
-            for place, key, row in zip(places, absent, self._rows.read(absent), strict=True):
+            self._read(physical, absent, found)
+        if self._immutable:
+            return found
+        decode = self._codec.decode
+        return [None if row is None else decode(row) for row in found]
+
+    def _read(self, keys: Sequence[bytes], places: Sequence[int], into: list[Any]) -> None:
+        """Fill in what the cache does not know, and let it know."""
+        dirty, taken, decode, remember = self._dirty, self._taken, self._codec.decode, self._hot.put
+        rows: dict[int, bytes | None] = {}
+        for place in places:
+            row: Any = dirty.get(keys[place], _UNKNOWN)
+            if row is _UNKNOWN:
+                row = taken.get(keys[place], _UNKNOWN)
+            if row is not _UNKNOWN:
                 rows[place] = row
-                remember(key, row)
-        return rows
+        on_disk = [place for place in places if place not in rows]
+        rows.update(zip(on_disk, self._rows.read([keys[place] for place in on_disk]), strict=True))
+        for place, row in rows.items():
+            value = decode(row) if row is not None and self._immutable else row
+            into[place] = value
+            remember(keys[place], value, 0 if row is None else len(row))
 
     def get(self, key: Key) -> V | None:
         """The value under ``key``, or ``None``."""
@@ -100,18 +107,24 @@ class Table(Generic[V]):
 
     def put(self, key: Key, value: V) -> None:
         """Set the value under ``key``; on disk only after the commit that takes it."""
-        self._dirty[self._physical((key,))[0]] = self._codec.encode(value)
+        self.put_many(((key, value),))
 
     def put_many(self, rows: Iterable[tuple[Key, V]]) -> None:
         """Set several values; none, should one of them not encode."""
         pairs = list(rows)
         encode = self._codec.encode
         keys = self._physical([key for key, _ in pairs])
-        self._dirty.update(zip(keys, [encode(value) for _, value in pairs], strict=True))
+        encoded = [encode(value) for _, value in pairs]
+        self._dirty.update(zip(keys, encoded, strict=True))
+        remember, immutable = self._hot.put, self._immutable
+        for key, row, (_, value) in zip(keys, encoded, pairs, strict=True):
+            remember(key, value if immutable else row, len(row))
 
     def delete(self, key: Key) -> None:
         """Remove ``key``: a tombstone in the changelog, whether or not there was a row."""
-        self._dirty[self._physical((key,))[0]] = None
+        physical = self._physical((key,))[0]
+        self._dirty[physical] = None
+        self._hot.put(physical, None, 0)
 
     def scan(self, prefix: str | bytes = b"") -> Iterator[tuple[Key, V]]:
         """Every key (that begins with ``prefix``) and its value, ascending by the key's bytes.
@@ -154,14 +167,12 @@ class Table(Generic[V]):
 
     def settle(self) -> None:
         """The rows in flight are on disk now."""
-        remember = self._hot.put
-        for key, row in self._taken.items():
-            remember(key, row)
         self._taken = {}
 
     def drop(self) -> None:
         """Forget every row that is not committed."""
         self._taken, self._dirty = {}, {}
+        self._hot.clear()
 
     def _physical(self, keys: Sequence[Key]) -> list[bytes]:
         prefix = self._prefix

@@ -27,11 +27,10 @@ from streamer.baselines import History, baselines, remember
 from streamer.core import profile as profiles
 from streamer.core.events import EVENT_TYPES
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas, ItemState, apply_deltas
+from streamer.core.items import ItemDeltas, ItemState, apply_deltas, touched_before
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
-from streamer.core.profile import Profile
 from streamer.core.queries import Queries
 from streamer.core.rank import rank_queries, top
 from streamer.core.settings import CoreSettings
@@ -41,10 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from streamer.core.events import Event
+    from streamer.core.profile import Profile
     from streamer.core.rank import Ranked
 
 LIST_SIZE: Final = 20
-_RECENTS: Final = 8
 _MEBIBYTE: Final = 1 << 20
 
 
@@ -97,11 +96,10 @@ class Engine:
 
     def __init__(self, settings: CoreSettings) -> None:
         self._settings = settings
-        self._profiles: dict[str, bytes] = {}
+        self._profiles: dict[str, Profile] = {}
         self._items = _Items()
         self._deltas = ItemDeltas()
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(Profile).decode
         self.index = ItemIndex()
         self.trainer = Trainer(settings.learning)
 
@@ -112,7 +110,7 @@ class Engine:
     def rank(self, user: str, now_ms: int) -> Ranked:
         """The pool of one user, scored, from everything folded so far."""
         queries = Queries(self._settings.retrieval)
-        queries.add(self._decode(self._profiles[user]), now_ms, None)
+        queries.add(self._profiles[user], now_ms, None)
         return rank_queries(queries, self.index, self.trainer.champion)
 
     def settle(self) -> None:
@@ -144,20 +142,19 @@ class Engine:
 
     def fold(self, user: str, events: Sequence[Event]) -> None:
         """Fold a group into its user's profile and the items' news."""
-        row = self._profiles.get(user)
-        profile = None if row is None else self._decode(row)
+        profile = self._profiles.get(user)
         for event in events:
-            recents = [] if profile is None else [(r.key, r.last_s, r.weight) for r in profile.items[-_RECENTS:]]
-            self._deltas.add(event, recents, self._settings.items)
+            self._deltas.add(event, touched_before(profile, event.time, self._settings.items), self._settings.items)
             profile = profiles.fold(profile, event, self._settings.profile)
-        self._profiles[user] = self._encode(profile)
+        if profile is not None:
+            self._profiles[user] = profile
 
     def digest(self, ranks: bytes) -> str:
         """BLAKE2b-128 of the state of users, items and model, and of ``ranks``."""
         self.settle()
         digest = blake2b(ranks, digest_size=16)
         for user in sorted(self._profiles):
-            digest.update(user.encode() + b"\n" + self._profiles[user])
+            digest.update(user.encode() + b"\n" + self._encode(self._profiles[user]))
         for key in sorted(self._items.rows):
             digest.update(self._encode(self._items.rows[key]))
         digest.update(self.trainer.digest().encode())

@@ -13,10 +13,11 @@ from aiokafka import TopicPartition
 from agents.clients import read_topic, reader, to_end
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
-from streamer.core.events import item_key, key64
+from streamer.core.events import group_key, item_key
 from streamer.core.items import IndexRow, item_partition, row_key
 from streamer.core.models import registry
 from streamer.core.models.model import CHAMPION, ModelRefused
+from streamer.core.packed import AFFINITY, BOUGHT, RECENT
 from streamer.core.partition import partition_of
 from streamer.core.profile import Profile
 from streamer.core.tags import tags
@@ -68,7 +69,7 @@ async def words(settings: Settings) -> dict[int, str]:
         if record.value is not None:
             row = msgspec.msgpack.decode(record.value, type=IndexRow)
             known[int(record.key, 16)] = row.item
-            known |= {key64(word): word for word in row.words[:2] if word}
+            known |= {group_key(word): word for word in row.words[:2] if word}
     return known
 
 
@@ -76,9 +77,11 @@ def described(profile: Profile, known: Mapping[int, str]) -> dict[str, Any]:
     """A profile for people: names for keys where they are known, and the tags that held at its last event."""
 
     def name(key: int) -> str:
-        return known.get(key, f"#{key:016x}") if key else ""
+        return known.get(key, f"#{key:x}") if key else ""
 
     shown: dict[str, Any] = named(profile)
+    for part, layout in (("items", RECENT), ("categories", AFFINITY), ("brands", AFFINITY), ("purchased", BOUGHT)):
+        shown[part] = [row._asdict() for row in layout.rows(shown[part])]
     for part in ("items", "categories", "brands", "purchased"):
         for row in shown[part]:
             row["key"] = name(row["key"])

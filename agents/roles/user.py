@@ -11,7 +11,6 @@ from agents.replicas import Replicas
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
-from state.lent import Lent
 from state.table import Table, TableSpec
 from streamer.core import encode
 from streamer.core.effects import DeadLetter, Effects
@@ -22,6 +21,7 @@ from streamer.core.models.model import ServedModel
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
 from streamer.core.profile import Profile
+from streamer.core.profile_v1 import profile_of_version_1
 from streamer.core.views import Views
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Profiles a task keeps decoded: about 8 KiB each at their largest.
-HOT_PROFILES = 2_000
-
 
 class UserRole:
     """Composes the engine, its replicas and its tables."""
@@ -46,9 +43,9 @@ class UserRole:
     first = frozenset({"preferences", "feedback"})
     journaled = True
     tables: tuple[TableSpec[Any], ...] = (
-        TableSpec("profile", StructCodec(Profile)),
-        TableSpec("seen", RawCodec()),
-        TableSpec("policy", StructCodec(PolicyState)),
+        TableSpec("profile", StructCodec(Profile, 2, {1: profile_of_version_1}), immutable=True),
+        TableSpec("seen", RawCodec(), immutable=True),
+        TableSpec("policy", StructCodec(PolicyState), immutable=True),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -68,7 +65,7 @@ class UserRole:
         self.model = ServedModel()
         self._metrics = metrics
         self._replicas = Replicas(
-            {"catalog": self._catalog, "item-index": self._index_row, "model": self._block},
+            {"catalog": self._catalog, "item-index": self.index_row, "model": self._block},
             topic=topic,
             client=client,
             metrics=metrics,
@@ -87,7 +84,8 @@ class UserRole:
         if key is None or not self.items.apply_catalog(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("catalog")
 
-    def _index_row(self, key: bytes | None, value: bytes | None) -> None:
+    def index_row(self, key: bytes | None, value: bytes | None) -> None:
+        """Apply a record of topic ``item-index``."""
         try:
             self.items.apply_row(int(key or b"", 16), value)
         except ValueError:  # msgspec's decode errors are among them
@@ -108,9 +106,9 @@ class UserWork:
         self._context, self._role = context, role
         self._engine = Engine(role.core, clock=time.perf_counter)
         store = context.store
-        self._profiles: Lent[Profile] = Lent(store.table("profile"), HOT_PROFILES)
+        self._profiles: Table[Profile] = store.table("profile")
         self._seen: Table[bytes] = store.table("seen")
-        self._policy: Lent[PolicyState] = Lent(store.table("policy"), HOT_PROFILES)
+        self._policy: Table[PolicyState] = store.table("policy")
         self._views = Views(
             profiles=self._profiles,
             seen=self._seen,
@@ -125,8 +123,8 @@ class UserWork:
         try:
             effects = self._step(records)
         except Exception:
-            # The core is pure and its rows are fresh objects, so nothing of the failed attempt stands. Find the record
-            # that cannot be folded, and go on with the others.
+            # The core is pure and rows never change, so nothing of the failed attempt stands. Find the record that
+            # cannot be folded, and go on with the others.
             log.exception("a micro-batch of %d records failed; folding them one at a time", len(records))
             counts: Counter[str] = Counter()
             for record in records:
@@ -161,7 +159,7 @@ class UserWork:
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
-            add(touch.event, touch.recents, settings)
+            add(touch.event, touch.before, settings)
         context.metrics.effects(effects)
 
     def _send(self, effects: Effects) -> None:
@@ -197,7 +195,7 @@ class UserWork:
         self._deltas = ItemDeltas()
 
 
-def _write(table: Any, rows: Mapping[str, Any]) -> None:
+def _write(table: Table[Any], rows: Mapping[str, Any]) -> None:
     """Put the rows; one that is None is deleted."""
     table.put_many((user, row) for user, row in rows.items() if row is not None)
     for user, row in rows.items():

@@ -16,6 +16,7 @@ from streamer.core import profile as profiles
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES
 from streamer.core.intake import Reset
+from streamer.core.items import touched_before
 from streamer.core.policy import state as states
 from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 
     from streamer.core.effects import Effects
     from streamer.core.events import Event, EventType
+    from streamer.core.policy.state import Sent
     from streamer.core.profile import Profile
     from streamer.core.record import Record
     from streamer.core.settings import CoreSettings
     from streamer.core.views import Views
 
 NOT_RANKED: Final = -1
-_RECENTS: Final = 8
+_NO_STATE: Final = PolicyState()
+_NOTHING: Final[frozenset[int]] = frozenset()
 
 
 class Ask(msgspec.Struct, gc=False):
@@ -87,8 +90,8 @@ class Batch:
         state = self.policy[user]
         if isinstance(event, Reset):
             self.counts["applied"] += 1
-            if state is not None:
-                self._stand(user, states.reset(state.standing, event.time))
+            # Also of a user unknown so far: an older word that arrives later is unsaid too.
+            self._stand(user, states.reset(self._state(user).standing, event.time))
             return
         time = event.time
         if state is not None and time <= state.standing.erased_ms:
@@ -128,8 +131,7 @@ class Batch:
         ):
             self.lessons.append(Lesson(event, self.queries.add(before, time, None)))
         if event.lines:
-            recents = [(r.key, r.last_s, r.weight) for r in before.items[-_RECENTS:]] if before is not None else []
-            self.touches.append(Touch(event, recents))
+            self.touches.append(Touch(event, touched_before(before, time, settings.items)))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
         if event_type.triggers:
@@ -145,23 +147,29 @@ class Batch:
             query = NOT_RANKED
             refusal = cheap_refusal(case, settings.policy)
             if refusal is None:
-                case.bought = frozenset(b.key for b in profile.purchased)
+                case.bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
                 query = self.queries.add(profile, event.time, event)
             self.asks.append(Ask(event, case, refusal, query))
 
     def _state(self, user: str) -> PolicyState:
-        state = self.policy[user]
-        if state is None:
-            state = self.policy[user] = PolicyState()
-        return state
+        return self.policy[user] or _NO_STATE
 
     def _stand(self, user: str, standing: states.Standing) -> None:
-        self._state(user).standing = standing
+        self.policy[user] = PolicyState(standing, self._state(user).sent)
         self.dirty_policy[user] = None
+
+    def pushed(self, user: str, erased_ms: int, sent: tuple[Sent, ...]) -> None:
+        """What was sent to a user, up to and with this batch's latest push.
+
+        ``erased_ms`` tells as of which standing: of pushes before an erasure nothing stays behind.
+        """
+        standing = self._state(user).standing
+        if standing.erased_ms == erased_ms:
+            self.policy[user] = PolicyState(standing, sent)
+            self.dirty_policy[user] = None
 
     def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
-        # A new object: decisions on earlier events of the batch go on to share the old one's pushes.
         self.policy[user] = states.erased(states.fold(self._state(user).standing, event), event.time)
         self.dirty_profiles[user] = self.dirty_seen[user] = self.dirty_policy[user] = None
 
@@ -178,10 +186,7 @@ class Batch:
 def fold_batch(
     readable: Sequence[tuple[Record, Event | Reset]], views: Views, now: int, settings: CoreSettings, effects: Effects
 ) -> Batch:
-    """The folded batch. An event whose folding raises is a dead letter; the batch is then folded anew without it.
-
-    Anew, because the rows may be half changed; views give fresh ones.
-    """
+    """The folded batch. An event whose folding raises is a dead letter; the batch is then folded anew without it."""
     left = list(readable)
     while True:
         batch = Batch([event for _, event in left], views, now, settings)

@@ -8,6 +8,7 @@ import msgspec
 
 from streamer.core.batch import NOT_RANKED
 from streamer.core.effects import Decision, Outgoing, SlateItem
+from streamer.core.events import item_key
 from streamer.core.exactmath import exp2
 from streamer.core.index import NONE
 from streamer.core.models.example import build_example, label
@@ -38,12 +39,16 @@ def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, ef
     ``ranked`` is ``None`` if the batch had no queries.
     """
     settings = policy.settings
-    pushed: set[str] = set()
+    pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
     model_version = views.model.version
     for ask in batch.asks:
         event, case = ask.event, ask.case
-        # The rules are pure: without a push in between they would say what they said.
-        refusal = cheap_refusal(case, settings) if event.user in pushed else ask.refusal
+        refusal = ask.refusal
+        life = case.standing.erased_ms
+        if event.user in pushed and pushed[event.user][0] == life:
+            # The rules are pure: only a push in between can make them say something else.
+            case.sent = pushed[event.user][1]
+            refusal = cheap_refusal(case, settings)
         decision = Decision(
             user=event.user,
             origin=f"{event.topic}:{event.offset}",
@@ -59,8 +64,10 @@ def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, ef
             assert ask.query != NOT_RANKED
             decision, candidate = _decide_ranked(ask, decision, ranked, views, settings)
             if candidate is not None:
-                pushed.add(event.user)
-                batch.dirty_policy[event.user] = None
+                push = Sent(case.now_ms, case.campaign.name, tuple([item_key(item) for item in decision.items]))
+                sent = remember(case.sent, push, settings)
+                pushed[event.user] = life, sent
+                batch.pushed(event.user, life, sent)
                 effects.candidates.append(Outgoing(candidate, event.produced_at))
         effects.decisions.append(decision)
 
@@ -98,8 +105,6 @@ def _decide_ranked(
         policy_version=decision.policy_version,
         settings=settings,
     )
-    pushed = tuple(int(ranked.keys[row]) for row in shown)
-    remember(case.sent, Sent(case.now_ms, case.campaign.name, pushed), settings)
     return decision, candidate
 
 

@@ -109,13 +109,13 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Touch(NamedTuple):
-    """An event of items, and what its user touched before: (item key, last touched in seconds, weight), newest last.
+    """An event of items, and the keys of those its user touched not long before, newest last.
 
     For ``ItemDeltas.add``; the shell adds up a whole commit's, so the core does not add up each batch's.
     """
 
     event: Event
-    recents: list[tuple[int, int, int]]
+    before: list[int]
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@
 
 The core does no I/O and reads no clock. It is given records, views of the task's tables and of the replicas, and the
 stream time; it gives back ``Effects``: rows to write and records to send, which the shell (stage ⑥) commits in one
-transaction. Rows come from the views as fresh objects, so that an exception leaves nothing half done.
+transaction. Rows never change, new ones are made of them; so an exception leaves nothing half done.
 
 A batch is folded event by event, ranked at once, and decided event by event. Each decision sees the profile as of its
 own event and all pushes decided before it, so that the result does not depend on where a batch was cut.

@@ -129,3 +129,11 @@ def key64(text: str) -> int:
 
 
 item_key = key64
+
+
+def group_key(name: str) -> int:
+    """A 32-bit identity of a category or a brand: half of ``key64``, as profiles hold many of them.
+
+    Of a shop's 10,000 brands two share a key with a chance of about 1 %; their interests then count as one.
+    """
+    return key64(name) & 0xFFFF_FFFF

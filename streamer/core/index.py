@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from streamer.core.catalog import CatalogEntry, read_entry
+from streamer.core.catalog import CatalogEntry, is_item_id, read_entry
 from streamer.core.decay import NOTHING
-from streamer.core.events import item_key, key64
+from streamer.core.events import group_key, item_key
 from streamer.core.exactmath import log2
 from streamer.core.items import INDEX_ROW_VERSION, IndexRow, ItemState, strongest
 from streamer.core.toplist import TopList
@@ -52,7 +52,7 @@ class Names:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self._keys = np.zeros(64, np.uint64)
+        self._keys = np.zeros(64, np.uint32)
         self.by_name: dict[str, int] = {"": NONE}
         self.by_key: dict[int, int] = {0: NONE}
 
@@ -64,12 +64,16 @@ class Names:
         """The id of a name, a new one if it is new; ``NONE`` of the empty name."""
         found = self.by_name.get(name)
         if found is None:
-            key = key64(name)
-            found = self.by_name[name] = self.by_key[key] = len(self.names)
+            key = group_key(name)
+            found = self.by_name[name] = len(self.names)
+            self.names.append(name)
+            other = self.by_key.setdefault(key, found)
+            if name < self.names[other]:
+                # Of two names with one key the smaller stands for both, whichever was met first.
+                self.by_key[key] = found
             if found >= len(self._keys):
                 self._keys = np.concatenate((self._keys, np.zeros_like(self._keys)))
             self._keys[found] = key
-            self.names.append(name)
         return found
 
     def ids(self, keys: Sequence[int]) -> Dense:
@@ -77,7 +81,7 @@ class Names:
         get = self.by_key.get
         return np.array([get(key, NONE) for key in keys], np.int64)
 
-    def keys_of(self, ids: Dense) -> NDArray[np.uint64]:
+    def keys_of(self, ids: Dense) -> NDArray[np.uint32]:
         """The keys of names."""
         return self._keys[ids]
 
@@ -204,17 +208,24 @@ class ItemIndex:
     def apply_row(self, key: int, row: bytes | None) -> None:
         """Take over a row of topic ``item-index``; ``None`` forgets what events told of the item.
 
-        Raises ``msgspec.DecodeError`` if the bytes are no row, ``ValueError`` if they are of an unknown version
-        or do not fit together; the index is then as it was.
+        Raises ``msgspec.DecodeError`` if the bytes are no row, ``ValueError`` if they are of an unknown version,
+        do not fit together or are another item's; the index is then as it was.
         """
         if row is None:
             self._forget(key)
             return
-        new = _DECODE(row)
+        try:
+            new = _DECODE(row)
+        except RecursionError:
+            raise ValueError("an index row nested too deeply") from None
         if new.version != INDEX_ROW_VERSION:
             raise ValueError(f"an index row of version {new.version}, this program reads {INDEX_ROW_VERSION}")
         if len(new.neighbours) % 8 or len(new.neighbours) != 2 * len(new.amounts):
             raise ValueError("neighbours and amounts do not match")
+        known = self._ids[self._dense[key]] if key in self._dense else ""
+        # An item's id goes into candidates as it is; hashing tells a damaged one, and it is done for new items only.
+        if not 0 <= key < 1 << 64 or (new.item and new.item != known and item_key(new.item) != key):
+            raise ValueError("the row is not of the item of its key")
         dense = self._mention(key)
         self._pending[dense] = (new.neighbours, new.amounts)
         self._apply(dense, new, new.first_s, new.trend, new.popularity)
@@ -289,7 +300,7 @@ class ItemIndex:
     def apply_catalog(self, item_id: str, value: bytes | None) -> bool:
         """Take over a row of topic ``catalog`` (JSON; ``catalog.read_entry`` tells the fields); ``None`` removes it.
 
-        False if the row is malformed: the index is then as it was.
+        False if the row is malformed or the id beyond the limit: the index is then as it was.
         """
         if value is None:
             dense = self._dense.get(item_key(item_id), NONE)
@@ -298,7 +309,7 @@ class ItemIndex:
                 self._retell(dense)
             return True
         entry = read_entry(value)
-        if entry is None or not item_id:
+        if entry is None or not is_item_id(item_id):
             return False
         dense = self._mention(item_key(item_id))
         self.version += 1
@@ -370,7 +381,7 @@ class ItemIndex:
     def _resolve(self, item: int, raw: tuple[bytes, bytes] | ItemState) -> None:
         if isinstance(raw, tuple):
             keys, amounts = np.frombuffer(raw[0], "<u8").tolist(), np.frombuffer(raw[1], "<f4").tolist()
-            pairs = list(zip(keys, amounts, strict=True))
+            pairs = [(key, amount) for key, amount in zip(keys, amounts, strict=True) if 0.0 < amount < _INFINITY]
         else:
             # As the published row would have them: amounts compare after rounding to single precision.
             best = strongest(raw.neighbours(), NEIGHBOURS)

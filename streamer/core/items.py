@@ -12,7 +12,7 @@ the interest the later event shows and by how many items lie between.
 from __future__ import annotations
 
 from struct import pack
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -21,11 +21,13 @@ import numpy.typing as npt
 from streamer.core.decay import EMPTY, ERA_HALF_LIVES, FRACTION_BITS, Sum, add, landmark, merge
 from streamer.core.decay import level as level_of
 from streamer.core.events import EVENT_TYPES
+from streamer.core.profile import newest_items
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from streamer.core.events import Event
+    from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import ItemSettings
 
 BLOCK_VERSION: Final = 2
@@ -53,6 +55,16 @@ _LOOK_BACK: Final = 8
 _NO_WORDS: Final = ("", "", "")
 
 
+# Bytes that decode may still be no row: what is refused here would stop whoever adds it up or ranks by it.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Key = Annotated[int, msgspec.Meta(ge=0)]
+Era = Annotated[int, msgspec.Meta(ge=-(2**40), le=2**40)]
+Amount = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+Level = Annotated[float, msgspec.Meta(le=2.0**53)]
+_MOST: Final = 2**62
+"""Where sums end, since tables and topics hold integers of 64 bits."""
+
+
 class ItemTally(msgspec.Struct, array_like=True, gc=False):
     """The sums of one item. Times are milliseconds since the epoch, 0 if there is none.
 
@@ -62,20 +74,20 @@ class ItemTally(msgspec.Struct, array_like=True, gc=False):
     sums of interest in 1/256 of a view.
     """
 
-    key: int
+    key: Key
     item: str = ""
-    views: int = 0
-    carts: int = 0
-    purchases: int = 0
-    others: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
+    views: Count = 0
+    carts: Count = 0
+    purchases: Count = 0
+    others: Count = 0
+    first_ms: Count = 0
+    last_ms: Count = 0
     words: tuple[str, str, str] = _NO_WORDS
-    words_ms: int = 0
-    price_cents: int = 0
-    price_ms: int = 0
-    trend: Sum = EMPTY
-    popularity: Sum = EMPTY
+    words_ms: Count = 0
+    price_cents: Count = 0
+    price_ms: Count = 0
+    trend: tuple[Era, Amount, Amount] = EMPTY
+    popularity: tuple[Era, Amount, Amount] = EMPTY
 
     def absorb(self, other: ItemTally) -> None:
         """Add another tally of the same item to this one."""
@@ -88,8 +100,8 @@ class ItemTally(msgspec.Struct, array_like=True, gc=False):
             self.first_ms = other.first_ms
         self.last_ms = max(self.last_ms, other.last_ms)
         self.tell(other.words, other.words_ms, other.price_cents, other.price_ms)
-        self.trend = merge(self.trend, other.trend)
-        self.popularity = merge(self.popularity, other.popularity)
+        self.trend = _bounded(merge(self.trend, other.trend))
+        self.popularity = _bounded(merge(self.popularity, other.popularity))
 
     def tell(self, words: tuple[str, str, str], words_ms: int, price_cents: int, price_ms: int) -> None:
         """Take over attributes if they say more, or as much and newer; ties go to the greater words and price."""
@@ -101,13 +113,21 @@ class ItemTally(msgspec.Struct, array_like=True, gc=False):
             self.price_cents, self.price_ms = price_cents, price_ms
 
 
+def _bounded(total: Sum) -> Sum:
+    """``total``, or what of it 64 bits hold: 12 hours of 500 views a second are beyond them at the end of an era."""
+    era, current, previous = total
+    if -_MOST < current < _MOST and -_MOST < previous < _MOST:
+        return total
+    return era, max(-_MOST, min(_MOST, current)), max(-_MOST, min(_MOST, previous))
+
+
 class ItemState(ItemTally, array_like=True, gc=False):
     """The row of table ``items``: an item's sums, and its neighbours.
 
     ``pairs`` and ``older_pairs`` are amounts by neighbour key in the era ``pair_era`` and in the one before.
     """
 
-    pair_era: int = 0
+    pair_era: Era = 0
     pairs: dict[int, int] = {}
     older_pairs: dict[int, int] = {}
 
@@ -125,7 +145,8 @@ class ItemState(ItemTally, array_like=True, gc=False):
             return
         get = pairs.get
         for neighbour, amount in amounts.items():
-            pairs[neighbour] = get(neighbour, 0) + amount
+            total = get(neighbour, 0) + amount
+            pairs[neighbour] = total if total < _MOST else _MOST
 
     def neighbours(self) -> dict[int, int]:
         """Amounts by neighbour, in ``pair_era``."""
@@ -197,6 +218,8 @@ class PairColumns(msgspec.Struct, array_like=True):
         amounts = np.frombuffer(self.amounts, "<i8")
         if not len(keys) == len(neighbours) == len(amounts):
             raise ValueError("the columns of pairs differ in length")
+        if len(amounts) and not 0 <= amounts.min() <= amounts.max() <= _MOST:
+            raise ValueError("an amount of a pair is out of range")
         return keys, neighbours, amounts
 
     def by_key(self) -> dict[int, dict[int, int]]:
@@ -216,11 +239,18 @@ class Block(msgspec.Struct, array_like=True):
 
     version: int
     tallies: list[ItemTally]
-    pairs: dict[int, PairColumns]
+    pairs: dict[Era, PairColumns]
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE_BLOCK: Final = msgspec.msgpack.Decoder(Block).decode
+
+
+def touched_before(profile: Profile | None, time_ms: int, settings: ItemSettings) -> list[int]:
+    """The keys of the items that an event at that time is related to, newest last: the shopper's newest few."""
+    if profile is None:
+        return []
+    return newest_items(profile, _LOOK_BACK, time_ms // 1000 - settings.pair_window_s)
 
 
 class ItemDeltas:
@@ -241,12 +271,8 @@ class ItemDeltas:
         """How many items have news of their own."""
         return len(self.tallies)
 
-    def add(self, event: Event, recents: Sequence[tuple[int, int, int]], settings: ItemSettings) -> None:
-        """Count an event's lines and relate them to the items its user touched before.
-
-        ``recents``: (item key, last touched in seconds, weight) before the event, newest last; of a long list only the
-        last eight are looked at.
-        """
+    def add(self, event: Event, before: Sequence[int], settings: ItemSettings) -> None:
+        """Count an event's lines and relate them to the items its user touched before (``touched_before``)."""
         lines = event.lines
         if not lines:
             return
@@ -295,14 +321,10 @@ class ItemDeltas:
             tally.tell(words, time, cents, time)
             tally.trend = add(tally.trend, trend_era, trend)
             tally.popularity = add(tally.popularity, interest_era, interest)
-        if weight > 0 and (recents or len(lines) > 1):
-            self._relate(event, recents, weight, settings)
+        if weight > 0 and (before or len(lines) > 1):
+            self._relate(event, list(before), weight, settings)
 
-    def _relate(
-        self, event: Event, recents: Sequence[tuple[int, int, int]], weight: int, settings: ItemSettings
-    ) -> None:
-        since = self._second - settings.pair_window_s
-        before = [r[0] for r in recents[-_LOOK_BACK:] if r[1] >= since]
+    def _relate(self, event: Event, before: list[int], weight: int, settings: ItemSettings) -> None:
         _, _, era, amount = self._amounts
         amount *= weight
         noted = self._noted.get(era)
@@ -413,7 +435,10 @@ def apply_blocks(blocks: Sequence[bytes], rows: Rows, settings: ItemSettings) ->
 
 
 def _decode(block: bytes) -> Block:
-    decoded = _DECODE_BLOCK(block)
+    try:
+        decoded = _DECODE_BLOCK(block)
+    except RecursionError:
+        raise ValueError("a block nested too deeply") from None
     if decoded.version != BLOCK_VERSION:
         raise ValueError(f"a block of version {decoded.version}, this program reads {BLOCK_VERSION}")
     return decoded
@@ -453,15 +478,15 @@ class IndexRow(msgspec.Struct, array_like=True, gc=False):
 
     version: int
     item: str
-    views: int
-    carts: int
-    purchases: int
-    first_s: int
+    views: Count
+    carts: Count
+    purchases: Count
+    first_s: Count
     words: tuple[str, str, str]
-    price_cents: int
-    trend: float
-    popularity: float
-    pair_level: float
+    price_cents: Count
+    trend: Level
+    popularity: Level
+    pair_level: Level
     neighbours: bytes
     amounts: bytes
 

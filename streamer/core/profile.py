@@ -1,8 +1,9 @@
 """What is known of one shopper: a bounded row of integers, and how an event is folded into it.
 
 A profile is a function of its own user's events alone, in the order they were folded: items, categories and brands are
-64-bit keys of their names (``events.key64``), never a process's dense ids. Interest decays by half-lives
-(``decay.py``) in integers; the one float pair, the price mean and variance, is made of ``+ - * /`` only.
+keys of their names (``events.item_key``, ``events.group_key``), never a process's dense ids. Interest decays by
+half-lives (``decay.py``) in integers; the one float pair, the price mean and variance, is made of ``+ - * /`` only.
+A profile never changes: folding gives a new one. So whoever holds one may keep it, and nothing is ever copied.
 
 An event older than the newest one applied is *out of order*: it still counts, and still moves the affinities and
 the purchases, but neither the recent items, the session, the searches nor ``last_ms``.
@@ -11,18 +12,21 @@ the purchases, but neither the recent items, the session, the searches nor ``las
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from struct import Struct, unpack
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from streamer.core import events
 from streamer.core.decay import ERA_HALF_LIVES, decay, landmark_s
 from streamer.core.decay import value as decayed_value
-from streamer.core.events import EVENT_TYPES, key64
+from streamer.core.events import EVENT_TYPES
+from streamer.core.packed import AFFINITY, BOUGHT, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamer.core.events import Event, Line
+    from streamer.core.events import Event
     from streamer.core.settings import ProfileSettings
 
 WEIGHT_ONE: Final = 256
@@ -30,77 +34,72 @@ WEIGHT_ONE: Final = 256
 
 VIEW, SEARCH, CART, PURCHASE, OTHER = range(5)
 _COUNTED: Final = {"view": VIEW, "search": SEARCH, "cart": CART, "purchase": PURCHASE, "other": OTHER}
-_EMPTY_KEY: Final = 0
-_MAX_PRICE_CENTS: Final = 2**40
+_MAX_PRICE_CENTS: Final = 2**32
 # floor(256 · log2(1 + m/256) + ½) in integers alone: the same on every machine.
 _LOG2: Final = tuple((((256 + m) ** 512 >> 4096).bit_length()) // 2 for m in range(256))
 # Shops have few categories and brands, and hashing one costs as much as the rest of a line.
-_key64 = lru_cache(maxsize=1 << 14)(key64)
+_group_key = lru_cache(maxsize=1 << 14)(events.group_key)
 _FIXED: Final = {name: round(e.weight * WEIGHT_ONE) for name, e in EVENT_TYPES.items()}
+_RECENT_SIZE: Final = RECENT.size
+_find_recent, _pack_recent, _unpack_recent = RECENT.find, RECENT.pack, RECENT.unpack_from
+_AFFINITY_SIZE: Final = AFFINITY.size
+_find_affinity, _pack_affinity, _unpack_affinity = AFFINITY.find, AFFINITY.pack, AFFINITY.unpack_from
+_KEY_AND_TIME: Final = Struct(f"<QI{RECENT.size - 12}x")
 
 
-class Recent(msgspec.Struct, array_like=True, gc=False):
-    """An item of interest. ``weight``: the interest as of ``last_s`` (seconds), in 1/256 of a view; it decays since.
-
-    ``category`` and ``brand`` are keys of their names, 0 if never told; ``price_cents`` is 0 if never told.
-    """
-
-    key: int
-    last_s: int
-    weight: int
-    views: int = 0
-    carts: int = 0
-    purchases: int = 0
-    category: int = 0
-    brand: int = 0
-    price_cents: int = 0
-
-
-class Affinity(msgspec.Struct, array_like=True, gc=False):
-    """Interest in a category or brand: a landmark sum of the profile's ``era``, in 1/256 of a view (``affinities``)."""
-
-    key: int
-    weight: int
-
-
-class Search(msgspec.Struct, array_like=True, gc=False):
+class Search(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A search as typed, in lower case, single-spaced, and when (seconds)."""
 
     text: str
     time_s: int
 
 
-class Bought(msgspec.Struct, array_like=True, gc=False):
-    """An item bought, and when last (seconds)."""
-
-    key: int
-    time_s: int
-
-
-class Profile(msgspec.Struct, array_like=True, gc=False):
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A shopper. Times are milliseconds since the epoch unless the name ends in ``_s``.
 
-    ``counts`` are events by kind: view, search, cart, purchase, other. ``items`` are unique by key, newest last.
-    ``categories`` and ``brands`` are in order of first mention, ``era`` is the landmark era of their weights (-1: none
-    yet). ``price_mean`` and ``price_var`` are of log2 of the price in cents, over about ``price_weight`` prices.
-    ``sessions`` counts them all; ``session_start_ms`` and ``session_events`` are of the newest.
+    ``counts`` are events by kind: view, search, cart, purchase, other. ``sessions`` counts them all;
+    ``session_start_ms`` and ``session_events`` are of the newest. ``items`` are rows of ``packed.RECENT``, newest last;
+    ``categories`` and ``brands`` rows of ``packed.AFFINITY`` in order of first mention, ``era`` is the landmark era of
+    their weights (-1: none yet); ``purchased`` rows of ``packed.BOUGHT``. ``price_mean`` and ``price_var`` are of log2
+    of the price in cents, over about ``price_weight`` prices.
     """
 
     first_ms: int
     last_ms: int
-    counts: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0, 0])
+    counts: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     sessions: int = 0
     session_start_ms: int = 0
     session_events: int = 0
-    items: list[Recent] = []
-    categories: list[Affinity] = []
-    brands: list[Affinity] = []
+    items: bytes = b""
+    categories: bytes = b""
+    brands: bytes = b""
     era: int = -1
     price_weight: int = 0
     price_mean: float = 0.0
     price_var: float = 0.0
-    searches: list[Search] = []
-    purchased: list[Bought] = []
+    searches: tuple[Search, ...] = ()
+    purchased: bytes = b""
+
+    def recents(self) -> list[Recent]:
+        """The recent items, newest last."""
+        return RECENT.rows(self.items)
+
+    def bought(self) -> list[Bought]:
+        """The items bought, newest last."""
+        return BOUGHT.rows(self.purchased)
+
+
+class _Interests(NamedTuple):
+    """The part of a profile that an event's lines change."""
+
+    items: bytes
+    categories: bytes
+    brands: bytes
+    era: int
+    price_weight: int
+    price_mean: float
+    price_var: float
+    purchased: bytes
 
 
 def log2_cents(cents: int) -> float:
@@ -115,166 +114,195 @@ def log2_cents(cents: int) -> float:
 def price_cents(price: float) -> int:
     """A price in cents, rounded half to even; 0 for one that is unknown (NaN), not positive or absurd."""
     cents = price * 100
-    return round(cents) if 0.5 < cents < _MAX_PRICE_CENTS else 0
+    return round(cents) if 0.5 < cents < _MAX_PRICE_CENTS - 1 else 0
 
 
-def affinities(sums: Sequence[Affinity], era: int, now_ms: int, settings: ProfileSettings) -> list[tuple[int, float]]:
+def affinities(packed: bytes, era: int, now_ms: int, settings: ProfileSettings) -> list[tuple[int, float]]:
     """(key, interest in views, decayed to ``now_ms``) of each, in the stored order."""
     half_life = settings.affinity_half_life_ms
-    return [(a.key, decayed_value((era, a.weight, 0), now_ms, half_life) / WEIGHT_ONE) for a in sums]
+    return [(a.key, decayed_value((era, a.weight, 0), now_ms, half_life) / WEIGHT_ONE) for a in AFFINITY.rows(packed)]
+
+
+def newest_items(profile: Profile, count: int, since_s: int) -> list[int]:
+    """The keys of the newest ``count`` items, those touched before ``since_s`` left out, newest last."""
+    tail = profile.items[-count * _RECENT_SIZE :]
+    return [key for key, last_s in _KEY_AND_TIME.iter_unpack(tail) if last_s >= since_s]
 
 
 def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Profile:
-    """The profile with the event in it: the same object, changed, or a new one for a new user.
-
-    Feedback and preferences are no part of a profile: the policy keeps them.
-    """
+    """The profile with the event in it. Feedback and preferences are no part of a profile: the policy keeps them."""
     kind = EVENT_TYPES[event.type].kind
     time = event.time
-    if profile is None:
-        profile = Profile(time, time)
-    in_order = time >= profile.last_ms
-    match kind:
-        case "view" | "cart" | "purchase" | "other":
-            _fold_lines(profile, event, kind, settings, in_order=in_order)
-        case "search":
-            if in_order:
-                _fold_search(profile, event, settings)
-        case "feedback" | "preference":
-            return profile
-    profile.counts[_COUNTED[kind]] += 1
+    p = Profile(time, time) if profile is None else profile
+    if kind in {"feedback", "preference"}:
+        return p
+    in_order = time >= p.last_ms
+    interests = _fold_lines(p, event, settings, in_order=in_order) if event.lines else _interests(p)
+    searches = _fold_search(p.searches, event, settings) if kind == "search" and in_order else p.searches
+
+    counted = _COUNTED[kind]
+    counts = (*p.counts[:counted], p.counts[counted] + 1, *p.counts[counted + 1 :])
+    first, last, sessions, start, in_session = p.first_ms, p.last_ms, p.sessions, p.session_start_ms, p.session_events
     if in_order:
-        if profile.sessions == 0 or time - profile.last_ms > settings.session_gap_ms:
-            profile.sessions += 1
-            profile.session_start_ms = time
-            profile.session_events = 0
-        profile.session_events += 1
-        profile.last_ms = time
-    elif time < profile.first_ms:
-        profile.first_ms = time
-    return profile
+        if sessions == 0 or time - last > settings.session_gap_ms:
+            sessions, start, in_session = sessions + 1, time, 0
+        in_session += 1
+        last = time
+    elif time < first:
+        first = time
+    items, categories, brands, era, price_weight, price_mean, price_var, purchased = interests
+    return Profile(
+        first,
+        last,
+        counts,  # type: ignore[arg-type] # five of them still
+        sessions,
+        start,
+        in_session,
+        items,
+        categories,
+        brands,
+        era,
+        price_weight,
+        price_mean,
+        price_var,
+        searches,
+        purchased,
+    )
 
 
-def _fold_lines(profile: Profile, event: Event, kind: str, settings: ProfileSettings, *, in_order: bool) -> None:
-    lines = event.lines
-    if not lines:
-        return
+def _interests(p: Profile) -> _Interests:
+    return _Interests(p.items, p.categories, p.brands, p.era, p.price_weight, p.price_mean, p.price_var, p.purchased)
+
+
+def _fold_lines(p: Profile, event: Event, settings: ProfileSettings, *, in_order: bool) -> _Interests:
+    items, categories, brands, purchased = p.items, p.categories, p.brands, p.purchased
+    price = p.price_weight, p.price_mean, p.price_var
+    kind = EVENT_TYPES[event.type].kind
     weight = _FIXED[event.type]
-    amount = _landmark_amount(profile, event.time, settings)
-    bought = kind == "purchase"
-    for line in lines:
-        category = _key64(line.category) if line.category else _EMPTY_KEY
-        brand = _key64(line.brand) if line.brand else _EMPTY_KEY
+    time_s = event.time // 1000
+    era, amount = landmark_s(time_s, settings.affinity_half_life_ms)
+    if era > p.era:
+        if p.era >= 0:
+            categories, brands = _aged(categories, era - p.era), _aged(brands, era - p.era)
+    elif era < p.era:
+        amount >>= ERA_HALF_LIVES * (p.era - era)
+        era = p.era
+    interest = weight * amount
+    for line in event.lines:
+        category = _group_key(line.category) if line.category else 0
+        brand = _group_key(line.brand) if line.brand else 0
         cents = price_cents(line.price)
         if in_order:
-            item = _fold_item(profile, line, event.time, weight, settings)
-            if kind == "view":
-                item.views += 1
-            elif kind == "cart":
-                item.carts += 1
-            elif bought:
-                item.purchases += 1
-            # A line that does not say (an order seldom does) leaves what an earlier one said.
-            category = item.category = category or item.category
-            brand = item.brand = brand or item.brand
-            if cents:
-                item.price_cents = cents
-        if category and weight:
-            _add_affinity(profile.categories, category, weight * amount, settings.affinities)
-        if brand and weight:
-            _add_affinity(profile.brands, brand, weight * amount, settings.affinities)
+            items, category, brand = _fold_item(items, line.key, time_s, kind, weight, category, brand, cents, settings)
+        if interest:
+            if category:
+                categories = _add_affinity(categories, category, interest, settings.affinities)
+            if brand:
+                brands = _add_affinity(brands, brand, interest, settings.affinities)
         if cents and weight > 0:
-            _fold_price(profile, log2_cents(cents), settings.price_memory)
-        if bought:
-            _fold_purchase(profile, line.key, event.time // 1000, settings.purchased)
+            price = _fold_price(*price, log2_cents(cents), settings.price_memory)
+        if kind == "purchase":
+            purchased = _fold_purchase(purchased, line.key, time_s, settings.purchased)
         elif event.type == "refund":
-            profile.purchased = [b for b in profile.purchased if b.key != line.key]
+            purchased = _without(purchased, line.key)
+    return _Interests(items, categories, brands, era, *price, purchased)
 
 
-def _landmark_amount(profile: Profile, time_ms: int, settings: ProfileSettings) -> int:
-    """What one unit at that time weighs in the profile's era, which is moved on if the time is of a later one."""
-    era, amount = landmark_s(time_ms // 1000, settings.affinity_half_life_ms)
-    if era > profile.era:
-        if profile.era >= 0:
-            _age(profile.categories, era - profile.era)
-            _age(profile.brands, era - profile.era)
-        profile.era = era
-    elif era < profile.era:
-        amount >>= ERA_HALF_LIVES * (profile.era - era)
-    return amount
+def _fold_item(  # noqa: PLR0917 -- called for every line of every event, where keywords would cost a tenth
+    items: bytes,
+    key: int,
+    time_s: int,
+    kind: str,
+    weight: int,
+    category: int,
+    brand: int,
+    cents: int,
+    settings: ProfileSettings,
+) -> tuple[bytes, int, int]:
+    """The items with one touched: its interest brought up to now, at the newest end; and its category and brand.
+
+    What the event does not tell (an order seldom names a category) is as an earlier one told.
+    """
+    at = _find_recent(items, key)
+    if at == -1:
+        views = carts = purchases = interest = 0
+        if len(items) >= settings.recent_items * _RECENT_SIZE:
+            items = items[_RECENT_SIZE:]
+    else:
+        _, last_s, interest, views, carts, purchases, told_category, told_brand, told_cents = _unpack_recent(items, at)
+        category, brand, cents = category or told_category, brand or told_brand, cents or told_cents
+        if last_s != time_s:
+            interest = int(interest * decay((time_s - last_s) * 1000, settings.interest_half_life_ms) + 0.5)
+        items = items[:at] + items[at + _RECENT_SIZE :]
+    if kind == "view":
+        views = min(views + 1, MAX16)
+    elif kind == "cart":
+        carts = min(carts + 1, MAX16)
+    elif kind == "purchase":
+        purchases = min(purchases + 1, MAX16)
+    interest = min(max(interest + weight, 0), MAX32)
+    row = _pack_recent(key, time_s, interest, views, carts, purchases, category, brand, cents)
+    return items + row, category, brand
 
 
-def _age(sums: list[Affinity], eras: int) -> None:
-    """Restate the sums in a later era, where each half-life back halves them."""
-    for affinity in sums:
-        affinity.weight >>= ERA_HALF_LIVES * eras
-    sums[:] = [a for a in sums if a.weight > 0]
+def _aged(packed: bytes, eras: int) -> bytes:
+    """The sums restated in a later era, where each half-life back halves them."""
+    aged = [Affinity(key, weight >> ERA_HALF_LIVES * eras) for key, weight in AFFINITY.rows(packed)]
+    return AFFINITY.packed(a for a in aged if a.weight > 0)
 
 
-def _add_affinity(sums: list[Affinity], key: int, weight: int, limit: int) -> None:
-    for affinity in sums:
-        if affinity.key == key:
-            affinity.weight += weight
-            if affinity.weight <= 0:
-                sums.remove(affinity)
-            return
-    if weight <= 0:
-        return
-    sums.append(Affinity(key, weight))
-    if len(sums) > limit:
-        # All weights are of one era, so that they compare without being decayed.
-        sums.remove(min(sums, key=_smallest_affinity))
+def _add_affinity(packed: bytes, key: int, amount: int, limit: int) -> bytes:
+    at = _find_affinity(packed, key)
+    if at != -1:
+        total = min(_unpack_affinity(packed, at)[1] + amount, MAX63)
+        row = _pack_affinity(key, total) if total > 0 else b""
+        return packed[:at] + row + packed[at + _AFFINITY_SIZE :]
+    if amount <= 0:
+        return packed
+    packed += _pack_affinity(key, min(amount, MAX63))
+    if len(packed) > limit * _AFFINITY_SIZE:
+        at = _weakest(packed) * _AFFINITY_SIZE
+        packed = packed[:at] + packed[at + _AFFINITY_SIZE :]
+    return packed
 
 
-def _smallest_affinity(affinity: Affinity) -> tuple[int, int]:
-    return affinity.weight, -affinity.key
+def _weakest(packed: bytes) -> int:
+    """The place of the smallest weight, ties to the greater key.
+
+    All weights are of one era, so that they compare without being decayed.
+    """
+    numbers = unpack(f"<{'Iq' * (len(packed) // _AFFINITY_SIZE)}", packed)
+    weights = numbers[1::2]
+    least = min(weights)
+    if weights.count(least) == 1:
+        return weights.index(least)
+    return max((n for n, weight in enumerate(weights) if weight == least), key=numbers[::2].__getitem__)
 
 
-def _fold_item(profile: Profile, line: Line, time_ms: int, weight: int, settings: ProfileSettings) -> Recent:
-    """The item of the line, its interest brought up to now, moved to the newest end."""
-    items, key, time_s = profile.items, line.key, time_ms // 1000
-    for at in range(len(items) - 1, -1, -1):
-        item = items[at]
-        if item.key == key:
-            kept = item.weight * decay((time_s - item.last_s) * 1000, settings.interest_half_life_ms)
-            item.weight = max(0, int(kept + 0.5) + weight)
-            item.last_s = time_s
-            if at != len(items) - 1:
-                items.append(items.pop(at))
-            return item
-    item = Recent(key, time_s, max(0, weight))
-    items.append(item)
-    if len(items) > settings.recent_items:
-        del items[0]
-    return item
-
-
-def _fold_price(profile: Profile, log_price: float, memory: int) -> None:
+def _fold_price(weight: int, mean: float, variance: float, log_price: float, memory: int) -> tuple[int, float, float]:
     """Running mean and variance with a fading memory: Welford's recurrence, the weight capped."""
-    weight = min(profile.price_weight, memory - 1) + 1
-    delta = log_price - profile.price_mean
-    profile.price_mean += delta / weight
-    profile.price_var += (delta * (log_price - profile.price_mean) - profile.price_var) / weight
-    profile.price_weight = weight
+    weight = min(weight, memory - 1) + 1
+    delta = log_price - mean
+    mean += delta / weight
+    return weight, mean, variance + (delta * (log_price - mean) - variance) / weight
 
 
-def _fold_purchase(profile: Profile, key: int, time_s: int, limit: int) -> None:
-    newest = time_s
-    for bought in profile.purchased:
-        if bought.key == key:
-            newest = max(newest, bought.time_s)
-            profile.purchased.remove(bought)
-            break
-    profile.purchased.append(Bought(key, newest))
-    if len(profile.purchased) > limit:
-        del profile.purchased[0]
+def _without(purchased: bytes, key: int) -> bytes:
+    at = BOUGHT.find(purchased, key)
+    return purchased if at == -1 else purchased[:at] + purchased[at + BOUGHT.size :]
 
 
-def _fold_search(profile: Profile, event: Event, settings: ProfileSettings) -> None:
+def _fold_purchase(purchased: bytes, key: int, time_s: int, limit: int) -> bytes:
+    at = BOUGHT.find(purchased, key)
+    if at != -1:
+        time_s = max(time_s, BOUGHT.unpack_from(purchased, at)[1])
+        purchased = _without(purchased, key)
+    return (purchased + BOUGHT.pack(key, time_s))[-limit * BOUGHT.size :]
+
+
+def _fold_search(searches: Sequence[Search], event: Event, settings: ProfileSettings) -> tuple[Search, ...]:
     text = " ".join(event.query.lower().split())[: settings.search_chars]
     if not text:
-        return
-    profile.searches = [s for s in profile.searches if s.text != text]
-    profile.searches.append(Search(text, event.time // 1000))
-    if len(profile.searches) > settings.searches:
-        del profile.searches[0]
+        return tuple(searches)
+    kept = [s for s in searches if s.text != text]
+    return (*kept, Search(text, event.time // 1000))[-settings.searches :]

@@ -1,27 +1,24 @@
-"""What is asked of retrieval: each query is a shopper's state as of one event, copied, since the profile changes on.
+"""What is asked of retrieval: each query is a shopper's profile as of one event.
 
-Copies are cheap (tuples as they are); they become arrays once for the whole batch, in ``Queries.asked``.
+Profiles never change, so a query holds on to one; all of a batch become arrays at once, in ``Queries.asked``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
-from struct import pack
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from msgspec.structs import astuple
 
 from streamer.core.index import NONE
-from streamer.core.profile import Recent
+from streamer.core.packed import AFFINITY, RECENT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.events import Event
     from streamer.core.index import ItemIndex, Names
-    from streamer.core.profile import Affinity, Profile
+    from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import RetrievalSettings
 
     Floats = NDArray[np.float64]
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
 _WEIGHT_ONE: Final = 256.0
 NOT_TOLD: Final = -2
 _SESSION_GAP_MS: Final = 30 * 60_000
-_FIELDS: Final = Recent.__struct_fields__
-_KEY, _LAST_S, _WEIGHT, _VIEWS, _CARTS, _PURCHASES, _CATEGORY, _BRAND = (
-    _FIELDS.index(name) for name in ("key", "last_s", "weight", "views", "carts", "purchases", "category", "brand")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +79,12 @@ class Asked:
 class Queries:
     """The queries of a micro-batch. ``len`` tells how many; they are numbered from 0."""
 
-    __slots__ = ("_brands", "_categories", "_items", "_now", "_scalars", "_sizes", "settings")
+    __slots__ = ("_now", "_profiles", "settings")
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.settings = settings
         self._now: list[int] = []
-        self._items: list[tuple[int, ...]] = []
-        self._sizes: list[int] = []
-        self._categories = _Told()
-        self._brands = _Told()
-        self._scalars: list[tuple[float, int, int]] = []
+        self._profiles: list[Profile | None] = []
 
     def __len__(self) -> int:
         return len(self._now)
@@ -106,56 +95,32 @@ class Queries:
         ``event``, the one that made the query, is there for generators that react to more than what it left in the
         profile; none does so far.
         """
-        number = len(self._now)
         self._now.append(now_ms)
-        if profile is None:
-            self._sizes.append(0)
-            self._scalars.append((_NAN, 0, 0))
-            return number
-        items = profile.items
-        self._sizes.append(len(items))
-        self._items += map(astuple, items[::-1])
-        self._categories.add(number, profile.categories)
-        self._brands.add(number, profile.brands)
-        self._scalars.append(
-            (
-                profile.price_mean if profile.price_weight else _NAN,
-                profile.session_events if now_ms - profile.last_ms <= _SESSION_GAP_MS else 0,
-                sum(profile.counts),
-            )
-        )
-        return number
+        self._profiles.append(profile)
+        return len(self._now) - 1
 
     def asked(self, index: ItemIndex) -> Asked:
         """The queries as arrays, in terms of an index."""
+        count = len(self._now)
         now = np.array(self._now, np.int64)
-        query = np.repeat(np.arange(len(now)), self._sizes)
-        columns = list(zip(*self._items, strict=True)) or [()] * len(_FIELDS)
-        item = index.dense_many(columns[_KEY])
-        place = np.arange(len(query)) - np.searchsorted(query, query)
-        kept = np.flatnonzero(index.known[item])
-        query, item, place = query[kept], item[kept], place[kept]
-        # Several times faster than numpy's own conversion.
-        flat = pack(f"={5 * len(self._items)}d", *chain.from_iterable(columns[_LAST_S : _PURCHASES + 1]))
-        last_s, weight, views, carts, purchases = np.frombuffer(flat).reshape(5, len(self._items)).take(kept, axis=1)
-        age_ms = np.maximum(now[query] - last_s * 1000.0, 0.0)
-        recents = Recents(query, item, place, age_ms, weight / _WEIGHT_ONE, views, carts, purchases)
-        newest = np.flatnonzero(place == 0)
-        last_category = np.full(len(now), NOT_TOLD, np.int64)
-        last_brand = np.full(len(now), NOT_TOLD, np.int64)
-        last_category[query[newest]] = index.category[item[newest]]
-        last_brand[query[newest]] = index.brand[item[newest]]
+        recents, untold_category, untold_brand = self._recents(now, index)
+        newest = np.flatnonzero(recents.place == 0)
+        last_category = np.full(count, NOT_TOLD, np.int64)
+        last_brand = np.full(count, NOT_TOLD, np.int64)
+        last_category[recents.query[newest]] = index.category[recents.item[newest]]
+        last_brand[recents.query[newest]] = index.brand[recents.item[newest]]
         last_category[last_category == NONE] = NOT_TOLD
         last_brand[last_brand == NONE] = NOT_TOLD
-        scalars = np.array(self._scalars, np.float64).reshape(len(now), 3)
-        # What the shopper's own events did not tell of an item, the index may know.
-        untold = [np.flatnonzero(np.array(columns[at], np.uint64).take(kept) == 0) for at in (_CATEGORY, _BRAND)]
+        categories = [b"" if p is None else p.categories for p in self._profiles]
+        brands = [b"" if p is None else p.brands for p in self._profiles]
+        scalars = np.array([_scalars(p, at) for p, at in zip(self._profiles, self._now, strict=True)], np.float64)
+        scalars = scalars.reshape(count, 3)
         return Asked(
-            len(now),
+            count,
             now,
             recents,
-            self._categories.shares(index.categories, len(now), recents, untold[0], index.category),
-            self._brands.shares(index.brands, len(now), recents, untold[1], index.brand),
+            _shares(categories, index.categories, recents, untold_category, index.category),
+            _shares(brands, index.brands, recents, untold_brand, index.brand),
             scalars[:, 0],
             scalars[:, 1],
             scalars[:, 2],
@@ -163,42 +128,67 @@ class Queries:
             last_brand,
         )
 
+    def _recents(self, now: Ints, index: ItemIndex) -> tuple[Recents, Ints, Ints]:
+        """The known items; and which of them no event told the category of, and the brand."""
+        packed = [b"" if p is None else p.items for p in self._profiles]
+        sizes = np.array([len(items) for items in packed], np.int64) // RECENT.size
+        query = np.repeat(np.arange(len(now)), sizes)
+        ends = np.cumsum(sizes)
+        # Packed newest last, asked newest first: the rows of each query are gone through backwards.
+        place = np.arange(len(query)) - (ends - sizes)[query]
+        rows = np.frombuffer(b"".join(packed), RECENT.dtype)[(ends - 1)[query] - place]
+        item = index.dense_many(rows["key"].tolist())
+        kept = np.flatnonzero(index.known[item])
+        query, item, place, rows = query[kept], item[kept], place[kept], rows[kept]
+        recents = Recents(
+            query,
+            item,
+            place,
+            np.maximum(now[query] - rows["last_s"] * 1000.0, 0.0),
+            rows["weight"] / _WEIGHT_ONE,
+            rows["views"].astype(np.float64),
+            rows["carts"].astype(np.float64),
+            rows["purchases"].astype(np.float64),
+        )
+        return recents, np.flatnonzero(rows["category"] == 0), np.flatnonzero(rows["brand"] == 0)
 
-class _Told:
-    """What profiles tell of interest in groups: rows of (query, key of the group, amount)."""
 
-    __slots__ = ("amounts", "keys", "queries")
+def _scalars(profile: Profile | None, now_ms: int) -> tuple[float, int, int]:
+    """Usual price, events of a session that goes on, events."""
+    if profile is None:
+        return _NAN, 0, 0
+    return (
+        profile.price_mean if profile.price_weight else _NAN,
+        profile.session_events if now_ms - profile.last_ms <= _SESSION_GAP_MS else 0,
+        sum(profile.counts),
+    )
 
-    def __init__(self) -> None:
-        self.queries: list[int] = []
-        self.keys: list[int] = []
-        self.amounts: list[int] = []
 
-    def add(self, query: int, sums: list[Affinity]) -> None:
-        self.queries += [query] * len(sums)
-        self.keys += [a.key for a in sums]
-        self.amounts += [a.weight for a in sums]
+def _shares(
+    packed: list[bytes], names: Names, recents: Recents, untold: Ints, group_of: NDArray[np.int32]
+) -> Affinities:
+    """Interest in groups as shares of each query's sum.
 
-    def shares(
-        self, names: Names, queries: int, recents: Recents, untold: Ints, group_of: NDArray[np.int32]
-    ) -> Affinities:
-        """As shares of each query's sum. ``untold`` recents, of which events did not tell the group, add theirs."""
-        query = np.array(self.queries, np.int64)
-        group = names.ids(self.keys)
-        amount = np.array(self.amounts, np.float64)
-        if len(untold):
-            # An item's interest may fall to a group of its own or to one that was told.
-            query = np.concatenate((query, recents.query[untold]))
-            group = np.concatenate((group, group_of[recents.item[untold]]))
-            amount = np.concatenate((amount, recents.weight[untold] * _WEIGHT_ONE))
-        kept = np.flatnonzero((group != NONE) & (amount > 0.0))
-        query, group, amount = query[kept], group[kept], amount[kept]
-        if len(untold):
-            query, group, amount = _summed(query, group, amount)
-        # bincount adds in the order of the rows, which within a query is that of the profile: neither ids, which are
-        # the replica's own, nor the other queries show.
-        total = np.bincount(query, weights=amount, minlength=queries)
-        return Affinities(queries, query, group, amount / total[query])
+    ``untold`` recents, of which events did not tell the group, add theirs to that which the index knows of.
+    """
+    queries = len(packed)
+    told = np.frombuffer(b"".join(packed), AFFINITY.dtype)
+    query = np.repeat(np.arange(queries), np.array([len(sums) for sums in packed], np.int64) // AFFINITY.size)
+    group = names.ids(told["key"].tolist())
+    amount = told["weight"].astype(np.float64)
+    if len(untold):
+        # An item's interest may fall to a group of its own or to one that was told.
+        query = np.concatenate((query, recents.query[untold]))
+        group = np.concatenate((group, group_of[recents.item[untold]]))
+        amount = np.concatenate((amount, recents.weight[untold] * _WEIGHT_ONE))
+    kept = np.flatnonzero((group != NONE) & (amount > 0.0))
+    query, group, amount = query[kept], group[kept], amount[kept]
+    if len(untold):
+        query, group, amount = _summed(query, group, amount)
+    # bincount adds in the order of the rows, which within a query is that of the profile: neither ids, which are the
+    # replica's own, nor the other queries show.
+    total = np.bincount(query, weights=amount, minlength=queries)
+    return Affinities(queries, query, group, amount / total[query])
 
 
 def _summed(query: Ints, group: Ints, amount: Floats) -> tuple[Ints, Ints, Floats]:

@@ -44,7 +44,7 @@ def tags(
         found.append("buyer")
     elif views >= _MANY and not carts:
         found.append("window-shopper")
-    if any(item.carts and not item.purchases for item in profile.items[-_FEW:]):
+    if any(item.carts and not item.purchases for item in profile.recents()[-_FEW:]):
         found.append("cart-abandoner")
     if searches >= 3 and searches * 3 >= views:
         found.append("searcher")

@@ -22,8 +22,8 @@ class Rows(Protocol[V_co]):
     def get_many(self, keys: Sequence[str]) -> Sequence[V_co | None]:
         """The rows of ``keys``, in that order, ``None`` for a row that is not there.
 
-        Every call gives fresh objects: the core changes them, and what it changed is the table's only once the
-        shell puts it there.
+        A row is never changed, by the core or anybody else: what the core makes of it is another, which is the table's
+        once the shell puts it there.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.events import Event, Line, item_key
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas, ItemState, apply_deltas, index_row, row_key
+from streamer.core.items import ItemDeltas, ItemState, apply_deltas, index_row, row_key, touched_before
 from streamer.core.profile import Profile, fold
 from streamer.core.queries import Queries
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
@@ -38,9 +38,8 @@ class Shop:
     def happen(self, event: Event) -> None:
         """Count and fold an event."""
         profile = self.profiles.get(event.user)
-        recents = [(r.key, r.last_s, r.weight) for r in profile.items[-8:]] if profile else []
         deltas = ItemDeltas()
-        deltas.add(event, recents, ITEMS)
+        deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS)
         self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
         self.profiles[event.user] = fold(profile, event, PROFILES)
         self.now_ms = max(self.now_ms, event.time)

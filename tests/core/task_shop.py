@@ -101,7 +101,7 @@ class Shop:
         for name in ("candidates", "decisions", "examples", "rekeyed", "dead_letters"):
             getattr(total, name).extend(getattr(effects, name))
         for touch in effects.touches:
-            self.deltas.add(touch.event, touch.recents, self.settings.items)
+            self.deltas.add(touch.event, touch.before, self.settings.items)
         return effects
 
     def run(self, records: Sequence[Record], cuts: Iterable[int] = ()) -> Shop:

@@ -30,7 +30,7 @@ def shop() -> Shop:
 def test_proposals_are_known_items_of_the_batch_with_finite_scores(generator: Generator, shop: Shop) -> None:
     """In query order, one score a column a row, none negative."""
     index = shop.index()
-    index.apply_row(shop.profiles["user 2"].items[-1].key, None)
+    index.apply_row(shop.profiles["user 2"].recents()[-1].key, None)
     queries = shop.queries([*sorted(shop.profiles), "stranger"])
     made = generator.propose(queries.asked(index), index, RETRIEVAL)
     assert len(made.item) > 0

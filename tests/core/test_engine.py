@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.core.encode import candidate as encode_candidate
-from streamer.core.events import key64
+from streamer.core.events import group_key
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.partition import partition_of
 from streamer.core.policy.registry import REASONS, SENT
@@ -271,7 +271,8 @@ def test_a_tombstone_unsays_the_preferences(shop: Shop) -> None:
     shop.run([tombstone, view("u", T0 + 20)])
     assert shop.reasons() == ["consent", SENT]
     assert shop.total.counts == {"applied": 4}
-    assert Shop(SETTINGS).run([tombstone]).policy.rows == {}
+    late_word = record("u", "preferences", T0 + 5, preferences={"consent": False})
+    assert Shop(SETTINGS, shop.index).run([tombstone, late_word, view("u", T0 + 20)]).reasons() == [SENT]
 
 
 def test_an_erased_user_is_forgotten_and_older_input_is_dropped(shop: Shop) -> None:
@@ -398,4 +399,4 @@ def test_stage_seconds_come_from_the_clock_that_was_given(index: ItemIndex) -> N
 
 
 def test_the_category_names_of_the_index_are_those_of_the_profiles_keys(index: ItemIndex) -> None:
-    assert index.category_name(key64("category-1")) == "category-1"
+    assert index.category_name(group_key("category-1")) == "category-1"

@@ -55,7 +55,7 @@ def test_own_features_are_the_profile_s_and_zero_for_strange_items() -> None:
     shop = make_shop()
     index = shop.index()
     profile = shop.profiles["user 4"]
-    newest = profile.items[-1]
+    newest = profile.recents()[-1]
     asked = shop.queries(["user 4"]).asked(index)
     pool = retrieve(asked, index, RETRIEVAL)
     x = compute(pool, asked, index, RETRIEVAL)
@@ -65,7 +65,7 @@ def test_own_features_are_the_profile_s_and_zero_for_strange_items() -> None:
     assert x[ROW["own_place"], at] == 1.0
     assert x[ROW["own_hour"], at] == pytest.approx(2**-age_h)
     assert x[ROW["in_cart"], at] == float(newest.carts > 0 and newest.purchases == 0)
-    touched = {index.dense(r.key) for r in profile.items}
+    touched = {index.dense(r.key) for r in profile.recents()}
     strange = [n for n, item in enumerate(pool.item.tolist()) if item not in touched]
     own = [ROW[name] for name in ("own_views", "own_carts", "own_purchases", "own_hour", "own_days", "own_place")]
     assert strange

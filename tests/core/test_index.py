@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.events import item_key, key64
+from streamer.core.events import group_key, item_key
 from streamer.core.index import NONE, ItemIndex
 from streamer.core.items import ItemState, index_row
 from streamer.core.retrieval_settings import ItemSettings
@@ -186,7 +186,7 @@ def test_the_catalog_goes_before_events_and_its_tombstone_gives_way_again() -> N
     )
     assert index.apply_catalog("i0", value)
     dense = index.dense(KEYS[0])
-    assert (index.title(dense), index.category_name(key64("Boots"))) == ("Red shoe", "Boots")
+    assert (index.title(dense), index.category_name(group_key("Boots"))) == ("Red shoe", "Boots")
     assert index.category[dense] == index.categories.id("Boots")
     assert not index.in_stock[dense]
     assert index.price[dense] == pytest.approx(np.log2(500), rel=1e-6)

@@ -20,8 +20,11 @@ from streamer.core.items import (
     index_row,
     row_key,
     strongest,
+    touched_before,
 )
+from streamer.core.profile import fold
 from streamer.core.retrieval_settings import ItemSettings
+from streamer.core.settings import ProfileSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +87,7 @@ def deltas_of(work: Sequence[tuple[str, int, str, str, float, list[str]]]) -> It
     deltas = ItemDeltas()
     for item, at_s, kind, category, price, before in work:
         happened = event(item, at_s, kind, category=category, price=price)
-        deltas.add(happened, [(KEYS[b], happened.time // 1000 - 60, 256) for b in dict.fromkeys(before)], SETTINGS)
+        deltas.add(happened, [KEYS[b] for b in dict.fromkeys(before)], SETTINGS)
     return deltas
 
 
@@ -129,8 +132,7 @@ def test_an_event_counts_by_its_kind_and_weighs_by_its_interest() -> None:
 def test_pairs_are_symmetric_and_nearer_ones_weigh_more() -> None:
     """Each of two items touched in turn is the other's neighbour, by the same amount."""
     deltas = ItemDeltas()
-    before = [(KEYS["a"], START_MS // 1000, 256), (KEYS["b"], START_MS // 1000, 256)]
-    deltas.add(event("c", 10), before, SETTINGS)
+    deltas.add(event("c", 10), [KEYS["a"], KEYS["b"]], SETTINGS)
     states = state_after(deltas)
     near, far = KEYS["b"], KEYS["a"]
     of_c = states[row_key(KEYS["c"])].pairs
@@ -141,9 +143,14 @@ def test_pairs_are_symmetric_and_nearer_ones_weigh_more() -> None:
 
 def test_items_outside_the_window_and_the_item_itself_are_no_partners() -> None:
     """Yesterday's item is not related to today's; nor is an item to itself."""
+    later_ms = START_MS + (SETTINGS.pair_window_s + 1) * 1000
+    profile = fold(fold(None, event("b"), ProfileSettings()), event("a", later_ms - START_MS), ProfileSettings())
+    before = touched_before(profile, later_ms, SETTINGS)
+    assert before == [KEYS["a"]]
+    assert touched_before(profile, later_ms - 1000, SETTINGS) == [KEYS["b"], KEYS["a"]]
+    assert touched_before(None, later_ms, SETTINGS) == []
     deltas = ItemDeltas()
-    long_ago = START_MS // 1000 - SETTINGS.pair_window_s - 1
-    deltas.add(event("a"), [(KEYS["b"], long_ago, 256), (KEYS["a"], START_MS // 1000, 256)], SETTINGS)
+    deltas.add(event("a"), before, SETTINGS)
     assert all(not s.pairs for s in state_after(deltas).values())
 
 
@@ -180,7 +187,7 @@ def test_a_table_row_never_holds_more_neighbours_than_allowed() -> None:
     store = Store()
     for n in range(40):
         deltas = ItemDeltas()
-        deltas.add(event("a", n), [(10_000 + n, START_MS // 1000, 256)], small)
+        deltas.add(event("a", n), [10_000 + n], small)
         store.put(apply_block(deltas.blocks(1)[0], store, small))
         assert len(store.states()[row_key(KEYS["a"])].pairs) <= 6
 

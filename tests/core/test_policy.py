@@ -38,7 +38,7 @@ def case(**changes: object) -> Case:
         "newest_ms": NOW - HOUR_MS,
         "draw": 0.5,
         "standing": Standing(),
-        "sent": [],
+        "sent": (),
     }
     return Case(**(fields | changes))  # type: ignore[arg-type]  # fields by name
 
@@ -57,9 +57,9 @@ REFUSED: dict[str, tuple[Case, PolicySettings]] = {
     "out_of_order": (case(newest_ms=NOW + 1), SETTINGS),
     "expired": (case(now_ms=NOW + HOUR_MS), SETTINGS),
     "quiet_hours": (case(standing=Standing(quiet_hours=(11 * 60, 13 * 60))), SETTINGS),
-    "min_gap": (case(sent=[sent(29 * MINUTE_MS)]), SETTINGS),
-    "hour_cap": (case(sent=[sent(59 * MINUTE_MS)]), SETTINGS),
-    "day_cap": (case(sent=[sent(n * 5 * HOUR_MS) for n in (4, 3, 2, 1)]), SETTINGS),
+    "min_gap": (case(sent=(sent(29 * MINUTE_MS),)), SETTINGS),
+    "hour_cap": (case(sent=(sent(59 * MINUTE_MS),)), SETTINGS),
+    "day_cap": (case(sent=tuple(sent(n * 5 * HOUR_MS) for n in (4, 3, 2, 1))), SETTINGS),
     "not_sampled": (case(draw=0.5), PolicySettings(rank_rate=0.5)),
 }
 ALLOWED: dict[str, tuple[Case, PolicySettings]] = {
@@ -68,21 +68,21 @@ ALLOWED: dict[str, tuple[Case, PolicySettings]] = {
     "out_of_order": (case(newest_ms=NOW), SETTINGS),
     "expired": (case(now_ms=NOW + HOUR_MS - 1), SETTINGS),
     "quiet_hours": (case(standing=Standing(quiet_hours=(13 * 60, 12 * 60))), SETTINGS),
-    "min_gap": (case(sent=[sent(30 * MINUTE_MS)]), SETTINGS),
-    "hour_cap": (case(sent=[sent(60 * MINUTE_MS)]), SETTINGS),
-    "day_cap": (case(sent=[sent(n * 6 * HOUR_MS) for n in (4, 3, 2, 1)]), SETTINGS),
+    "min_gap": (case(sent=(sent(30 * MINUTE_MS),)), SETTINGS),
+    "hour_cap": (case(sent=(sent(60 * MINUTE_MS),)), SETTINGS),
+    "day_cap": (case(sent=tuple(sent(n * 6 * HOUR_MS) for n in (4, 3, 2, 1))), SETTINGS),
     "not_sampled": (case(draw=0.49), PolicySettings(rank_rate=0.5)),
 }
 REFUSED_ITEM: dict[str, tuple[Offer, Case]] = {
     "bought": (offer(), case(bought=frozenset({1}))),
     "out_of_stock": (offer(in_stock=False), case()),
-    "repeat": (offer(), case(sent=[sent(7 * DAY_MS - 1, 2, 1)])),
+    "repeat": (offer(), case(sent=(sent(7 * DAY_MS - 1, 2, 1),))),
     "low_score": (offer(score=0.0199), case()),
 }
 ALLOWED_ITEM: dict[str, tuple[Offer, Case]] = {
     "bought": (offer(), case(bought=frozenset({2}))),
     "out_of_stock": (offer(), case()),
-    "repeat": (offer(), case(sent=[sent(7 * DAY_MS, 1), sent(DAY_MS, 2)])),
+    "repeat": (offer(), case(sent=(sent(7 * DAY_MS, 1), sent(DAY_MS, 2)))),
     "low_score": (offer(score=0.02), case()),
 }
 
@@ -139,12 +139,12 @@ def test_rules_are_pure_and_a_push_more_never_turns_a_no_into_a_yes(asked: Case,
     first = rule.refuses(asked, SETTINGS)
     assert rule.refuses(asked, SETTINGS) == first
     assert msgspec.msgpack.encode(asked.sent) == before
-    asked.sent.append(Sent(NOW, "next", (2,)))
+    asked.sent = (*asked.sent, Sent(NOW, "next", (2,)))
     assert rule.refuses(asked, SETTINGS) >= first
 
 
 def test_the_first_rule_that_refuses_names_the_reason() -> None:
-    both = case(standing=Standing(consent=False), sent=[sent(0)])
+    both = case(standing=Standing(consent=False), sent=(sent(0),))
     assert cheap_refusal(both, SETTINGS) == "consent"
     assert cheap_refusal(case(), SETTINGS) is None
 
@@ -154,8 +154,8 @@ def test_each_dismissal_doubles_the_gap_up_to_a_bound() -> None:
         standing = Standing(dismissals=dismissals)
         gap = minutes * MINUTE_MS
         refuses = min_gap.RULE.refuses
-        assert refuses(case(standing=standing, sent=[sent(gap - 1)]), SETTINGS)
-        assert not refuses(case(standing=standing, sent=[sent(gap)]), SETTINGS)
+        assert refuses(case(standing=standing, sent=(sent(gap - 1),)), SETTINGS)
+        assert not refuses(case(standing=standing, sent=(sent(gap),)), SETTINGS)
 
 
 def test_where_consent_is_required_silence_is_no_yes() -> None:
@@ -258,26 +258,26 @@ def test_an_erased_users_no_outlives_the_erasure_and_nothing_else_does() -> None
 
 
 def test_pushes_are_remembered_for_the_window_and_never_more_than_a_bound() -> None:
-    pushed: list[Sent] = []
+    pushed: tuple[Sent, ...] = ()
     for n in range(200):
-        state.remember(pushed, Sent(n * DAY_MS, "c", (n,)), SETTINGS)
+        pushed = state.remember(pushed, Sent(n * DAY_MS, "c", (n,)), SETTINGS)
     assert [s.items[0] for s in pushed] == list(range(193, 200))
     for n in range(200):
-        state.remember(pushed, Sent(200 * DAY_MS + n, "c", (n,)), SETTINGS)
+        pushed = state.remember(pushed, Sent(200 * DAY_MS + n, "c", (n,)), SETTINGS)
     assert len(pushed) == state.MAX_SENT
 
 
 def test_pushes_are_remembered_for_the_caps_even_if_repeats_are_allowed() -> None:
     free = PolicySettings(repeat_window_ms=0, min_gap_ms=0, per_hour=100, per_day=100)
-    pushed: list[Sent] = []
+    pushed: tuple[Sent, ...] = ()
     for n in range(100):
         assert cheap_refusal(case(sent=pushed), free) is None
-        state.remember(pushed, Sent(NOW - HOUR_MS + n, "c", (n,)), free)
+        pushed = state.remember(pushed, Sent(NOW - HOUR_MS + n, "c", (n,)), free)
     assert cheap_refusal(case(sent=pushed), free) == "day_cap"
 
 
 def test_the_policy_row_survives_its_encoding() -> None:
-    row = PolicyState(standing_after(said(1, consent=True, channels=("sms",), quiet_hours=(1, 2))), [sent(3, 4, 5)])
+    row = PolicyState(standing_after(said(1, consent=True, channels=("sms",), quiet_hours=(1, 2))), (sent(3, 4, 5),))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(row), type=PolicyState) == row
 
 

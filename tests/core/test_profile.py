@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.events import EVENT_TYPES, Event, Line, item_key, key64
+from streamer.core.events import EVENT_TYPES, Event, Line, group_key, item_key
+from streamer.core.packed import AFFINITY
 from streamer.core.profile import (
     CART,
     OTHER,
@@ -55,7 +56,7 @@ def test_each_kind_of_event_is_counted_once() -> None:
         event("checkout", T0 + 5),
     )
     assert [profile.counts[k] for k in (VIEW, SEARCH, CART, PURCHASE, OTHER)] == [2, 1, 1, 1, 1]
-    item = next(i for i in profile.items if i.key == item_key("a"))
+    item = next(i for i in profile.recents() if i.key == item_key("a"))
     assert (item.views, item.carts, item.purchases) == (2, 1, 1)
 
 
@@ -77,12 +78,12 @@ def test_recent_items_are_unique_bounded_and_newest_last() -> None:
     settings = ProfileSettings(recent_items=3)
     names = ["a", "b", "c", "a", "d"]
     profile = folded(*(event("view", T0 + n, line(name)) for n, name in enumerate(names)), settings=settings)
-    assert [i.key for i in profile.items] == [item_key(n) for n in ("c", "a", "d")]
+    assert [i.key for i in profile.recents()] == [item_key(n) for n in ("c", "a", "d")]
 
 
 def test_interest_in_an_item_halves_in_a_half_life_and_then_grows_by_the_new_event() -> None:
     later = T0 + SETTINGS.interest_half_life_ms
-    item = folded(event("cart", T0, line("a")), event("view", later, line("a"))).items[0]
+    item = folded(event("cart", T0, line("a")), event("view", later, line("a"))).recents()[0]
     assert item.weight == pytest.approx((3 / 2 + 1) * 256, abs=1)
     assert item.last_s == later // 1000
 
@@ -91,8 +92,8 @@ def test_taking_an_item_back_never_leaves_less_than_no_interest() -> None:
     profile = folded(
         event("view", T0, line("a", category="shoes")), event("remove_from_cart", T0 + 1, line("a", category="shoes"))
     )
-    assert profile.items[0].weight == 0
-    assert profile.categories == []
+    assert profile.recents()[0].weight == 0
+    assert profile.categories == b""
 
 
 def test_affinities_decay_by_half_lives_also_across_eras() -> None:
@@ -101,8 +102,8 @@ def test_affinities_decay_by_half_lives_also_across_eras() -> None:
         profile = folded(event("cart", start, line("a", category="shoes", brand="acme")))
         profile = fold(profile, event("view", start + 2 * half, line("b", category="hats")), SETTINGS)
         worth = dict(affinities(profile.categories, profile.era, start + 2 * half, SETTINGS))
-        assert worth[key64("shoes")] == pytest.approx(3 / 4, rel=1e-3)
-        assert worth[key64("hats")] == pytest.approx(1.0, rel=1e-3)
+        assert worth[group_key("shoes")] == pytest.approx(3 / 4, rel=1e-3)
+        assert worth[group_key("hats")] == pytest.approx(1.0, rel=1e-3)
 
 
 def test_the_smallest_affinity_goes_when_there_are_too_many() -> None:
@@ -113,17 +114,17 @@ def test_the_smallest_affinity_goes_when_there_are_too_many() -> None:
         event("view", T0 + DAY_MS, line("c", brand="newer")),
         settings=settings,
     )
-    assert [b.key for b in profile.brands] == [key64("strong"), key64("newer")]
+    assert [b.key for b in AFFINITY.rows(profile.brands)] == [group_key("strong"), group_key("newer")]
 
 
 def test_an_out_of_order_event_counts_but_moves_nothing_back() -> None:
     profile = folded(event("view", T0, line("a", category="shoes")))
     profile = fold(profile, event("purchase", T0 - HOUR_MS, line("b", 9.0, "hats")), SETTINGS)
     assert (profile.first_ms, profile.last_ms) == (T0 - HOUR_MS, T0)
-    assert [i.key for i in profile.items] == [item_key("a")]
+    assert [i.key for i in profile.recents()] == [item_key("a")]
     assert profile.counts[PURCHASE] == 1
-    assert [c.key for c in profile.categories] == [key64("shoes"), key64("hats")]
-    assert [b.key for b in profile.purchased] == [item_key("b")]
+    assert [c.key for c in AFFINITY.rows(profile.categories)] == [group_key("shoes"), group_key("hats")]
+    assert [b.key for b in profile.bought()] == [item_key("b")]
     assert (profile.sessions, profile.session_events) == (1, 1)
 
 
@@ -131,8 +132,8 @@ def test_an_out_of_order_event_counts_but_moves_nothing_back() -> None:
 def test_affinities_do_not_depend_on_the_order_of_events(order: list[int]) -> None:
     events = [event("view", T0 + n * 5 * DAY_MS, line(str(n), category=f"c{n % 3}")) for n in range(6)]
     straight, shuffled = folded(*events), folded(*(events[n] for n in order))
-    assert sorted((c.key, c.weight) for c in straight.categories) == sorted(
-        (c.key, c.weight) for c in shuffled.categories
+    assert sorted((c.key, c.weight) for c in AFFINITY.rows(straight.categories)) == sorted(
+        (c.key, c.weight) for c in AFFINITY.rows(shuffled.categories)
     )
 
 
@@ -151,14 +152,14 @@ def test_searches_are_normalised_unique_cut_and_bounded() -> None:
 
 def test_a_refund_takes_the_item_from_the_purchases() -> None:
     profile = folded(event("purchase", T0, line("a"), line("b")), event("refund", T0 + 1, line("a")))
-    assert [b.key for b in profile.purchased] == [item_key("b")]
+    assert [b.key for b in profile.bought()] == [item_key("b")]
 
 
 def test_a_line_that_does_not_tell_leaves_what_was_told() -> None:
     profile = folded(event("view", T0, line("a", 12.5, "shoes", "acme")), event("purchase", T0 + 1, line("a")))
-    item = profile.items[0]
-    assert (item.category, item.brand, item.price_cents) == (key64("shoes"), key64("acme"), 1250)
-    assert profile.categories[0].weight == pytest.approx(6 * 256 * 2**10 * _growth(), rel=1e-3)
+    item = profile.recents()[0]
+    assert (item.category, item.brand, item.price_cents) == (group_key("shoes"), group_key("acme"), 1250)
+    assert AFFINITY.rows(profile.categories)[0].weight == pytest.approx(6 * 256 * 2**10 * _growth(), rel=1e-3)
 
 
 def _growth() -> float:

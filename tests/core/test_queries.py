@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.core.events import Event, Line, item_key, key64
+from streamer.core.events import Event, Line, group_key, item_key
+from streamer.core.packed import AFFINITY
 from streamer.core.queries import Queries
 from tests.core.shop import RETRIEVAL, START_MS, make_shop
 
@@ -28,11 +29,11 @@ def test_recents_come_newest_first_and_only_if_known() -> None:
     """Places count all items, known or not."""
     shop = make_shop()
     profile = shop.profiles["user 1"]
-    unknown = profile.items[-1].key
+    unknown = profile.recents()[-1].key
     index = shop.index()
     index.apply_row(unknown, None)
     asked = shop.queries(["user 1"]).asked(index)
-    newest_first = [r.key for r in reversed(profile.items)][1:]
+    newest_first = [r.key for r in reversed(profile.recents())][1:]
     assert index.keys[asked.recents.item].tolist() == newest_first
     assert asked.recents.place.tolist() == list(range(1, len(newest_first) + 1))
 
@@ -44,9 +45,9 @@ def test_shares_of_interest_sum_to_one_and_name_what_the_index_knows() -> None:
     asked = shop.queries(sorted(shop.profiles)).asked(index)
     totals = np.bincount(asked.categories.query, weights=asked.categories.share)
     assert totals == pytest.approx(np.ones(len(shop.profiles)))
-    favourite = max(shop.profiles["user 0"].categories, key=lambda a: a.weight)
+    favourite = max(AFFINITY.rows(shop.profiles["user 0"].categories), key=lambda a: a.weight)
     first = int(np.argmax(np.where(asked.categories.query == 0, asked.categories.share, 0.0)))
-    assert index.category_name(key64(index.categories.names[asked.categories.group[first]])) != ""
+    assert index.category_name(group_key(index.categories.names[asked.categories.group[first]])) != ""
     assert index.categories.by_key[favourite.key] in asked.categories.group[asked.categories.query == 0]
 
 

@@ -81,7 +81,7 @@ def test_the_priors_rank_own_and_related_items_above_what_is_merely_there() -> N
     index = shop.index()
     ranked = rank_queries(shop.queries(["user 6"]), index, MODEL)
     best = [index.keys[ranked.items[r]] for r in top(ranked, 0, 5)]
-    newest = [r.key for r in shop.profiles["user 6"].items[-6:]]
+    newest = [r.key for r in shop.profiles["user 6"].recents()[-6:]]
     assert set(best) & set(newest)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from streamer.core.events import Event, Line, item_key, key64
+from streamer.core.events import Event, Line, group_key, item_key
 from streamer.core.profile import Profile, fold
 from streamer.core.settings import DAY_MS, ProfileSettings
 from streamer.core.tags import tags
 
 SETTINGS = ProfileSettings()
 T0 = 1_700_000_000_000
-NAMES = {key64("acme"): "acme"}
+NAMES = {group_key("acme"): "acme"}
 
 
 def shopper(kinds: str, price: float = 50.0, brand: str = "acme", gap_ms: int = 1000) -> Profile:

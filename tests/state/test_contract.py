@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from state.codecs import StructCodec
 from state.errors import StateCorrupt, StateError, StateForeign, StateLocked, StateVersionError
 from state.memory import MemoryBackend, MemoryDisk
 from state.store import TaskIdentity, TaskStore, digest_rows
@@ -459,3 +460,21 @@ def test_the_size_grows_with_the_rows(disk: Disk) -> None:
     store.table("rows").put_many([(f"k{n}", bytes(1000)) for n in range(1000)])
     commit(store, rows=1)
     assert store.size_bytes() > before
+
+
+def test_an_immutable_value_is_shared_by_all_its_readers_until_it_is_replaced(disk: Disk) -> None:
+    """Decoded once, whether it came from a put or from the disk; an abort takes back what was put."""
+    tables = [TableSpec("names", StructCodec(tuple[str, ...]), immutable=True)]
+    store = disk.open(tables=tables)
+    names = store.table("names")
+    names.put("a", ("x", "y"))
+    first, again = names.get_many(["a", "a"])
+    assert first is again == ("x", "y")
+    commit(store, names=1)
+    names.put("a", ("z",))
+    assert names.get("a") == ("z",)
+    store.take_changes()
+    store.aborted()
+    assert names.get("a") == ("x", "y")
+    names = disk.open(tables=tables).table("names")
+    assert names.get("a") is names.get("a") == ("x", "y")

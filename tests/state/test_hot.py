@@ -16,6 +16,11 @@ actions = st.lists(
 )
 
 
+def counted(part: dict[bytes, tuple[object, int]]) -> int:
+    """What a generation takes, counted anew."""
+    return sum(len(k) + (len(v) if isinstance(v, bytes) else 0) + ROW_OVERHEAD_BYTES for k, (v, _) in part.items())
+
+
 def row(size: int | None) -> bytes | None:
     return None if size is None else bytes(size)
 
@@ -30,22 +35,19 @@ def test_it_knows_the_newest_row_or_nothing_and_keeps_its_bound(
     for what, key, size in actions:
         if what == "put":
             truth[key] = row(size)
-            hot.put(key, truth[key])
+            hot.put(key, truth[key], size or 0)
         else:
             assert hot.get(key, UNKNOWN) in (truth.get(key, UNKNOWN), UNKNOWN)
-        held = [*hot._young.items(), *hot._old.items()]
-        total = sum(len(k) + len(v or b"") + ROW_OVERHEAD_BYTES for k, v in held)
-        assert total <= limit + largest
-        young = sum(len(k) + len(v or b"") + ROW_OVERHEAD_BYTES for k, v in hot._young.items())
-        assert young == hot._young_bytes
+        assert counted(hot._young) + counted(hot._old) <= limit + largest
+        assert counted(hot._young) == hot._young_bytes
 
 
 def test_what_is_used_stays_and_what_is_not_goes() -> None:
     """A key read all along outlives any number of keys read once."""
     hot = HotRows(20 * (ROW_OVERHEAD_BYTES + 110))
-    hot.put(b"used", bytes(100))
+    hot.put(b"used", bytes(100), 100)
     for n in range(1000):
-        hot.put(b"%d" % n, bytes(100))
+        hot.put(b"%d" % n, bytes(100), 100)
         assert hot.get(b"used", UNKNOWN) == bytes(100)
     assert hot.get(b"0", UNKNOWN) is UNKNOWN
     hot.clear()
@@ -55,5 +57,5 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
 def test_without_a_budget_it_holds_nothing() -> None:
     """A setting of 0 turns it off."""
     hot = HotRows(0)
-    hot.put(b"a", b"1")
+    hot.put(b"a", b"1", 1)
     assert (hot.get(b"a", UNKNOWN), len(hot)) == (UNKNOWN, 0)

@@ -24,8 +24,8 @@ class Case(msgspec.Struct, gc=False):
     """One event and one campaign that reacts to it, as of that event.
 
     ``time_ms`` is the event's, ``now_ms`` the stream time after it, ``newest_ms`` the time of the user's newest event
-    before it (0: none). ``draw`` is the event's seeded draw from [0, 1). ``sent`` is shared with the policy state: it
-    shows what was sent until the moment of asking. ``bought`` are keys of items bought until the event.
+    before it (0: none). ``draw`` is the event's seeded draw from [0, 1). ``sent`` is what was sent until the moment of
+    asking: before this batch at first, and then also in it. ``bought`` are keys of items bought until the event.
     """
 
     campaign: Campaign
@@ -34,7 +34,7 @@ class Case(msgspec.Struct, gc=False):
     newest_ms: int
     draw: float
     standing: Standing
-    sent: list[Sent]
+    sent: tuple[Sent, ...]
     bought: frozenset[int] = frozenset()
 
 

@@ -1,7 +1,7 @@
 """What the policy remembers of one shopper: what they allow, how they took our pushes, and what was sent.
 
-``Standing`` is folded from events and never changed in place, so that a decision holds on to the standing as of its own
-event; ``sent`` grows by decisions alone. The two never wait for one another, which is what makes a micro-batch's
+Nothing is changed in place, so a decision holds on to the standing as of its own event. ``Standing`` is folded from
+events, ``sent`` grows by decisions alone; the two never wait for one another, which is what makes a micro-batch's
 result independent of its cut.
 """
 
@@ -60,11 +60,11 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     items: tuple[int, ...]
 
 
-class PolicyState(msgspec.Struct, array_like=True, gc=False):
+class PolicyState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The row of table ``policy``. ``sent`` is oldest first."""
 
     standing: Standing = Standing()
-    sent: list[Sent] = []
+    sent: tuple[Sent, ...] = ()
 
 
 def fold(standing: Standing, event: Event) -> Standing:
@@ -126,13 +126,12 @@ def reset(standing: Standing, time_ms: int) -> Standing:
     )
 
 
-def remember(sent: list[Sent], push: Sent, settings: PolicySettings) -> None:
-    """Add a push; those that no rule looks back to any more are let go.
+def remember(sent: tuple[Sent, ...], push: Sent, settings: PolicySettings) -> tuple[Sent, ...]:
+    """With one push more; those that no rule looks back to any more are let go.
 
     Of more than ``MAX_SENT`` (or a day's cap, if that is more) the oldest go early, so that a row stays bounded.
     """
     longest_gap = settings.min_gap_ms << settings.dismissal_doublings
     horizon = push.time_ms - max(settings.repeat_window_ms, DAY_MS, longest_gap)
-    sent[:] = [s for s in sent if s.time_ms > horizon]
-    sent.append(push)
-    del sent[: -max(MAX_SENT, settings.per_day)]
+    kept = [s for s in sent if s.time_ms > horizon]
+    return (*kept, push)[-max(MAX_SENT, settings.per_day) :]

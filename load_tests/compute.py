@@ -1,0 +1,134 @@
+"""What one event costs a user task in computing, Kafka left out: the six stops over real tables, on one core.
+
+The events of ``throughput`` are folded by the user role's own work, in micro-batches, with a commit to RocksDB now and
+then; an item role and the replicas run beside it uncounted, so that ranking finds what it would. CPU time, not wall
+clock: on a shared machine it is the steadier of the two. For a profile of it: ``py-spy record -- python -m
+load_tests.compute``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from agents.metrics import Metrics
+from agents.outbox import Outbox
+from agents.role import TaskContext, TaskRow
+from agents.roles.item import ItemRole
+from agents.roles.user import UserRole
+from agents.worker import tune_gc
+from load_tests.harness import arguments, machine, write
+from load_tests.shop import shop
+from load_tests.throughput import LEARN_RATE, RANK_RATE
+from state.rocks import open_store
+from state.store import TaskIdentity
+from streamer.core.partition import partition_of
+from streamer.core.record import Record
+from streamer.readers.envelope import to_envelope
+from streamer.settings import flags, load
+
+PARTITIONS = 4
+
+
+def records(events: int, seed: int, partition: int) -> list[Record]:
+    """The records of one task, as a consumer would get them."""
+    found: list[Record] = []
+    for event in shop(events, seed=seed):
+        if partition_of(event.user, PARTITIONS) == partition:
+            topic, key, value = to_envelope(event, 0)
+            headers = (("produced_at", b"%d" % event.time),)
+            found.append(Record(topic, partition, len(found), event.time, key, value, headers))
+    return found
+
+
+def opened(role: Any, folder: Path) -> tuple[TaskContext, Any]:
+    """The role's work on its task 0."""
+    store = open_store(folder / role.name, role.tables, TaskIdentity(role.name, 0, PARTITIONS))
+    metrics = Metrics(role=role.name)
+    context = TaskContext(0, PARTITIONS, store, Outbox(), TaskRow({}), lambda name: name, metrics, None)
+    return context, role.open(context)
+
+
+def run(events: list[Record], batch: int, commit_every: int, core: Any, folder: Path) -> dict[str, Any]:
+    """Fold all events; CPU microseconds an event of the folding, and of what a commit asks of this thread."""
+    metrics = Metrics(role="user")
+    user = UserRole(
+        core,
+        topic=lambda name: name,
+        client={},
+        metrics=metrics,
+        fail=lambda _what, _exc: None,
+        item_partitions=1,
+        commit_interval_s=0.1,
+    )
+    item = ItemRole(core, commit_interval_s=1.0)
+    (context, work), (item_context, item_work) = opened(user, folder), opened(item, folder)
+    spent = {"fold": 0.0, "stage": 0.0, "write": 0.0}
+    rows = 0
+    for start in range(0, len(events), commit_every):
+        at = time.process_time()
+        for first in range(start, min(start + commit_every, len(events)), batch):
+            work.process(events[first : first + batch])
+        spent["fold"] += time.process_time() - at
+        at = time.process_time()
+        work.before_commit()
+        for table, key, value in context.store.take_changes():
+            context.outbox.add(table, 0, key, value)
+        out = context.outbox.take()
+        spent["stage"] += time.process_time() - at
+        rows += len(out)
+        at = time.process_time()
+        context.store.committed({})
+        spent["write"] += time.process_time() - at
+        for (topic, _), sent in out:
+            if topic == "item-updates":
+                item_work.process([Record(topic, 0, 0, 0, row.key, row.value) for row in sent])
+        item_work.before_commit()
+        item_context.store.take_changes()
+        item_context.store.committed({})
+        for _, sent in item_context.outbox.take():
+            for row in sent:
+                user.index_row(row.key, row.value)
+    stages = {
+        sample.labels["stage"]: sample.value
+        for family in context.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "streamer_stage_seconds_total"
+    }
+    ranked = sum(
+        sample.value
+        for family in context.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "streamer_ranked_lists_total"
+    )
+    scale = 1e6 / len(events)
+    return {
+        "cpu_us_per_event": {name: round(seconds * scale, 2) for name, seconds in spent.items()}
+        | {"total": round(sum(spent.values()) * scale, 2)},
+        "stage_us_per_event": {name: round(seconds * scale, 2) for name, seconds in stages.items()},
+        "events": len(events),
+        "ranked_share": round(ranked / len(events), 4),
+        "rows_out_per_event": round(rows / len(events), 3),
+    }
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--events", type=int, default=100_000, help="of the shop; one task folds a quarter of them")
+    parser.add_argument("--batch", type=int, default=400)
+    parser.add_argument("--commit-every", type=int, default=4_000)
+    given = parser.parse_args()
+    overrides = [f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}", *given.set]
+    core = load(None, {}, flags(overrides)).core
+    events = records(given.events, given.seed, 0)
+    tune_gc()
+    with tempfile.TemporaryDirectory(prefix="streamer-compute-") as folder:
+        figures = run(events, given.batch, given.commit_every, core, Path(folder))
+    write(figures | {"settings": {"overrides": overrides, **machine()}}, given.json)
+
+
+if __name__ == "__main__":
+    main()
