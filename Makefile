@@ -79,6 +79,15 @@ bench: $(STAMP) ## throughput and latency on this machine, as tables and in benc
 	@$(BIN)/python -m load_tests.throughput --json bench/throughput.json
 	@$(BIN)/python -m load_tests.latency --json bench/latency.json
 
+# `make faults ROUNDS=50 SEED=1`; more by ARGS, such as ARGS="--only zombie,cut --json bench/faults.json"
+ROUNDS ?= 3
+SEED ?= 1
+
+.PHONY: faults
+faults: $(STAMP) ## kill, stop, cut and corrupt a system under load, and hold it to its invariants; ROUNDS= SEED= (a minute or two each)
+	@mkdir -p bench
+	@$(BIN)/python -m tests.faults --rounds $(ROUNDS) --seed $(SEED) --json bench/faults.json $(ARGS)
+
 .PHONY: console
 console: $(STAMP) ## a Python prompt in the project's environment
 	@$(BIN)/python

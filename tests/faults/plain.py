@@ -1,0 +1,317 @@
+"""What the contract says of an inbound record and of a shopper, done once more in the plainest way.
+
+Nothing here is the engine's: it is written from ``docs/contracts.md`` and ``docs/architecture.md``, one record at a
+time, with dictionaries and lists, as an oracle to hold the engine to. Interests that fade are left out: they are
+floating-point and the engine's own tests hold them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+from tests.faults.load import DAY_MS, MINUTE_MS, Headers, partition_of
+
+HOUR_MS: Final = 60 * MINUTE_MS
+FEEDBACK: Final = tuple(
+    f"push_{w}" for w in ("delivered", "opened", "clicked", "dismissed", "converted", "unsubscribed")
+)
+KINDS: Final = {
+    "view": "view", "click": "view", "cart": "cart", "purchase": "purchase", "search": "search",
+    "list_view": "other", "wishlist": "other", "rating": "other", "review": "other", "remove_from_cart": "other",
+    "checkout": "other", "refund": "other", "coupon": "other", "preferences": "preferences",
+} | dict.fromkeys(FEEDBACK, "feedback")  # fmt: skip
+COUNTED: Final = ("view", "search", "cart", "purchase", "other")
+TRIGGERS: Final = {"view", "click", "wishlist", "search", "cart"}
+WITH_ITEMS: Final = {t for t, kind in KINDS.items() if kind in {"view", "cart", "purchase", "other"}} - {
+    "checkout",
+    "coupon",
+}
+WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
+CHANNELS: Final = ("push", "in-app", "email", "sms")
+
+
+@dataclass(frozen=True, slots=True)
+class Rec:
+    """A record as a stock consumer reads it; ``topic`` without the prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a readable record says."""
+
+    user: str
+    type: str
+    time: int
+    id: str = ""
+    source: str = ""
+    items: tuple[str, ...] = ()
+    query: str = ""
+    preferences: dict[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> int:
+        """BLAKE2b-64 over source and id, each behind its length."""
+        text = f"{len(self.source)}:{self.source}{len(self.id)}:{self.id}"
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def item_key(item: str) -> int:
+    """An item's 64 bits in tables and rows."""
+    return int.from_bytes(blake2b(item.encode(), digest_size=8).digest(), "little")
+
+
+def candidate_id(user: str, source: str, event_id: str, campaign: str) -> str:
+    """BLAKE2b-128 over the four, each behind its length in four bytes."""
+    parts = (part.encode() for part in (user, source, event_id, campaign))
+    return blake2b(b"".join(len(p).to_bytes(4, "little") + p for p in parts), digest_size=16).hexdigest()
+
+
+def milliseconds(text: str) -> int:
+    """Of an RFC 3339 time, since the epoch."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def read(rec: Rec) -> Said | str:
+    """What the record says, or the reason code it is refused for. Knows the shapes that the load has."""
+    if rec.value is None and rec.key and rec.topic in {"preferences", "ingress"}:
+        return Said(rec.key.decode(), "tombstone", rec.timestamp)
+    if not rec.value:
+        return "empty"
+    if len(rec.value) + len(rec.key or b"") + sum(len(n) + len(v) for n, v in rec.headers) > 1 << 20:
+        return "too_large"
+    try:
+        body = json.loads(rec.value, parse_constant=_no_constant)
+    except ValueError:
+        return "not_json"
+    if not isinstance(body, dict):
+        return "not_an_event"
+    kind = body.get("type")
+    if kind is None:
+        return "missing_field" if "specversion" in body else "not_an_event"
+    if kind not in KINDS:
+        return "unknown_type"
+    if not body.get("subject"):
+        return "no_user"
+    time = milliseconds(body["time"])
+    if time < 946_684_800_000:
+        return "bad_time"
+    if time > rec.timestamp + 5 * MINUTE_MS:
+        return "future_time"
+    return _said(body, kind, time)
+
+
+def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
+    data = body["data"]
+    lines = data.get("items") or ([{"id": data["item"]}] if "item" in data else [])
+    if any(len(line["id"]) > 256 for line in lines):
+        return "id_too_long"
+    if any(line.get("quantity", 1) < 1 for line in lines):
+        return "wrong_type"
+    if kind in WITH_ITEMS and not lines:
+        return "missing_field"
+    items = tuple(line["id"] for line in lines)
+    query, wishes = data.get("query", ""), data.get("preferences")
+    return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+@dataclass
+class Profile:
+    """A shopper's profile, of what is whole numbers."""
+
+    first_ms: int
+    last_ms: int
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    sessions: int = 0
+    session_start_ms: int = 0
+    session_events: int = 0
+    items: dict[str, list[int]] = field(default_factory=dict)  # id → [last_s, views, carts, purchases], newest last
+    searches: dict[str, int] = field(default_factory=dict)
+    purchased: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Standing:
+    """What a shopper said of pushes; a word and the time of the event that said it."""
+
+    words: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    unsubscribed_ms: int = 0
+    erased_ms: int = 0
+    dismissals: int = 0
+    taken: dict[str, int] = field(default_factory=dict)
+
+    def word(self, name: str) -> Any:
+        """The word that stands, or None."""
+        return self.words.get(name, (None, 0))[0]
+
+    @property
+    def opted_out(self) -> bool:
+        """Said no, or unsubscribed and did not say yes since."""
+        consent, at = self.words.get("consent", (None, 0))
+        if consent is False:
+            return True
+        return self.unsubscribed_ms > 0 and not (consent and at >= self.unsubscribed_ms)
+
+
+@dataclass
+class Shopper:
+    """All that is kept of one shopper. ``sent``: (stream time, campaign, items) of the pushes, oldest first."""
+
+    profile: Profile | None = None
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    standing: Standing | None = None
+    sent: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
+
+    def judge(self, said: Said) -> str:
+        """Whether the event is ``applied``, a ``duplicate`` or ``late``; remembered if applied."""
+        if said.type == "tombstone":
+            return "applied"
+        if self.standing is not None and said.time <= self.standing.erased_ms:
+            return "late"
+        heard = said.type in {"preferences", "push_unsubscribed"}
+        if self.profile is not None and said.time < self.profile.last_ms - 7 * DAY_MS and not heard:
+            return "late"
+        if any(mark == said.fingerprint for mark, _ in self.seen):
+            return "duplicate"
+        at = said.time // 1000
+        kept = self.seen[-255:]
+        while kept and kept[0][1] < at - 7 * DAY_MS // 1000:
+            kept = kept[1:]
+        self.seen = [*kept, (said.fingerprint, at)]
+        return "applied"
+
+    def fold(self, said: Said) -> None:
+        """Take an applied event in."""
+        kind = KINDS.get(said.type, "tombstone")
+        if kind == "tombstone":
+            if self.sent or self.standing is not None:
+                self.standing = self.standing or Standing()
+                self.standing.words = dict.fromkeys(WORDS, (None, said.time))
+        elif kind == "preferences" and (said.preferences or {}).get("erase"):
+            self._erase(said)
+        elif kind in {"preferences", "feedback"}:
+            self.standing = self.standing or Standing()
+            self._hear(self.standing, said)
+        else:
+            self._behave(said, kind)
+
+    def _erase(self, said: Said) -> None:
+        old = self.standing or Standing()
+        self._hear(old, said)
+        kept = Standing(erased_ms=max(old.erased_ms, said.time))
+        if old.opted_out:
+            kept.words["consent"] = (False, max(old.words.get("consent", (None, 0))[1], old.unsubscribed_ms))
+        self.profile, self.seen, self.standing, self.sent = None, [], kept, []
+
+    @staticmethod
+    def _hear(standing: Standing, said: Said) -> None:
+        for name, word in (said.preferences or {}).items():
+            if name != "erase" and word is not None and said.time >= standing.words.get(name, (None, 0))[1]:
+                standing.words[name] = (word, said.time)
+        if said.type == "push_unsubscribed":
+            standing.unsubscribed_ms = max(standing.unsubscribed_ms, said.time)
+        elif said.type.startswith("push_"):
+            what = said.type.removeprefix("push_")
+            standing.taken[what] = standing.taken.get(what, 0) + 1
+            if what in {"clicked", "converted"}:
+                standing.dismissals = 0
+            elif what == "dismissed":
+                standing.dismissals += 1
+
+    def _behave(self, said: Said, kind: str) -> None:
+        profile = self.profile = self.profile or Profile(said.time, said.time)
+        in_order, at = said.time >= profile.last_ms, said.time // 1000
+        for item in said.items:
+            if in_order:
+                row = profile.items.pop(item, [0, 0, 0, 0])
+                profile.items[item] = row
+                row[0] = at
+                for place, counted in enumerate(("view", "cart", "purchase"), 1):
+                    row[place] += kind == counted
+                _keep(profile.items, 32)
+            if kind == "purchase":
+                profile.purchased[item] = max(at, profile.purchased.pop(item, at))
+                _keep(profile.purchased, 32)
+            elif said.type == "refund":
+                profile.purchased.pop(item, None)
+        if kind == "search" and in_order and (text := " ".join(said.query.lower().split())[:64]):
+            profile.searches.pop(text, None)
+            profile.searches[text] = at
+            _keep(profile.searches, 8)
+        profile.counts[kind] += 1
+        if not in_order:
+            profile.first_ms = min(profile.first_ms, said.time)
+            return
+        if profile.sessions == 0 or said.time - profile.last_ms > 30 * MINUTE_MS:
+            profile.sessions, profile.session_start_ms, profile.session_events = profile.sessions + 1, said.time, 0
+        profile.session_events += 1
+        profile.last_ms = said.time
+
+
+def _keep(rows: dict[str, Any], limit: int) -> None:
+    while len(rows) > limit:
+        del rows[next(iter(rows))]
+
+
+def refusal(shopper: Shopper, said: Said, newest_ms: int, now_ms: int) -> str:
+    """The rule that forbids a push before anything is ranked, or nothing. ``newest_ms``: of the user, before it."""
+    standing, sent = shopper.standing or Standing(), [at for at, _, _ in shopper.sent]
+    channels = standing.word("channels")
+    if standing.opted_out:
+        return "consent"
+    if channels is not None and not set(channels) & set(CHANNELS):
+        return "channel"
+    if said.time < newest_ms:
+        return "out_of_order"
+    if said.time + HOUR_MS <= now_ms:
+        return "expired"
+    if quiet(standing, now_ms):
+        return "quiet_hours"
+    if sent and now_ms - sent[-1] < 30 * MINUTE_MS * 2 ** min(standing.dismissals, 6):
+        return "min_gap"
+    if sum(at > now_ms - HOUR_MS for at in sent) >= 1:
+        return "hour_cap"
+    if sum(at > now_ms - DAY_MS for at in sent) >= 4:
+        return "day_cap"
+    return ""
+
+
+def quiet(standing: Standing, now_ms: int) -> bool:
+    """Whether stream time lies in the shopper's quiet hours; in a zone known by name only, always."""
+    hours = standing.word("quiet_hours")
+    if not hours or hours[0] == hours[1]:
+        return False
+    zone = re.fullmatch(r"([+-])(\d\d):(\d\d)", standing.word("time_zone") or "+00:00")
+    if zone is None:
+        return True
+    offset = (int(zone[2]) * 60 + int(zone[3])) * MINUTE_MS * (-1 if zone[1] == "-" else 1)
+    clock = (now_ms + offset) % DAY_MS // MINUTE_MS
+    start, end = (int(h[:2]) * 60 + int(h[3:]) for h in hours)
+    return start <= clock < end if start < end else clock >= start or clock < end
+
+
+def belongs(rec: Rec, said: Said, partitions: int) -> bool:
+    """Whether the record lies under its subject's key, on that key's partition."""
+    user = said.user.encode()
+    return rec.key == user and rec.partition == partition_of(user, partitions)

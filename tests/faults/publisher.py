@@ -1,0 +1,92 @@
+"""Sends a load at a rate, in a thread of its own, with an idempotent producer that waits for a broker to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tests.faults.load import Sending, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+    from tests.faults.load import Load
+
+TICK_S: Final = 0.05
+WAITING: Final = 2_000
+
+
+class Publisher:
+    """``sent`` counts the records handed to the producer; ``stop()`` waits until the broker has them."""
+
+    def __init__(self, client: Mapping[str, Any], prefix: str, load: Load, *, rate: float, partitions: int) -> None:
+        self.sent = self.failed = 0
+        self._client, self._prefix, self._load = client, prefix, load
+        self._rate, self._partitions = rate, partitions
+        self._more: list[Sending] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._publish()), name="publisher", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Send no more, and see what was sent acknowledged."""
+        self._ended.set()
+        self._thread.join()
+
+    def also(self, rows: Iterable[Sending]) -> None:
+        """Send these next, besides the load."""
+        self._more += rows
+
+    async def _publish(self) -> None:
+        producer = AIOKafkaProducer(
+            **self._client, enable_idempotence=True, acks="all", max_request_size=3 << 20, request_timeout_ms=60_000
+        )
+        await producer.start()
+        waiting: set[asyncio.Future[Any]] = set()
+        before, credit = time.monotonic(), 0.0
+        try:
+            while not self._ended.is_set():
+                # At most a second's worth: nobody catches up on an outage.
+                now = time.monotonic()
+                credit += min(now - before, 1.0) * self._rate
+                before = now
+                rows, self._more = [*self._more, *self._load.take(int(credit))], []
+                credit %= 1.0
+                for row in rows:
+                    waiting.add(await self._send(producer, row))
+                finished = {future for future in waiting if future.done()}
+                self.failed += sum(future.exception() is not None for future in finished)
+                waiting -= finished
+                while len(waiting) > WAITING and not self._ended.is_set():
+                    await asyncio.wait(waiting, timeout=TICK_S)
+                    waiting = {future for future in waiting if not future.done()}
+                await asyncio.sleep(TICK_S)
+            for result in await asyncio.gather(*waiting, return_exceptions=True):
+                self.failed += isinstance(result, BaseException)
+        finally:
+            with contextlib.suppress(KafkaError):
+                await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer, row: Sending) -> asyncio.Future[Any]:
+        partition = row.partition
+        if partition is None:
+            partition = partition_of(row.key, self._partitions) if row.key is not None else self.sent % self._partitions
+        self.sent += 1
+        headers = list(row.headers)
+        future: asyncio.Future[Any] = await producer.send(
+            self._prefix + row.topic, row.value, key=row.key, partition=partition, headers=headers
+        )
+        return future

@@ -1,0 +1,116 @@
+"""Rounds: a seed chooses a load and faults, a system goes through them, and the checker judges what it did."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.faults.checker import check
+from tests.faults.kinds import FAULTS
+from tests.faults.rig import NotWithinError, Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.faults.evidence import Evidence
+    from tests.faults.kinds import Fault
+    from tests.faults.rig import Site
+    from tests.faults.walk import Breach
+
+RATE: Final = 250.0
+#: Seconds of load before the first fault and between two.
+CALM_S: Final = 1.0
+#: What a fault takes, about: only the pace of event time depends on it.
+FAULT_S: Final = 8.0
+
+
+@dataclass
+class Report:
+    """What became of a round. ``recovery_s``: from the end of each fault until all tasks it hit had committed again."""
+
+    seed: int
+    faults: list[str] = field(default_factory=list)
+    injected: int = 0
+    skipped: list[str] = field(default_factory=list)
+    events: int = 0
+    unsent: int = 0
+    aborted: int = 0
+    candidates: int = 0
+    lost: int = 0
+    doubled: int = 0
+    broken: list[str] = field(default_factory=list)
+    recovery_s: list[float] = field(default_factory=list)
+    drain_s: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was broken."""
+        return not self.broken
+
+    def row(self) -> dict[str, Any]:
+        """For JSON."""
+        return dataclasses.asdict(self) | {"sound": self.sound}
+
+
+def chosen(seed: int, count: int) -> list[Fault]:
+    """The faults of a seed, in order."""
+    return Random(seed).choices(FAULTS, [fault.weight for fault in FAULTS], k=count)
+
+
+def play(
+    site: Site,
+    seed: int,
+    faults: Sequence[Fault],
+    *,
+    tell: Callable[[str], None] = print,
+    keep: Callable[[Evidence], None] | None = None,
+) -> Report:
+    """One round. Whatever breaks is in the report; ``keep`` gets the evidence."""
+    report, started = Report(seed), time.monotonic()
+    random = Random(seed)
+    try:
+        with Rig(site, f"f{seed}-{time.time_ns() % 10**9}.", seed, rate=RATE, seconds=len(faults) * FAULT_S) as rig:
+            rig.run(CALM_S)
+            for fault in faults:
+                _inject(rig, fault, random, report, tell)
+            report.drain_s = round(rig.drain(), 1)
+            evidence = rig.finish()
+            report.events, report.unsent = rig.publisher.sent, rig.publisher.failed
+        report.aborted = evidence.aborted
+        report.candidates = len(evidence.all("push-candidates"))
+        _judge(report, check(evidence))
+        if keep is not None:
+            keep(evidence)
+    except AssertionError as failure:
+        # NotWithinError is one: progress is the twelfth invariant.
+        number = "invariant 12" if isinstance(failure, NotWithinError) else "unexpected"
+        report.broken.append(f"{number}: {failure}")
+    report.seconds = round(time.monotonic() - started, 1)
+    return report
+
+
+def _inject(rig: Rig, fault: Fault, random: Random, report: Report, tell: Callable[[str], None]) -> None:
+    report.faults.append(fault.name)
+    injected = fault.inject(rig, random)
+    if injected.skipped:
+        report.skipped.append(f"{fault.name}: {injected.skipped}")
+        tell(f"  {fault.name} skipped: {injected.skipped}")
+        return
+    report.injected += injected.count
+    took = rig.recovered(injected.roles, injected.over)
+    report.recovery_s.append(round(took, 2))
+    tell(f"  {fault.name}: {injected.what}; recovered in {took:.1f} s")
+    rig.run(CALM_S)
+
+
+def _judge(report: Report, breaches: list[Breach]) -> None:
+    words = [breach.what for breach in breaches]
+    report.lost = sum("ended nowhere" in what or "never folded" in what for what in words)
+    report.doubled = sum("once more" in what or what.endswith(" again") for what in words)
+    report.broken += [str(breach) for breach in breaches[:20]]
+    if len(breaches) > 20:
+        report.broken.append(f"and {len(breaches) - 20} more")

@@ -1,0 +1,167 @@
+"""Worker processes that a test may kill, stop, arm with faults and multiply; they come back as under a supervisor."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agents import faults
+from streamer.process import Watcher
+from streamer.supervisor import BACKOFF_S, environment_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streamer.settings import Settings
+
+GRACE_S: Final = 40.0
+
+
+@dataclass
+class Worker:
+    """One process of a role. ``fault`` arms its next start, once; ``exits`` are the codes it ended with so far."""
+
+    role: str
+    number: int
+    port: int
+    data_dir: Path
+    bootstrap: str
+    fault: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    due: float = 0.0
+    exits: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Such as ``user-0``."""
+        return f"{self.role}-{self.number}"
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process (it may be stopped)."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it owns tasks and has recovered them."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if there is anybody to get it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+class Workers:
+    """The processes of a system. ``tend()`` starts again what has ended, with whatever code, after half a second."""
+
+    def __init__(self, settings: Settings, folder: Path, ports: int) -> None:
+        self.all: list[Worker] = []
+        self._settings, self._folder, self._ports = settings, folder, ports
+        self._watcher = Watcher()
+
+    def add(
+        self, role: str, number: int, *, bootstrap: str = "", fault: str = "", data_dir: Path | None = None
+    ) -> Worker:
+        """Start one more. It keeps its state in a folder of its own, as on a machine of its own."""
+        worker = Worker(
+            role,
+            number,
+            self._ports + len(self.all),
+            data_dir or self._folder / f"{role}-{number}",
+            bootstrap or self._settings.kafka.bootstrap,
+            fault,
+        )
+        self.all.append(worker)
+        self._start(worker)
+        return worker
+
+    def remove(self, worker: Worker, *, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the newest worker for good. Its exit code."""
+        assert worker is self.all[-1], "ports are given by place"
+        worker.wanted = False
+        worker.signal(signal.SIGCONT)
+        worker.signal(how)
+        code = self._wait(worker)
+        self.all.remove(worker)
+        return code
+
+    def of(self, role: str) -> list[Worker]:
+        """Those of a role."""
+        return [worker for worker in self.all if worker.role == role]
+
+    def tend(self) -> None:
+        """Call this about every 50 ms."""
+        now = time.monotonic()
+        for worker in self.all:
+            if worker.process is not None and (code := worker.process.poll()) is not None:
+                worker.exits.append(code)
+                self._watcher.forget(worker.process.pid)
+                worker.process, worker.due = None, now + BACKOFF_S
+            if worker.process is None and worker.wanted and now >= worker.due:
+                self._start(worker)
+
+    def end(self, worker: Worker) -> int:
+        """SIGTERM, and wait. The exit code; it stays away until ``wanted`` again."""
+        worker.wanted = False
+        worker.signal(signal.SIGTERM)
+        return self._wait(worker)
+
+    def stop(self) -> dict[str, int]:
+        """End all in order; their exit codes by name."""
+        for worker in self.all:
+            worker.wanted = False
+            worker.signal(signal.SIGCONT)
+            worker.signal(signal.SIGTERM)
+        codes = {worker.name: self._wait(worker) for worker in self.all}
+        self._watcher.stop()
+        return codes
+
+    def _wait(self, worker: Worker) -> int:
+        process, worker.process = worker.process, None
+        if process is None:
+            return worker.exits[-1] if worker.exits else 0
+        try:
+            code = process.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self._watcher.forget(process.pid)
+        worker.exits.append(code)
+        return code
+
+    def _start(self, worker: Worker) -> None:
+        settings = self._settings
+        own = dataclasses.replace(
+            settings,
+            kafka=dataclasses.replace(settings.kafka, bootstrap=worker.bootstrap),
+            runtime=dataclasses.replace(settings.runtime, data_dir=worker.data_dir),
+            web=dataclasses.replace(settings.web, port=worker.port),
+        )
+        env = os.environ | environment_of(own)
+        if worker.fault:
+            env |= {faults.VARIABLE: worker.fault, faults.SWITCH: faults.SWITCHED_ON}
+            worker.fault = ""
+        module = [sys.executable, "-m", "streamer.cli.main", "worker"]
+        with (self._folder / f"{worker.name}.log").open("ab") as out:
+            worker.process = subprocess.Popen(
+                [*module, "--role", worker.role, "--instance", worker.name],
+                env=env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._watcher.watch(worker.process.pid)
