@@ -84,6 +84,7 @@ METRICS: Final = (
     Metric("gauge", "streamer_rocksdb_bytes", "Size of a task's tables on disk.", _BY_TASK),
     Metric("counter", "streamer_recovery_rows_total", "Changelog rows read to rebuild tables."),
     Metric("counter", "streamer_recovery_seconds_total", "Time spent in rebuilding tables."),
+    Metric("gauge", "streamer_recovery_left", "Changelog offsets a task has yet to read before it starts.", _BY_TASK),
     Metric("gauge", "streamer_replica_lag_records", "Records a replica has yet to read.", _BY_TOPIC),
     Metric("gauge", "streamer_replica_ready", "1 once a replica has been read to its end.", _BY_TOPIC),
     Metric("counter", "streamer_replica_rejected_total", "Rows a replica could not read.", _BY_TOPIC),
@@ -269,10 +270,11 @@ class Metrics:
             del self._children[key]
             self._all[key[0]].remove(self.role, *key[1:])
 
-    def recovered(self, rows: int, seconds: float) -> None:
-        """A task's tables took ``rows`` of changelog and ``seconds`` to be up to date."""
+    def recovering(self, partition: int, left: int, rows: int, seconds: float) -> None:
+        """Another ``rows`` of changelog and ``seconds`` went into a task's tables; ``left`` offsets are to be read."""
         self._child("streamer_recovery_rows_total").inc(rows)
         self._child("streamer_recovery_seconds_total").inc(seconds)
+        self._child("streamer_recovery_left", str(partition)).set(left)
 
     def replica_lag(self, topic: str, behind: int) -> None:
         """A replica has ``behind`` records to read."""

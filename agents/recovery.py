@@ -1,94 +1,156 @@
-"""Filling a task's tables from their changelogs before the first record is processed."""
+"""Filling a task's tables from their changelogs before the first record is processed.
+
+Several tasks recover at once on one event loop: each reads some megabytes and stores them a megabyte at a time, so
+that heartbeats and health pages go on in between. Rows and position are stored together, so that a process killed in
+the middle goes on from what it had.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from agents import faults
+from agents.changelog_reader import ChangelogReader
+from agents.clients import partitions_of, reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents.metrics import Metrics
     from state.store import TaskStore
 
 log = logging.getLogger(__name__)
 
-FETCH_BYTES = 4 << 20
-
 #: Local state not committed to for this long is rebuilt: half of the changelogs' ``delete.retention.ms``, after which
 #: a deleted row's tombstone may be gone from the changelog while the row is still on this disk.
-STALE_MS = 12 * 3_600_000
+STALE_MS: Final = 12 * 3_600_000
+
+#: How long to leave a store alone that has more to write than its disk takes.
+BUSY_S: Final = 0.005
+
+#: How often the log tells how far a recovery is.
+TOLD_EVERY_S: Final = 1.0
+
+
+class Progress:
+    """What one task's recovery has done and has left, for the log and for metrics.
+
+    What is left is counted in offsets. Those of transaction markers and of rows compacted away bring no row.
+    """
+
+    def __init__(self, partition: int, offsets: int, metrics: Metrics | None) -> None:
+        self.rows = 0
+        self._partition, self._metrics = partition, metrics
+        self._offsets = self._left = offsets
+        self._started = self._told = self._counted = time.monotonic()
+        self.applied(0, 0)
+
+    def applied(self, rows: int, offsets: int) -> None:
+        """``rows`` more are stored, and the position is ``offsets`` further."""
+        self.rows += rows
+        self._left -= offsets
+        now = time.monotonic()
+        if self._metrics is not None:
+            self._metrics.recovering(self._partition, self._left, rows, now - self._counted)
+        self._counted = now
+        if now - self._told >= TOLD_EVERY_S:
+            self._told = now
+            self._tell("recovering", now)
+
+    def finished(self) -> None:
+        """The tables are up to date."""
+        self.applied(0, self._left)
+        if self._offsets:
+            self._tell("recovered", time.monotonic())
+
+    def _tell(self, what: str, now: float) -> None:
+        seconds = now - self._started
+        log.info(
+            "%s the tables of partition %d: %d rows in %.1f s, %.0f rows/s, %.0f %% done",
+            what,
+            self._partition,
+            self.rows,
+            seconds,
+            self.rows / max(seconds, 1e-6),
+            100 * (1 - self._left / self._offsets),
+        )
 
 
 async def restore(
-    store: TaskStore, changelogs: Mapping[str, str], partition: int, client: Mapping[str, Any], *, stall_s: float = 30.0
+    store: TaskStore,
+    changelogs: Mapping[str, str],
+    partition: int,
+    client: Mapping[str, Any],
+    *,
+    metrics: Metrics | None = None,
+    stall_s: float = 30.0,
 ) -> int:
     """Read each changelog ``read_committed`` from the stored position to its end into ``store``.
 
     ``changelogs`` maps a table's name to its physical topic. Called after the task's producer has fenced its
-    predecessor, so that nothing is open in these partitions and their end is final. Returns the rows applied;
-    raises ``TimeoutError`` when the broker gives nothing for ``stall_s`` seconds.
+    predecessor, so that nothing is open in these partitions and their end is final. What was restored outlives the
+    process once this returns. Returns the rows applied; raises ``TimeoutError`` when the broker gives nothing for
+    ``stall_s`` seconds.
     """
+    begun_ms = int(time.time() * 1000)
     tables = {TopicPartition(topic, partition): table for table, topic in changelogs.items()}
-    consumer = AIOKafkaConsumer(
-        **client,
-        group_id=None,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=50,
-    )
-    await consumer.start()
-    try:
-        consumer.assign(list(tables))
+    async with reader(client) as consumer:
+        await partitions_of(consumer, changelogs.values())
         begins = await consumer.beginning_offsets(list(tables))
         ends = await consumer.end_offsets(list(tables))
-        fresh_ms = store.fresh_ms()
-        if fresh_ms is not None and time.time() * 1000 - fresh_ms > STALE_MS:
-            log.warning(
-                "local state of partition %d is too old to be completed; rebuilding it from the start", partition
-            )
-            store.wipe()
+        _drop_what_cannot_be_completed(store, partition, begun_ms, begins, ends)
         stored = store.positions()
-        if any(stored.get(tp.topic, begins[tp]) < begins[tp] or stored.get(tp.topic, 0) > ends[tp] for tp in tables):
-            log.warning(
-                "local state of partition %d lies outside its changelog; rebuilding it from the start", partition
-            )
-            store.wipe()
-            stored = {}
-        for tp in tables:
-            consumer.seek(tp, stored.get(tp.topic, begins[tp]))
-        return await _read_to(consumer, store, tables, ends, stall_s)
-    finally:
-        await consumer.stop()
+        changelog = ChangelogReader(consumer, {tp: stored.get(tp.topic, begins[tp]) for tp in tables}, ends)
+        progress = Progress(partition, sum(ends.values()) - sum(changelog.positions.values()), metrics)
+        await _read_to_end(changelog, store, tables, progress, stall_s)
+    store.committed({}, fresh_ms=begun_ms)
+    progress.finished()
+    return progress.rows
 
 
-async def _read_to(
-    consumer: AIOKafkaConsumer,
+def _drop_what_cannot_be_completed(
+    store: TaskStore,
+    partition: int,
+    now_ms: int,
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> None:
+    fresh_ms = store.fresh_ms()
+    if fresh_ms is not None and now_ms - fresh_ms > STALE_MS:
+        log.warning("local state of partition %d is too old to be completed; rebuilding it from the start", partition)
+        store.wipe()
+    stored = store.positions()
+    if any(not begins[tp] <= stored.get(tp.topic, begins[tp]) <= ends[tp] for tp in begins):
+        log.warning("local state of partition %d lies outside its changelog; rebuilding it from the start", partition)
+        store.wipe()
+    if store.fresh_ms() is None:
+        # Should this recovery be cut short, its rows grow stale from now on.
+        store.committed({}, fresh_ms=now_ms)
+
+
+async def _read_to_end(
+    changelog: ChangelogReader,
     store: TaskStore,
     tables: Mapping[TopicPartition, str],
-    ends: Mapping[TopicPartition, int],
+    progress: Progress,
     stall_s: float,
-) -> int:
-    rows, progressed, started = 0, time.monotonic(), time.monotonic()
-    behind = [tp for tp in tables if await consumer.position(tp) < ends[tp]]
-    while behind:
-        fetched = await consumer.getmany(*behind, timeout_ms=200, max_records=20_000)
-        for tp, records in fetched.items():
-            store.restore(tables[tp], [(r.key, r.value) for r in records], records[-1].offset + 1, changelog=tp.topic)
+) -> None:
+    progressed = time.monotonic()
+    while behind := changelog.behind():
+        for tp, pairs, begin, end in await changelog.fetch(behind):
+            if end == begin:
+                continue
+            while store.busy():  # noqa: ASYNC110 - RocksDB tells nobody when it is not any more
+                await asyncio.sleep(BUSY_S)
+            store.restore(tables[tp], pairs, end, changelog=tp.topic)
             faults.point("during-recovery")
-            rows += len(records)
-        still = [tp for tp in behind if await consumer.position(tp) < ends[tp]]
-        if fetched or still != behind:
+            progress.applied(len(pairs), end - begin)
             progressed = time.monotonic()
-        elif time.monotonic() - progressed > stall_s:
-            raise TimeoutError(f"the changelogs {[tp.topic for tp in still]} gave nothing for {stall_s:.0f} s")
-        behind = still
-    if rows:
-        log.info("recovered %d rows in %.2f s", rows, time.monotonic() - started)
-    return rows
+            await asyncio.sleep(0)
+        if time.monotonic() - progressed > stall_s:
+            raise TimeoutError(f"the changelogs {[tp.topic for tp in behind]} gave nothing for {stall_s:.0f} s")

@@ -114,9 +114,7 @@ class Task:
         """
         context = self.context
         await self._committer.start()
-        started = time.monotonic()
-        rows = await restore(context.store, self._changelogs, context.partition, client)
-        context.metrics.recovered(rows, time.monotonic() - started)
+        await restore(context.store, self._changelogs, context.partition, client, metrics=context.metrics)
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
             context.row.positions, context.row.now = dict(row.positions), row.now

@@ -58,6 +58,10 @@ class MemoryBackend:
         disk = self._open
         disk.rows = {key: row for key, row in disk.rows.items() if key >= end} | dict(rows)
 
+    def busy(self) -> bool:
+        """Memory never is."""
+        return False
+
     def size_bytes(self) -> int:
         """Bytes of keys and rows."""
         return sum(len(key) + len(row) for key, row in self._open.rows.items())

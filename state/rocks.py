@@ -107,6 +107,12 @@ class RocksBackend:
             self._flush_unlogged()
             self._db.write(batch)
 
+    def busy(self) -> bool:
+        """Whether RocksDB would hold up a write now, and with it every thread, as rocksdict keeps the interpreter."""
+        with _explained(self._path):
+            names = ("rocksdb.is-write-stopped", "rocksdb.actual-delayed-write-rate")
+            return any(self._db.property_int_value(name) for name in names)
+
     def size_bytes(self) -> int:
         """RocksDB's estimate of live data, plus memtables."""
         with _explained(self._path):

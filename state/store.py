@@ -63,6 +63,9 @@ class Backend(CommittedRows, Protocol):
     def replace(self, rows: Sequence[tuple[bytes, bytes]], end: bytes) -> None:
         """Delete everything below ``end`` and write ``rows``, atomically."""
 
+    def busy(self) -> bool:
+        """Whether a write would wait for earlier ones to reach the disk. Writing is allowed all the same."""
+
     def size_bytes(self) -> int:
         """About how much the rows take on disk and in write buffers."""
 
@@ -185,6 +188,10 @@ class TaskStore:
         self._hot.clear()
         self._backend.write(batch + self._position_rows(position), logged=False)
         self._positions.update(position)
+
+    def busy(self) -> bool:
+        """Whether ``restore`` would wait for the disk, and hold up the whole process meanwhile."""
+        return self._backend.busy()
 
     def wipe(self) -> None:
         """Delete all rows, positions and meta, and every uncommitted change; the identity stays."""

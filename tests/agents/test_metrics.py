@@ -62,7 +62,7 @@ def busy() -> Metrics:
     metrics.lag("browse", 1, 9)
     metrics.progress(1, 0.5)
     metrics.disk(1, 4096)
-    metrics.recovered(100, 0.5)
+    metrics.recovering(1, 40, 100, 0.5)
     metrics.replica_lag("catalog", 3)
     metrics.replica_ready("catalog")
     metrics.replica_rejected("catalog")
