@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import orjson
+
+from streamer.core.parse import Limits
 
 _MAX_CENTS: Final = 2**40
+_LIMITS: Final = Limits()
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, gc=False):
@@ -32,21 +36,33 @@ class _Row(msgspec.Struct):
 _DECODE: Final = msgspec.json.Decoder(_Row, strict=True).decode
 
 
+def is_item_id(text: str) -> bool:
+    """Whether an item's id is within the limits of the contract: candidates carry it, and it is never cut.
+
+    One with U+FFFD in it is no id: that stands for bytes of a key that are not UTF-8, so others may have the same.
+    """
+    if not text or "\ufffd" in text:
+        return False
+    return len(text) <= _LIMITS.id_bytes // 6 or len(orjson.dumps(text)) - 2 <= _LIMITS.id_bytes
+
+
 def read_entry(value: bytes) -> CatalogEntry | None:
     """The entry in a row of JSON, ``None`` if it is malformed.
 
     An object with any of ``title`` (or ``name``), ``category`` or ``categories`` (the first counts), ``brand``,
-    ``price`` and ``stock`` (a number, or whether there is any); other fields are left alone.
+    ``price`` and ``stock`` (a number, or whether there is any); other fields are left alone. Texts are cut as those of
+    events are.
     """
     try:
         row = _DECODE(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     cents = (row.price or 0.0) * 100
+    cut = _LIMITS.text_chars
     return CatalogEntry(
-        title=row.title or row.name or "",
-        category=row.category or (row.categories[0] if row.categories else ""),
-        brand=row.brand or "",
+        title=(row.title or row.name or "")[:cut],
+        category=(row.category or (row.categories[0] if row.categories else ""))[:cut],
+        brand=(row.brand or "")[:cut],
         price_cents=round(cents) if 0.5 < cents < _MAX_CENTS else 0,
         stock=None if row.stock is None else float(row.stock),
     )

@@ -66,7 +66,7 @@ REJECTIONS: Final[dict[str, str]] = {
     "unknown_type": "the event's type is not registered",
     "no_user": "neither subject, user id nor anonymous id names a user",
     "bad_time": "the time cannot be read or is before 2000-01-01",
-    "future_time": "the time is more than five minutes ahead of the Kafka timestamp",
+    "future_time": "the time is more than five minutes ahead of the Kafka timestamp, or after 2099",
     "too_large": "the record is larger than the limit",
     "too_many_lines": "more lines in one event than the limit",
     "id_too_long": "an id is longer than the limit",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamer.core.effects import DeadLetter
-from streamer.core.parse import parse
+from streamer.core.parse import exceeded, parse
 from streamer.core.partition import partition_of
 from streamer.core.record import Rejection
 
@@ -40,7 +40,7 @@ def read(
     """
     readable: list[tuple[Record, Event | Reset]] = []
     for record in records:
-        found = _reset(record) or parse(record, limits)
+        found = (_reset(record, limits) if record.value is None else None) or parse(record, limits)
         if isinstance(found, Rejection):
             _refuse(effects, record, found.reason, found.detail)
         elif record.key == found.user.encode() and partition_of(found.user, partitions) == partition:
@@ -54,12 +54,13 @@ def read(
     return readable
 
 
-def _reset(record: Record) -> Reset | None:
+def _reset(record: Record, limits: Limits) -> Reset | Rejection | None:
     if record.value is None and record.key and record.topic in _TOMBSTONES:
         try:
-            return Reset(record.key.decode(), record.timestamp)
+            user = record.key.decode()
         except UnicodeDecodeError:
             return None
+        return exceeded(record, user, limits) or Reset(user, record.timestamp)
     return None
 
 

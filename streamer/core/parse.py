@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 EARLIEST_MS: Final = 946_684_800_000
 """2000-01-01T00:00:00Z. It also catches seconds sent where milliseconds are meant."""
 
+LATEST_MS: Final = 4_102_444_800_000
+"""2100-01-01T00:00:00Z. A Kafka timestamp may be any number, and stream time never goes back."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAN = float("nan")
 _DETAIL_CHARS = 200
@@ -85,7 +88,7 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
     binary: Inbound | None = None
     size = len(value or b"") + len(record.key or b"")
     if record.headers:
-        size += sum(len(name) + len(content or b"") for name, content in record.headers)
+        size += _size(record.headers)
         produced_at, binary = _headers(record.headers)
     if size > limits.record_bytes:
         raise _RefusedError("too_large", f"{size} bytes, limit {limits.record_bytes}")
@@ -110,7 +113,7 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
     if not user:
         raise _RefusedError("no_user", "")
     time = _time(envelope.time)
-    if time > record.timestamp + limits.ahead_ms:
+    if time > record.timestamp + limits.ahead_ms or time >= LATEST_MS:
         raise _RefusedError("future_time", f"{time - record.timestamp} ms ahead")
 
     source, identity, session = envelope.source or "", envelope.id or "", data.session or ""
@@ -123,7 +126,7 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
     lines = _lines(data, limits)
     query = data.query or ""
     if query:
-        query = query.strip()[: limits.query_chars]
+        query = query.strip()[: limits.query_chars].rstrip()
     needs = known.needs
     if needs == "items":
         if not lines:
@@ -160,6 +163,25 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
         record.timestamp,
         produced_at,
     )
+
+
+def exceeded(record: Record, user: str, limits: Limits) -> Rejection | None:
+    """Why a record without a value, whose key is ``user``, is beyond the limits, if it is."""
+    size = len(record.key or b"") + _size(record.headers)
+    if size > limits.record_bytes:
+        return Rejection("too_large", f"{size} bytes, limit {limits.record_bytes}")
+    if record.timestamp >= LATEST_MS:
+        return Rejection("future_time", f"Kafka timestamp {record.timestamp}")
+    try:
+        _check_ids(limits, key=user)
+    except _RefusedError as refused:
+        return Rejection(*refused.args)
+    return None
+
+
+def _size(headers: tuple[tuple[str, bytes], ...]) -> int:
+    """Bytes of headers, with the two that each takes at least to tell its lengths: empty ones are not free."""
+    return sum(2 + len(name) + len(content or b"") for name, content in headers)
 
 
 def _hash(content: bytes) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import orjson
 
-from streamer.core.events import EVENT_TYPES, Event, Line, item_key
+from streamer.core.events import EVENT_TYPES, Event, Line, item_key, key64
 from streamer.core.parse import Limits
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ LIMITS: Final = Limits()
 """Readers keep the limits of the inbound contract, so that an event read is an event that can be published."""
 
 _from_bytes = int.from_bytes
+_MANY_ROWS: Final = 10**15
+_NAME_CHARS: Final = 32
 
 Row = tuple[int, str, str, Line | None, str, str, int]
 """Time (ms since the epoch), user, type, line, query, session, row number (the first row of data is 1)."""
@@ -64,7 +66,7 @@ class Reader(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._name = source.name
+        self._name = id_name(source.name)
 
     @classmethod
     @abstractmethod
@@ -241,6 +243,22 @@ def is_too_long(identity: str) -> bool:
     """Whether an id is longer than the contract allows, as JSON writes it."""
     # No character takes more than six bytes in JSON, so most ids need no exact measure.
     return len(identity) > LIMITS.id_bytes // 6 and len(orjson.dumps(identity)) - 2 > LIMITS.id_bytes
+
+
+def checked_session(text: str) -> str:
+    """``text`` as a session, stripped; it may be empty. Raises BadRow if it is too long."""
+    text = text.strip()
+    if is_too_long(text):
+        raise BadRow("session is too long")
+    return text
+
+
+def id_name(name: str) -> str:
+    """What the ids of a file's events begin with: its name, made text where it is none and short where it is long."""
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if is_too_long(f"{name}:{_MANY_ROWS}"):
+        name = f"{name[:_NAME_CHARS]}~{key64(name):016x}"
+    return name
 
 
 def check_needs(kind: str, line: Line | None, query: str) -> None:

@@ -71,7 +71,7 @@ class EnvelopeReader(Reader):
                     continue
                 identity, source = event.id, event.source
                 if event.weak:
-                    identity, source = f"{self.source.name}:{number}", source or self.format
+                    identity, source = f"{self._name}:{number}", source or self.format
                 yield msgspec.structs.replace(
                     event,
                     id=identity,

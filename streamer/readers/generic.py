@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from streamer.readers import times
-from streamer.readers.base import LIMITS, BadRow, check_needs, checked_id, is_too_long, make_line
+from streamer.readers.base import LIMITS, check_needs, checked_id, checked_session, make_line
 from streamer.readers.table import TableReader
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ class GenericReader(TableReader):
         time, user, kind, item, query, category, price, quantity, title, brand, session = cells
         kind = kind.strip().lower()
         line = make_line(item, price, quantity, category, brand, title) if item else None
-        query = query.strip()[: LIMITS.query_chars]
+        query = query.strip()[: LIMITS.query_chars].rstrip()
         check_needs(kind, line, query)
-        session = session.strip()
-        if is_too_long(session):
-            raise BadRow("session is too long")
-        return times.from_text(time), checked_id(user, "user"), kind, line, query, session
+        return times.from_text(time), checked_id(user, "user"), kind, line, query, checked_session(session)

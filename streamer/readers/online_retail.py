@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from streamer.readers import times
-from streamer.readers.base import BadRow, checked_id, make_line
+from streamer.readers.base import BadRow, checked_id, checked_session, make_line
 from streamer.readers.table import TableReader
 
 if TYPE_CHECKING:
@@ -27,5 +27,5 @@ class OnlineRetailReader(TableReader):
         if invoice[:1] in {"C", "c"}:
             raise BadRow("cancellation")
         line = make_line(item, price, quantity, "", "", title)
-        user = checked_id(customer, "user").removesuffix(".0")  # spreadsheets turn the number into a decimal
-        return times.from_american(date), user, "purchase", line, "", invoice
+        user = checked_id(customer.strip().removesuffix(".0"), "user")  # spreadsheets turn the number into a decimal
+        return times.from_american(date), user, "purchase", line, "", checked_session(invoice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from streamer.readers import times
-from streamer.readers.base import BadRow, checked_id, make_line
+from streamer.readers.base import BadRow, checked_id, checked_session, make_line
 from streamer.readers.table import TableReader
 
 if TYPE_CHECKING:
@@ -27,4 +27,4 @@ class Rees46Reader(TableReader):
         if kind not in TYPES:
             raise BadRow("unknown type")
         line = make_line(item, price, "", category_code or category_id, brand)
-        return times.from_text(time), checked_id(user, "user"), kind, line, "", session
+        return times.from_text(time), checked_id(user, "user"), kind, line, "", checked_session(session)

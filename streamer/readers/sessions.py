@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from streamer.readers.base import BadRow, make_line
+from streamer.readers.base import BadRow, checked_id, make_line
 from streamer.readers.table import TableReader
 from streamer.readers.times import LATEST_MS
 
@@ -30,4 +30,5 @@ class SessionReader(TableReader):
             raise BadRow("session_id or pos is not a whole number") from None
         if not 0 <= time <= LATEST_MS:
             raise BadRow("time is out of range")
+        session = checked_id(session, "session")
         return time, session, "view", make_line(item), "", session

@@ -59,10 +59,10 @@ def from_american(text: str) -> int:
 
 
 def from_datetime(moment: datetime) -> int:
-    """Milliseconds since the epoch, cut to whole ones; a moment without a zone is UTC. Raises BadRow before 1970."""
+    """Milliseconds since the epoch, cut; a moment without a zone is UTC. Raises BadRow outside 1970 to 9999."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     time = (moment - _EPOCH) // _MILLISECOND
-    if time < 0:
+    if not 0 <= time <= LATEST_MS:
         raise BadRow("time is out of range")
     return time

@@ -199,3 +199,8 @@ def test_words_for_display_are_cut_not_refused() -> None:
 
 def _words(line: Line) -> tuple[object, ...]:
     return line.item, line.quantity, line.price, line.category, line.brand, line.title
+
+
+def test_a_query_cut_at_a_blank_ends_without_it() -> None:
+    """So that the event, written down and read again, is the same event."""
+    assert event(envelope(type="search", data={"query": "x" * 255 + " y"})).query == "x" * 255

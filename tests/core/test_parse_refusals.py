@@ -124,6 +124,14 @@ def test_an_id_of_exactly_the_limit_is_accepted() -> None:
         assert not isinstance(parse(record(envelope(subject=user)), Limits()), Rejection)
 
 
+@pytest.mark.parametrize("time", ["2100-01-01T00:00:00Z", 4_294_967_296_000, "9999-12-31T23:59:59.999-23:59", 2**62])
+def test_a_time_after_2099_is_refused_whatever_the_kafka_timestamp(time: object) -> None:
+    """Producers set that too, and one such event would carry the stream time with it, past all others."""
+    parsed = parse(record(envelope(time=time), timestamp=2**63 - 1), Limits())
+    assert isinstance(parsed, Rejection)
+    assert parsed.reason == "future_time"
+
+
 def test_key_and_headers_count_towards_the_size_of_a_record() -> None:
     """A small value does not excuse a header of a megabyte."""
     assert refusal(envelope(), (("x", b"h" * MIB),)) == "too_large"

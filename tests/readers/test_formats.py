@@ -7,7 +7,7 @@ import math
 import pytest
 
 from streamer.readers import times
-from streamer.readers.base import BadRow
+from streamer.readers.base import BadRow, is_too_long
 from streamer.readers.generic import GenericReader as Generic
 from streamer.readers.online_retail import OnlineRetailReader as Retail
 from streamer.readers.rees46 import Rees46Reader as Rees46
@@ -240,3 +240,39 @@ def test_an_id_may_be_as_long_as_the_contract_allows_and_no_longer(read):
     reader = read(f"{GENERIC}5,{'u' * 256},view,i1\n6,{'u' * 257},view,i1\n7,{'é' * 129},view,i1\n")
     assert [len(event.user) for event in reader] == [256]
     assert reader.skipped == {"user is too long": 2}
+
+
+@pytest.mark.parametrize("name", ["\udcff\udcfe.csv", "n" * 250, "\x01" * 60])
+def test_whatever_the_name_of_a_file_its_events_have_ids(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(GENERIC + "5,a,view,i1\n")
+    (event,) = open_events(path)
+    assert not is_too_long(event.id.encode().decode())
+    assert event.id.endswith(":1")
+
+
+@pytest.mark.parametrize("reader", [Rees46, Retail, Sessions, Generic])
+def test_a_session_too_long_to_publish_makes_a_bad_row(read, reader):
+    header = SAMPLES[reader].splitlines()[0]
+    last = SAMPLES[reader].splitlines()[1].split(",")
+    column = {Rees46: "user_session", Retail: "InvoiceNo", Sessions: "session_id", Generic: "session"}[reader]
+    last[header.split(",").index(column)] = "0" * 300
+    opened = read("\n".join([header, ",".join(last), *SAMPLES[reader].splitlines()[2:]]))
+    assert len(list(opened)) < len(list(read(SAMPLES[reader]))) or reader is Retail
+    assert opened.skipped == {"session is too long": 1}
+
+
+def test_a_customer_that_is_only_a_decimal_is_nobody(read):
+    reader = read(SAMPLES[Retail].replace(",17850,", ",.0,"))
+    assert [event.user for event in reader] == ["13047"]
+    assert reader.skipped == {"no user": 2}
+
+
+def test_a_moment_that_its_zone_carries_beyond_the_year_9999_is_out_of_range():
+    with pytest.raises(BadRow, match="out of range"):
+        times.from_text("9999-12-31T23:59:59-23:59")
+
+
+def test_a_query_cut_at_a_blank_ends_without_it(read):
+    (event,) = read(f"time,user,type,query\n5,a,search,{'x' * 255} y\n")
+    assert event.query == "x" * 255

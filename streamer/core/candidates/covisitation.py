@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _FALL_OFF: Final = 0.8
 """How much less an item counts than the one touched after it."""
+_MOST_AHEAD: Final = 64.0
+"""Half-lives. A row's era has begun when it is written: one that is further ahead of the query is damaged."""
 
 
 def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Proposals:
@@ -30,7 +32,7 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     query, item, place = recents.query[rows], recents.item[rows], recents.place[rows]
     faded = asked.now_ms[query] / settings.items.interest_half_life_ms
     popularity = exp2(index.popularity[item] - faded)
-    unit = exp2(index.pair_level[item] - faded)
+    unit = exp2(np.minimum(index.pair_level[item] - faded, _MOST_AHEAD))
     claim = exp2(recents.age_ms[rows] / -settings.recent_half_life_ms) * _FALL_OFF_BY_PLACE[place]
     each = claim * unit / np.sqrt(popularity + 1.0)
     newest = np.where(place == 0, unit / (popularity + 1.0), 0.0)

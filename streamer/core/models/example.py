@@ -31,6 +31,8 @@ MAX_POSITIVES: Final = 32
 _BYTES_A_ROW: Final = 1 + 4 + 4
 _ENVELOPE: Final = 128
 _FLOAT16_MAX: Final = 65504.0
+_ABSURD: Final = 1e9
+"""More rows than any list has."""
 
 
 class Example(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -80,16 +82,22 @@ class Example(msgspec.Struct, array_like=True, frozen=True, gc=False):
         """The example, or ``None`` if the bytes are none."""
         try:
             example = _decoder.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         m = len(example.labels)
         sound = (
             example.version == EXAMPLE_VERSION
             and m > 0
+            and max(example.labels) <= 1
             and len(example.x) % (2 * m) == 0
             and len(example.weights) == len(example.p) == 4 * m
         )
-        return example if sound else None
+        if not sound:
+            return None
+        weights, p = np.frombuffer(example.weights, dtype="<f4"), np.frombuffer(example.p, dtype="<f4")
+        # So written, NaN is refused too.
+        sound = bool(((weights >= 0) & (weights < _ABSURD) & (p >= 0) & (p <= 1)).all())
+        return example if sound and np.isfinite(np.frombuffer(example.x, dtype="<f2")).all() else None
 
 
 _decoder: Final = msgspec.msgpack.Decoder(Example)

@@ -85,8 +85,8 @@ class Logistic:
         return self.weights * row
 
     def is_finite(self) -> bool:
-        """Whether every parameter is a finite number."""
-        return isfinite(self.bias) and bool(np.isfinite(self.weights).all())
+        """Whether every parameter is a finite number, and scores of it are."""
+        return abs(self.bias) < _ABSURD and bool((np.abs(self.weights) < _ABSURD).all())
 
     def block(self) -> bytes:
         """The model as published."""

@@ -10,7 +10,7 @@ Metrics are in no digest, so that numpy's own logarithm will do here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ BINS: Final = len(_EDGES) + 1
 _CLAMP: Final = 1e-15
 """Where log loss stops growing, as in River."""
 _RESCALE: Final = 1e12
+_ABSURD: Final = 1e30
 
 
 class CalibrationBin(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class CalibrationBin(msgspec.Struct, frozen=True):
 class MetricsState(msgspec.Struct, array_like=True):
     """The accumulators, for a table's row. ``positive``, ``negative``, ``predicted`` are float64 [BINS]."""
 
-    updates: int
+    updates: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     scale: float
     loss: float
     weight: float
@@ -113,9 +114,14 @@ class BinaryMetrics:
         return MetricsState(self.updates, self._scale, self._loss, self._weight, *arrays)
 
     def restore(self, state: MetricsState) -> None:
-        """Go on from what ``state`` gave; from zero if it was of other bins."""
-        arrays = [np.frombuffer(a, dtype="<f8").copy() for a in (state.positive, state.negative, state.predicted)]
-        if all(len(a) == BINS for a in arrays):
+        """Go on from what ``state`` gave; from zero if it was of other bins or is damaged."""
+        columns = (state.positive, state.negative, state.predicted)
+        if any(len(column) != 8 * BINS for column in columns):
+            return
+        arrays = [np.frombuffer(column, dtype="<f8").copy() for column in columns]
+        sums = np.concatenate((*arrays, [state.loss, state.weight, state.scale - 1.0]))
+        # So written, NaN is refused too.
+        if ((sums >= 0) & (sums < _ABSURD)).all():
             self.updates, self._scale = state.updates, state.scale
             self._loss, self._weight = state.loss, state.weight
             self._positive, self._negative, self._predicted = arrays

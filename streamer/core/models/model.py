@@ -6,7 +6,7 @@ read-only to everybody but the trainer: scoring never changes one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -55,7 +55,7 @@ class ModelBlock(msgspec.Struct, array_like=True, frozen=True):
 
     format: int
     kind: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     features: int
     bias: float
     weights: bytes
@@ -79,7 +79,7 @@ def decode_block(value: bytes) -> ModelBlock:
     """The block, or ``ModelRefused``."""
     try:
         block = _block_decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelRefused(f"unreadable model block: {error}") from error
     if block.format != BLOCK_VERSION:
         raise ModelRefused(f"model block of format {block.format}; this program reads {BLOCK_VERSION}")

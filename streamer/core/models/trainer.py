@@ -7,7 +7,7 @@ metrics are honest: they are of a model that had not seen the example.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import numpy as np
@@ -33,9 +33,9 @@ class LearnerRow(msgspec.Struct, array_like=True):
     """What the champion's published block leaves out. ``squares``: AdaGrad's accumulators, float64 [F]."""
 
     squares: bytes
-    examples: int
-    rows: int
-    refused: int
+    examples: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    rows: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    refused: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     champion: MetricsState
     served: MetricsState
 
@@ -67,8 +67,14 @@ class Trainer:
         self._touched = False
 
     def predict(self, example: Example) -> Floats:
-        """What the champion says now of the example's rows [m]."""
+        """What the champion says now of the example's rows [m]; NaN of those of another feature list."""
+        if not self._fits(example):
+            return np.full(example.rows(), np.nan)
         return self.champion.predict_proba_many(example.features())
+
+    def _fits(self, example: Example) -> bool:
+        names = self.champion.names
+        return example.features_id == self.champion.features and len(example.x) == 2 * len(names) * example.rows()
 
     def learn(self, examples: Sequence[Example]) -> None:
         """Predict, score and learn, example by example."""
@@ -77,7 +83,7 @@ class Trainer:
 
     def _learn_one(self, example: Example) -> None:
         champion = self.champion
-        if example.features_id != champion.features:
+        if not self._fits(example):
             self.refused += 1
             return
         x, y, w = example.features(), example.outcomes(), example.sampling_weights()
@@ -125,11 +131,11 @@ class Trainer:
         try:
             kept = from_block(blocks[CHAMPION_BLOCK], champion.names)
             row = msgspec.msgpack.decode(blocks[LEARNER_BLOCK], type=LearnerRow)
-        except (ModelRefused, msgspec.DecodeError) as error:
+        except (ModelRefused, msgspec.DecodeError, RecursionError) as error:
             champion.version = max(champion.version, _version(blocks[CHAMPION_BLOCK]))
             return str(error)
-        squares = np.frombuffer(row.squares, dtype="<f8")
-        if squares.shape != champion.squares.shape or not np.isfinite(squares).all():
+        squares = np.frombuffer(row.squares if len(row.squares) == champion.squares.nbytes else b"", dtype="<f8")
+        if squares.shape != champion.squares.shape or not (np.isfinite(squares) & (squares >= 0)).all():
             champion.version = kept.version
             return "the learner's accumulators are not those of this feature list"
         champion.weights, champion.bias, champion.version = kept.weights, kept.bias, kept.version
