@@ -128,7 +128,8 @@ def dead_letter(letter: DeadLetter) -> tuple[bytes | None, bytes | None, Headers
     if key is not None and len(key) > DEAD_LETTER_CUT_BYTES:
         added.append(("dl_key_size", b"%d" % len(key)))
         key = key[:DEAD_LETTER_CUT_BYTES]
-    if sum(len(name) + len(content or b"") for name, content in headers) > DEAD_LETTER_CUT_BYTES:
+    # Each header takes two bytes at least for its lengths, so that a million of empty ones are a megabyte.
+    if sum(2 + len(name) + len(content or b"") for name, content in headers) > DEAD_LETTER_CUT_BYTES:
         added.append(("dl_headers_dropped", b"%d" % len(headers)))
         headers = ()
     return key, value, (*headers, *added)
