@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.kinds import FAULTS
-from tests.faults.rig import site
 from tests.faults.rounds import chosen, play
+from tests.faults.site import site
 
 if TYPE_CHECKING:
     from tests.faults.rounds import Report
@@ -26,6 +27,8 @@ def main() -> int:
     asked.add_argument("--only", help=f"these kinds, in this order: {', '.join(fault.name for fault in FAULTS)}")
     asked.add_argument("--json", type=Path, help="write the reports there")
     options = asked.parse_args()
+    # The harness's own clients are cut off as often as the workers; what they say of it is no news.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     known = {fault.name: fault for fault in FAULTS}
     only = [known[name] for name in options.only.split(",")] if options.only else None
     reports: list[Report] = []

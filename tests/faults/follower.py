@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 PATIENCE_S: Final = 90.0
+
+log = logging.getLogger(__name__)
 
 
 class Follower:
@@ -79,8 +82,7 @@ class Follower:
         """Whether this follower itself has read all that is committed; waits for a look that began after the call."""
         began, deadline = self._caught_up, time.monotonic() + PATIENCE_S
         while self._caught_up < began + 2:
-            if self._failure is not None:
-                raise RuntimeError("the follower failed") from self._failure
+            self.check()
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
@@ -92,13 +94,19 @@ class Follower:
         except BaseException as failure:  # noqa: BLE001 - told to whoever waits
             self._failure = failure
 
+    def check(self) -> None:
+        """Raises ``RuntimeError`` if this follower itself has failed."""
+        if self._failure is not None:
+            raise RuntimeError(f"the follower failed: {self._failure!r}") from self._failure
+
     async def _follow(self) -> None:
         while not self._ended:
             try:
                 await self._read()
-            except (KafkaError, OSError):
+            except (KafkaError, OSError, TimeoutError) as away:
                 # The broker is away, as tests have it; go on from where we are.
-                await asyncio.sleep(0.2)
+                log.debug("reading anew: %r", away)
+                await asyncio.sleep(0.3)
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(

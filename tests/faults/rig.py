@@ -4,78 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-
 from agents.clients import read_topic
 from agents.topics import TOPICS, create_topics
-from streamer.broker import EmbeddedBroker, free_port
 from streamer.demo import free_ports
 from streamer.settings import Settings, load
 from tests.faults.checker import ROLES
 from tests.faults.evidence import Evidence, read_store
 from tests.faults.follower import Follower
 from tests.faults.load import Load
-from tests.faults.proxy import Proxy
+from tests.faults.meddle import group_offsets
 from tests.faults.publisher import Publisher
-from tests.faults.workers import Worker, Workers
+from tests.faults.site import Disk
+from tests.faults.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.faults.site import Site
+    from tests.faults.workers import Worker
 
 
 READY_S: Final = 90.0
 RECOVER_S: Final = 90.0
 SESSION_S: Final = 6
 SPAN_MS: Final = 8 * 3_600_000
-DISK_BYTES: Final = 256 << 20
 UNREAD: Final = {"sessions", "catalog"}
 
 
 class NotWithinError(AssertionError):
     """Something that must happen by itself did not, within a bound."""
-
-
-@dataclasses.dataclass
-class Site:
-    """A broker with a second listener that it advertises at a proxy's port; and a folder."""
-
-    broker: EmbeddedBroker
-    proxy: Proxy
-    folder: Path
-    proxied: str
-
-    @property
-    def client(self) -> dict[str, str]:
-        """Aiokafka's arguments for the direct listener."""
-        return {"bootstrap_servers": self.broker.bootstrap}
-
-
-@contextlib.contextmanager
-def site() -> Iterator[Site]:
-    """One for many rounds."""
-    folder = Path(tempfile.mkdtemp(prefix="streamer-faults-"))
-    port, behind, front, controller = (free_port() for _ in range(4))
-    config = {
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{front}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-    }
-    broker = EmbeddedBroker(data_dir=folder / "kafka", port=port, config=config)
-    try:
-        with broker, Proxy(front, behind) as proxy:
-            yield Site(broker, proxy, folder, f"127.0.0.1:{front}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Rig:
@@ -85,7 +48,7 @@ class Rig:
         self.site, self.prefix = site, prefix
         self.folder = site.folder / prefix
         self.folder.mkdir()
-        self.disk = self.folder / "disk"
+        self.disk = Disk(self.folder / "disk")
         self.settings = _settings(site, prefix)
         topics = self.settings.topics
         begun = int(time.time() * 1000)
@@ -102,11 +65,10 @@ class Rig:
         asyncio.run(create_topics(self.settings.kafka.client_kwargs(), self.settings.topics))
         with contextlib.ExitStack() as opening:
             opening.enter_context(self.follower)
-            opening.callback(self._unmount)
+            opening.callback(self.disk.close)
             opening.callback(self.workers.stop)
-            self._mount()
             for role in ROLES:
-                self.workers.add(role, 0, data_dir=self.disk / "user-0" if role == "user" else None)
+                self.workers.add(role, 0, data_dir=self.disk.path / "user-0" if role == "user" else None)
             self.until("ready", lambda: all(w.ready for w in self.workers.all), READY_S)
             opening.enter_context(self.publisher)
             self._opened = opening.pop_all()
@@ -124,6 +86,7 @@ class Rig:
         while not done():
             if time.monotonic() - started > timeout_s:
                 raise NotWithinError(f"not {what} within {timeout_s:.0f} s; {self.standing()}")
+            self.follower.check()
             self.workers.tend()
             time.sleep(0.05)
         return time.monotonic() - started
@@ -191,22 +154,9 @@ class Rig:
             for path in sorted(self.folder.glob(f"**/{self.prefix}{role}/[0-9]*"))
             if path.name.isdecimal() and (path / "CURRENT").exists()
         ]
-        evidence.offsets = asyncio.run(self._offsets())
+        evidence.offsets = group_offsets(self.site.client, self.prefix, ROLES)
         evidence.aborted = asyncio.run(self._aborted())
         return evidence
-
-    async def _offsets(self) -> dict[tuple[str, str, int], int]:
-        admin = AIOKafkaAdminClient(**self.site.client)
-        await admin.start()
-        try:
-            found = {role: await admin.list_consumer_group_offsets(f"{self.prefix}{role}") for role in ROLES}
-        finally:
-            await admin.close()
-        return {
-            (role, tp.topic.removeprefix(self.prefix), tp.partition): meta.offset
-            for role, offsets in found.items()
-            for tp, meta in offsets.items()
-        }
 
     async def _aborted(self) -> int:
         """How many records of aborted transactions a reader of uncommitted ones would take for true, in two topics."""
@@ -223,49 +173,6 @@ class Rig:
     def stores(self, worker: Worker) -> list[Path]:
         """The directories of a worker's tasks."""
         return sorted(p for p in (worker.data_dir / f"{self.prefix}{worker.role}").glob("*") if p.name.isdecimal())
-
-    def send(self, rows: Sequence[tuple[str, int, bytes | None, bytes | None]]) -> None:
-        """Put (logical topic, partition, key, value) rows where nobody should."""
-        from aiokafka import AIOKafkaProducer
-
-        async def produce() -> None:
-            async with AIOKafkaProducer(**self.site.client) as producer:
-                for topic, partition, key, value in rows:
-                    await producer.send_and_wait(self.prefix + topic, value, key=key, partition=partition)
-
-        asyncio.run(produce())
-
-    def truncate(self, before: dict[tuple[str, int], int]) -> None:
-        """Delete the records of (logical topic, partition) before an offset."""
-
-        async def delete() -> None:
-            admin = AIOKafkaAdminClient(**self.site.client)
-            await admin.start()
-            try:
-                await admin.delete_records(
-                    {
-                        TopicPartition(self.prefix + t, p): RecordsToDelete(before_offset=o)
-                        for (t, p), o in before.items()
-                    }
-                )
-            finally:
-                await admin.close()
-
-        asyncio.run(delete())
-
-    def _mount(self) -> None:
-        self.disk.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "streamer-faults", str(self.disk)]
-        self.mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def remount(self, how: str) -> bool:
-        """Make the disk of user-0 ``ro`` or ``rw``. Whether that could be had."""
-        command = ["mount", "-o", f"remount,{how}", str(self.disk)]
-        return self.mounted and subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def _unmount(self) -> None:
-        if self.mounted:
-            subprocess.run(["umount", "-l", str(self.disk)], capture_output=True, check=False)
 
 
 def _settings(site: Site, prefix: str) -> Settings:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.faults.evidence import Evidence
-    from tests.faults.kinds import Fault
-    from tests.faults.rig import Site
+    from tests.faults.fault import Fault
+    from tests.faults.site import Site
     from tests.faults.walk import Breach
 
 RATE: Final = 250.0
@@ -95,7 +95,14 @@ def play(
 
 def _inject(rig: Rig, fault: Fault, random: Random, report: Report, tell: Callable[[str], None]) -> None:
     report.faults.append(fault.name)
-    injected = fault.inject(rig, random)
+    began = time.monotonic()
+    try:
+        injected = fault.inject(rig, random)
+    except NotWithinError:
+        raise
+    except AssertionError as failure:
+        report.broken.append(f"unexpected in {fault.name}: {failure}")
+        return
     if injected.skipped:
         report.skipped.append(f"{fault.name}: {injected.skipped}")
         tell(f"  {fault.name} skipped: {injected.skipped}")
@@ -103,7 +110,7 @@ def _inject(rig: Rig, fault: Fault, random: Random, report: Report, tell: Callab
     report.injected += injected.count
     took = rig.recovered(injected.roles, injected.over)
     report.recovery_s.append(round(took, 2))
-    tell(f"  {fault.name}: {injected.what}; recovered in {took:.1f} s")
+    tell(f"  {fault.name}: {injected.what}; {injected.over - began:.1f} s, recovered in {took:.1f} s")
     rig.run(CALM_S)
 
 

@@ -86,11 +86,12 @@ def _profile(value: bytes | None, shopper: Shopper) -> Told:
     if value is not None:
         body, packed = row(value, 1, 2), value[0] == 2
         found = dict(zip(("first_ms", "last_ms", "counts"), body, strict=False))
-        found |= dict(zip(("sessions", "session_start_ms", "session_events"), body[3:6], strict=True))
-        recents = RECENT.iter_unpack(body[6]) if packed else body[6]
-        found["items"] = [[r[0], r[1], *r[3:6]] for r in recents]
-        found["searches"] = body[13]
-        found["purchased"] = [list(r) for r in (BOUGHT.iter_unpack(body[14]) if packed else body[14])]
+        found |= dict(zip(("sessions", "session_start_ms", "session_events"), body[3:6], strict=False))
+        if len(body) > 14:
+            recents = RECENT.iter_unpack(body[6]) if packed else body[6]
+            found["items"] = [[r[0], r[1], *r[3:6]] for r in recents]
+            found["searches"] = body[13]
+            found["purchased"] = [list(r) for r in (BOUGHT.iter_unpack(body[14]) if packed else body[14])]
     return found, due
 
 
