@@ -8,6 +8,7 @@ sends some outputs again, with the same ``candidate_id``.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiokafka.producer.sender
@@ -45,10 +46,11 @@ async def _send(producer: AIOKafkaProducer, outbox: Outbox) -> list[tuple[tuple[
     sent: list[tuple[tuple[str, int], int, Any]] = []
     for (topic, partition), rows in outbox:
         builder, count = producer.create_batch(), 0
-        for row in rows:
-            key, value, headers, timestamp = row
+        now_ms, none = int(time.time() * 1000), list[tuple[str, bytes]]()
+        for key, value, headers, timestamp in rows:
             # append() answers None when the batch is full; the first record of a batch always fits.
-            while builder.append(key=key, value=value, headers=list(headers), timestamp=timestamp) is None:
+            told, at = list(headers) if headers else none, timestamp or now_ms
+            while builder.append(key=key, value=value, headers=told, timestamp=at) is None:
                 future = await producer.send_batch(builder, topic, partition=partition)
                 sent.append(((topic, partition), count, future))
                 builder, count = producer.create_batch(), 0

@@ -84,13 +84,13 @@ def run(events: list[Record], batch: int, commit_every: int, core: Any, folder: 
         spent["write"] += time.process_time() - at
         for (topic, _), sent in out:
             if topic == "item-updates":
-                item_work.process([Record(topic, 0, 0, 0, row.key, row.value) for row in sent])
+                item_work.process([Record(topic, 0, 0, 0, key, value) for key, value, *_ in sent])
         item_work.before_commit()
         item_context.store.take_changes()
         item_context.store.committed({})
         for _, sent in item_context.outbox.take():
-            for row in sent:
-                user.index_row(row.key, row.value)
+            for key, value, *_ in sent:
+                user.index_row(key, value)
     stages = {
         sample.labels["stage"]: sample.value
         for family in context.metrics.registry.collect()

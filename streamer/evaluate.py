@@ -27,7 +27,8 @@ from streamer.baselines import History, baselines, remember
 from streamer.core import profile as profiles
 from streamer.core.events import EVENT_TYPES
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas, ItemState, apply_deltas, touched_before
+from streamer.core.items.deltas import ItemDeltas, touched_before
+from streamer.core.items.fold import apply_deltas
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from streamer.core.events import Event
+    from streamer.core.items.state import ItemState
     from streamer.core.profile import Profile
     from streamer.core.rank import Ranked
 
@@ -81,7 +83,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class _Items:
-    """The table of items, in memory; rows are changed in place, which only a table that could fail must not allow."""
+    """The table of items, in memory."""
 
     def __init__(self) -> None:
         self.rows: dict[str, ItemState] = {}

@@ -14,7 +14,8 @@ from agents.clients import read_topic, reader, to_end
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
 from streamer.core.events import group_key, item_key
-from streamer.core.items import IndexRow, item_partition, row_key
+from streamer.core.items.rows import IndexRow
+from streamer.core.items.state import item_partition, row_key
 from streamer.core.models import registry
 from streamer.core.models.model import CHAMPION, ModelRefused
 from streamer.core.packed import AFFINITY, BOUGHT, RECENT

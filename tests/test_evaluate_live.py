@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from streamer import evaluate as module
 from streamer.core.events import Event
-from streamer.core.items import ItemDeltas, apply_block, index_row
+from streamer.core.items.deltas import ItemDeltas
+from streamer.core.items.fold import apply_block
+from streamer.core.items.rows import index_row
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.trainer import Trainer
 from streamer.core.parse import Limits, parse

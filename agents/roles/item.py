@@ -9,7 +9,9 @@ from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import StructCodec
 from state.table import TableSpec
-from streamer.core.items import ItemState, apply_blocks, index_row, row_key
+from streamer.core.items.fold import apply_blocks
+from streamer.core.items.rows import index_row
+from streamer.core.items.state import ItemState, row_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ class ItemRole:
     first: frozenset[str] = frozenset()
     journaled = False
     tables: tuple[TableSpec[Any], ...] = (
-        TableSpec("items", StructCodec(ItemState)),
+        TableSpec("items", StructCodec(ItemState), immutable=True),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 

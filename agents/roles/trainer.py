@@ -77,8 +77,7 @@ class TrainerWork:
             else:
                 examples.append(example)
         for example in examples:
-            self._challenger.learn(example, self._trainer.predict(example))
-            self._trainer.learn([example])
+            self._challenger.learn(example, self._trainer.learn_one(example))
         self._learned += len(examples)
         return {"applied": len(examples)}
 

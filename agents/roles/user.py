@@ -16,7 +16,7 @@ from streamer.core import encode
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas
+from streamer.core.items.deltas import ItemDeltas
 from streamer.core.models.model import ServedModel
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState

@@ -16,7 +16,7 @@ from streamer.core import profile as profiles
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES
 from streamer.core.intake import Reset
-from streamer.core.items import touched_before
+from streamer.core.items.deltas import touched_before
 from streamer.core.policy import state as states
 from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case

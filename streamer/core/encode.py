@@ -87,6 +87,10 @@ def _cut(word: str, size: int) -> str:
 
 def decision(value: Decision) -> bytes:
     """The JSON of a decision, as ``decision.schema.json`` has it. The user is the record's key, not in the value."""
+    if not value.event_id:
+        # A refusal before ranking, as most are: all but its origin is shared by many.
+        shared = _refusal(value.campaign, value.reason, value.model_version, value.policy_version, value.propensity)
+        return b'{"o":' + _encode(value.origin) + shared
     return _encode(
         _DecisionRow(
             value.origin,
@@ -102,6 +106,13 @@ def decision(value: Decision) -> bytes:
             value.features,
         )
     )
+
+
+@lru_cache(maxsize=1024)
+def _refusal(campaign: str, reason: str, model_version: int, policy_version: str, propensity: float) -> bytes:
+    """The JSON of a decision without items, from behind its origin on."""
+    told = None if propensity == 1 else propensity
+    return _encode(_DecisionRow("", campaign, reason, model_version, policy_version, told)).removeprefix(b'{"o":""')
 
 
 def dead_letter(letter: DeadLetter) -> tuple[bytes | None, bytes | None, Headers]:

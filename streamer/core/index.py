@@ -17,7 +17,8 @@ from streamer.core.catalog import CatalogEntry, is_item_id, read_entry
 from streamer.core.decay import NOTHING
 from streamer.core.events import group_key, item_key
 from streamer.core.exactmath import log2
-from streamer.core.items import INDEX_ROW_VERSION, IndexRow, ItemState, strongest
+from streamer.core.items.rows import INDEX_ROW_VERSION, IndexRow
+from streamer.core.items.state import ItemState, strongest
 from streamer.core.toplist import TopList
 
 if TYPE_CHECKING:

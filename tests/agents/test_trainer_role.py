@@ -43,7 +43,7 @@ def committed(context, work):
     work.before_commit()
     context.store.take_changes()
     context.store.committed({})
-    return {row.key: row.value for _, rows in context.outbox.take() for row in rows if b"champion" in row.key}
+    return {key: value for _, rows in context.outbox.take() for key, value, *_ in rows if b"champion" in key}
 
 
 def test_a_restarted_trainer_goes_on_where_the_last_commit_left_it():

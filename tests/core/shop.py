@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from streamer.core.events import Event, Line, item_key
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas, ItemState, apply_deltas, index_row, row_key, touched_before
+from streamer.core.items.deltas import ItemDeltas, touched_before
+from streamer.core.items.fold import apply_deltas
+from streamer.core.items.rows import index_row
+from streamer.core.items.state import ItemState, row_key
 from streamer.core.profile import Profile, fold
 from streamer.core.queries import Queries
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings

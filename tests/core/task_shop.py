@@ -12,7 +12,9 @@ import msgspec
 from streamer.core.effects import Effects
 from streamer.core.engine import Engine
 from streamer.core.index import ItemIndex
-from streamer.core.items import ItemDeltas, ItemState, apply_block, index_row
+from streamer.core.items.deltas import ItemDeltas
+from streamer.core.items.fold import apply_block
+from streamer.core.items.rows import index_row
 from streamer.core.models.model import ServedModel
 from streamer.core.policy.state import PolicyState
 from streamer.core.profile import Profile
@@ -22,6 +24,7 @@ from streamer.core.views import Views
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from streamer.core.items.state import ItemState
     from streamer.core.settings import CoreSettings
 
 V = TypeVar("V")

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 
 from streamer.core.decay import value
 from streamer.core.events import Event, Line, item_key
-from streamer.core.items import (
-    ItemDeltas,
-    ItemState,
-    apply_block,
-    apply_blocks,
-    apply_deltas,
-    index_row,
-    row_key,
-    strongest,
-    touched_before,
-)
+from streamer.core.items.deltas import ItemDeltas, touched_before
+from streamer.core.items.fold import apply_block, apply_blocks, apply_deltas
+from streamer.core.items.rows import index_row
+from streamer.core.items.state import ItemState, row_key, strongest
 from streamer.core.profile import fold
 from streamer.core.retrieval_settings import ItemSettings
 from streamer.core.settings import ProfileSettings
@@ -197,9 +190,9 @@ def test_bytes_that_are_no_block_are_refused() -> None:
     with pytest.raises(msgspec.DecodeError):
         apply_block(b"\xc1", Store(), SETTINGS)
     with pytest.raises(msgspec.DecodeError):
-        apply_block(msgspec.msgpack.encode(["x", [], {}]), Store(), SETTINGS)
+        apply_block(msgspec.msgpack.encode(["x", [], [], []]), Store(), SETTINGS)
     with pytest.raises(ValueError, match="version 99"):
-        apply_block(msgspec.msgpack.encode([99, [], {}]), Store(), SETTINGS)
+        apply_block(msgspec.msgpack.encode([99, [], [], []]), Store(), SETTINGS)
 
 
 def test_a_published_row_is_small() -> None:

@@ -79,17 +79,18 @@ class Trainer:
     def learn(self, examples: Sequence[Example]) -> None:
         """Predict, score and learn, example by example."""
         for example in examples:
-            self._learn_one(example)
+            self.learn_one(example)
 
-    def _learn_one(self, example: Example) -> None:
+    def learn_one(self, example: Example) -> Floats:
+        """Predict, score and learn from one example. Returns what was predicted [m], NaN if it is refused."""
         champion = self.champion
         if not self._fits(example):
             self.refused += 1
-            return
+            return np.full(example.rows(), np.nan)
         x, y, w = example.features(), example.outcomes(), example.sampling_weights()
         if not (np.isfinite(x).all() and np.isfinite(w).all()):
             self.refused += 1
-            return
+            return np.full(example.rows(), np.nan)
         p = champion.predict_proba_many(x)
         self._own.update(y, p, w)
         self._served.update(y, example.served(), w)
@@ -100,6 +101,7 @@ class Trainer:
         elif not self._touched:
             self._touched = True
             champion.version += 1
+        return p
 
     def blocks(self) -> dict[str, bytes]:
         """What topic ``model`` has not had yet; nothing if nothing was learned since the last call."""
