@@ -14,6 +14,7 @@ SOURCES := streamer agents state load_tests tests
 EVENTS ?=
 RATE ?=
 DATA ?=
+INPUTS ?=
 ARGS ?=
 
 .PHONY: help
@@ -87,6 +88,11 @@ SEED ?= 1
 faults: $(STAMP) ## kill, stop, cut and corrupt a system under load, and hold it to its invariants; ROUNDS= SEED= (a minute or two each)
 	@mkdir -p bench
 	@$(BIN)/python -m tests.faults --rounds $(ROUNDS) --seed $(SEED) --json bench/faults.json $(ARGS)
+
+# `make fuzz INPUTS=100000 SEED=7`
+.PHONY: fuzz
+fuzz: $(STAMP) ## a million spoilt records, replica rows and files: nothing raises, each is accounted for; INPUTS= SEED=
+	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --seed $(SEED) $(ARGS)
 
 .PHONY: console
 console: $(STAMP) ## a Python prompt in the project's environment
