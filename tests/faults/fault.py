@@ -35,11 +35,12 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``inject(rig, random)``; ``weight`` is how often it is drawn."""
+    """``inject(rig, random)``; ``weight`` is how often it is drawn, ``last`` that it belongs at a round's end."""
 
     name: str
     inject: Callable[[Rig, Random], Injected]
     weight: int = 1
+    last: bool = False
 
 
 def over(what: str, count: int, *roles: str, skipped: str = "") -> Injected:

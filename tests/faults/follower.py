@@ -103,8 +103,9 @@ class Follower:
         while not self._ended:
             try:
                 await self._read()
-            except (KafkaError, OSError, TimeoutError) as away:
-                # The broker is away, as tests have it; go on from where we are.
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as away:
+                # The broker is away, as tests have it; go on from where we are. Nobody cancels this task: aiokafka's
+                # stop() lets out the cancellation of a fetch of its own.
                 log.debug("reading anew: %r", away)
                 await asyncio.sleep(0.3)
 

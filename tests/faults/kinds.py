@@ -23,11 +23,12 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault("state-deleted", of_disk.state_deleted, 1),
     Fault("file-deleted", of_disk.file_deleted, 2),
     Fault("file-truncated", of_disk.file_truncated, 2),
+    Fault("table-bits-flipped", of_disk.table_bits_flipped, 2),
     Fault("bits-flipped", of_disk.bits_flipped, 2),
     Fault("disk-read-only", of_disk.disk_read_only, 1),
     Fault("disk-full", of_disk.disk_full, 1),
     Fault("input-truncated", of_broker.input_truncated, 1),
-    Fault("changelog-truncated", of_broker.changelog_truncated, 1),
+    Fault("changelog-truncated", of_broker.changelog_truncated, 1, last=True),
     Fault("poison", of_broker.poison, 2),
     Fault("giant", of_broker.giant, 1),
 )

@@ -70,7 +70,6 @@ def changelog_truncated(rig: Rig, random: Random) -> Injected:
     code = rig.workers.end(worker)
     if code:
         raise AssertionError(f"{worker.name} was asked to stop and ended with {code}")
-    rig.follower.caught_up()
     table = ROLES[worker.role][1][0]
     before = {
         (f"changelog-{worker.role}-{table}", p): offset

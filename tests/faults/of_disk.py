@@ -65,17 +65,26 @@ def file_truncated(rig: Rig, random: Random) -> Injected:
 
 def bits_flipped(rig: Rig, random: Random) -> Injected:
     """A few bits of one file are others."""
+    return damaged(rig, random, lambda path, random: _flip(random.choice(_files(path)), random))
+
+
+def table_bits_flipped(rig: Rig, random: Random) -> Injected:
+    """A few bits of a table file's data are others, which shows only when they are read."""
 
     def harm(path: Path, random: Random) -> str:
-        file = random.choice(_files(path))
-        content = bytearray(file.read_bytes())
-        places = [random.randrange(len(content)) for _ in range(3)]
-        for place in places:
-            content[place] ^= 1 << random.randrange(8)
-        file.write_bytes(content)
-        return f"{file.name} flipped at {places}"
+        tables = [file for file in _files(path) if file.suffix == ".sst"]
+        return _flip(random.choice(tables), random, within=0.5) if tables else "no table file yet"
 
     return damaged(rig, random, harm)
+
+
+def _flip(file: Path, random: Random, within: float = 1.0) -> str:
+    content = bytearray(file.read_bytes())
+    places = [random.randrange(max(1, int(len(content) * within))) for _ in range(3)]
+    for place in places:
+        content[place] ^= 1 << random.randrange(8)
+    file.write_bytes(content)
+    return f"{file.name} ({len(content)} bytes) flipped at {places}"
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import traceback
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -57,8 +58,9 @@ class Report:
 
 
 def chosen(seed: int, count: int) -> list[Fault]:
-    """The faults of a seed, in order."""
-    return Random(seed).choices(FAULTS, [fault.weight for fault in FAULTS], k=count)
+    """The faults of a seed, in order. Those after which a table could not be rebuilt any more come last."""
+    drawn = Random(seed).choices(FAULTS, [fault.weight for fault in FAULTS], k=count)
+    return sorted(drawn, key=lambda fault: fault.last)
 
 
 def play(
@@ -72,6 +74,7 @@ def play(
     """One round. Whatever breaks is in the report; ``keep`` gets the evidence."""
     report, started = Report(seed), time.monotonic()
     random = Random(seed)
+    site.broker.start()  # should the round before have ended while it was away
     try:
         with Rig(site, f"f{seed}-{time.time_ns() % 10**9}.", seed, rate=RATE, seconds=len(faults) * FAULT_S) as rig:
             rig.run(CALM_S)
@@ -89,6 +92,9 @@ def play(
         # NotWithinError is one: progress is the twelfth invariant.
         number = "invariant 12" if isinstance(failure, NotWithinError) else "unexpected"
         report.broken.append(f"{number}: {failure}")
+    except Exception as failure:  # noqa: BLE001 - the next round has its own chance; this one is not sound
+        report.broken.append(f"the harness failed: {failure!r}")
+        tell(traceback.format_exc())
     report.seconds = round(time.monotonic() - started, 1)
     return report
 
