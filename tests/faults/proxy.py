@@ -53,6 +53,8 @@ class Proxy:
                     threading.Event().wait(0.02)
                     continue
                 for key, _ in self._selector.select(timeout=0.05):
+                    if self._cut:
+                        break
                     if key.fileobj is self._listener:
                         self._connect()
                     elif isinstance(key.fileobj, socket.socket):
