@@ -25,7 +25,7 @@ class Proxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", port))
         self._pairs: dict[socket.socket, socket.socket] = {}
-        self._cut = self._ended = False
+        self._cut, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{port}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -33,27 +33,27 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended = True
+        self._ended.set()
         self._thread.join()
 
     def cut(self) -> None:
         """Let nothing through any more."""
-        self._cut = True
+        self._cut.set()
 
     def heal(self) -> None:
         """Let everything through again."""
-        self._cut = False
+        self._cut.clear()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as self._selector, self._listener:
             self._selector.register(self._listener, selectors.EVENT_READ)
-            while not self._ended:
-                if self._cut:
+            while not self._ended.is_set():
+                if self._cut.is_set():
                     # Nothing is read, so the senders' windows fill and they wait.
-                    threading.Event().wait(0.02)
+                    self._ended.wait(0.02)
                     continue
                 for key, _ in self._selector.select(timeout=0.05):
-                    if self._cut:
+                    if self._cut.is_set():
                         break
                     if key.fileobj is self._listener:
                         self._connect()
