@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from agents.logs import configure
+from agents.logs import Sparing, configure
 from agents.settings import LogSettings
 
 
@@ -104,3 +104,30 @@ def test_configuring_twice_writes_each_line_once():
     configure(LogSettings(), stream=out)
     logging.getLogger("a").warning("once")
     assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_second_with_how_often_it_did():
+    """A broker that is away must not fill the disk with lines that all say so; our own lines all pass."""
+    sparing, out = Sparing(), io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.addFilter(sparing)
+
+    def say(name: str, at: float, *args: object) -> None:
+        record = logging.LogRecord(name, logging.ERROR, "", 1, "no node %s", args, None)
+        record.created = at
+        handler.handle(record)
+
+    for n in range(1_000):
+        say("aiokafka", 100 + n / 1_000, n)
+        say("agents.task", 100 + n / 1_000, n)
+    say("aiokafka.conn", 100.5, "of another place")
+    say("aiokafka", 101.5, "last")
+    lines = out.getvalue().splitlines()
+    theirs = [line for line in lines if not line[8:].isdecimal() or line == "no node 0"]
+    assert theirs == [
+        "no node 0",
+        "no node 0",
+        "no node of another place",
+        "no node last (999 more like this since)",
+    ]
+    assert len(lines) == 1_000 + 3
