@@ -15,6 +15,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Fault("trainer-at-points", of_processes.trainer_at_points, 2),
     Fault("stop-alone", of_processes.stop_alone, 1),
     Fault("zombie", of_processes.zombie, 2),
+    Fault("impostor", of_processes.impostor, 1),
     Fault("scale", of_processes.scale, 2),
     Fault("rolling-restart", of_processes.rolling_restart, 1),
     Fault("broker-restart", of_broker.broker_restart, 2),

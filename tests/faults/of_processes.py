@@ -63,7 +63,7 @@ def at_points(rig: Rig, random: Random, role: str, points: int) -> Injected:
     worker, done = first(rig, role), []
     for _ in range(points):
         point = random.choice(POINTS[role])
-        nth = 1 if point == "during-rebalance" else random.choice((1, 2, 5, 11))
+        nth = 1 if point == "during-rebalance" else random.choice((1, 2, 5, 11) if role == "user" else (1, 2, 4))
         delay = random.choice((0.05, 0.3, 1, 3, 10))
         action = f"kill@{delay}" if point == "during-store-write" or random.random() < 0.2 else "kill"
         worker.fault = f"{point}:{nth}:{action}"
@@ -122,6 +122,25 @@ def stopped(worker: Worker) -> bool:
         return False
     with open(f"/proc/{worker.process.pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - not a file one keeps
         return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
+def impostor(rig: Rig, random: Random) -> Injected:
+    """While a user worker stands still, another comes under its very name; then both are there."""
+    worker = first(rig, "user")
+    worker.signal(signal.SIGSTOP)
+    other = rig.workers.add("user", 1, instance=worker.name)
+    since = time.monotonic()
+    rig.until("in its place", lambda: other.ready, READY_S)
+    rig.recovered(("user",), since)
+    worker.wanted, ended = False, len(worker.exits)
+    worker.signal(signal.SIGCONT)
+    rig.until("fenced", lambda: len(worker.exits) > ended, READY_S)
+    if worker.exits[-1] not in FAILED:
+        raise AssertionError(f"{worker.name} was replaced and ended with {worker.exits[-1]}")
+    rig.run(random.random())
+    rig.workers.remove(other)
+    worker.wanted = True
+    return over(f"{worker.name} replaced under its own name, it ended with {worker.exits[-1]}", 1, "user")
 
 
 def scale(rig: Rig, random: Random) -> Injected:

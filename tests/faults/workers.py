@@ -27,7 +27,10 @@ GRACE_S: Final = 40.0
 
 @dataclass
 class Worker:
-    """One process of a role. ``fault`` arms its next start, once; ``exits`` are the codes it ended with so far."""
+    """One process of a role. ``fault`` arms its next start, once; ``exits`` are the codes it ended with so far.
+
+    ``instance`` is its name in the group, its own unless told.
+    """
 
     role: str
     number: int
@@ -35,6 +38,7 @@ class Worker:
     data_dir: Path
     bootstrap: str
     fault: str = ""
+    instance: str = ""
     process: subprocess.Popen[bytes] | None = None
     wanted: bool = True
     due: float = 0.0
@@ -74,7 +78,14 @@ class Workers:
         self._watcher = Watcher()
 
     def add(
-        self, role: str, number: int, *, bootstrap: str = "", fault: str = "", data_dir: Path | None = None
+        self,
+        role: str,
+        number: int,
+        *,
+        bootstrap: str = "",
+        fault: str = "",
+        instance: str = "",
+        data_dir: Path | None = None,
     ) -> Worker:
         """Start one more. It keeps its state in a folder of its own, as on a machine of its own."""
         worker = Worker(
@@ -84,6 +95,7 @@ class Workers:
             data_dir or self._folder / f"{role}-{number}",
             bootstrap or self._settings.kafka.bootstrap,
             fault,
+            instance,
         )
         self.all.append(worker)
         self._start(worker)
@@ -158,7 +170,7 @@ class Workers:
         module = [sys.executable, "-m", "streamer.cli.main", "worker"]
         with (self._folder / f"{worker.name}.log").open("ab") as out:
             worker.process = subprocess.Popen(
-                [*module, "--role", worker.role, "--instance", worker.name],
+                [*module, "--role", worker.role, "--instance", worker.instance or worker.name],
                 env=env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
