@@ -34,6 +34,10 @@ TASKS_TABLE = "tasks"
 #: A task with a backlog commits once in so many intervals.
 BACKLOG_INTERVALS = 10
 
+#: A task stages commits at most one part in so many of its time. An item task's staging grows with the items touched,
+#: and many of them are the same ones in the next interval: a flood of events makes its intervals longer.
+STAGING_ONE_IN = 20
+
 #: A task whose transaction is under way for so many intervals stops folding until it is through: memory is bounded.
 STALLED_INTERVALS = 20
 
@@ -302,9 +306,11 @@ class Task:
     async def _begin_commit(self) -> None:
         """Hand what was folded to a transaction, and go on folding meanwhile. One is under way at most."""
         await self._settled()
+        started = time.monotonic()
         outbox, offsets = self._stage()
         produced_ms, self._produced_ms, self._dirty = self._produced_ms, [], False
-        self._due_at = time.monotonic() + self.role.commit_interval_s
+        staged = time.monotonic()
+        self._due_at = staged + max(self.role.commit_interval_s, STAGING_ONE_IN * (staged - started))
         self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
 
     async def _settled(self) -> None:
