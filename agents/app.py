@@ -17,6 +17,7 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
+from agents.header_names import take_any
 from agents.transaction import REQUEST_BYTES
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Replaced for read_committed, for fetch sizes that let no partition starve, and for a fetch wait that does not
         # hold back the other partitions of the node (Faust's is 1.5 s); Faust's assignor is kept in any case,
         # as its round robin would lose co-partitioning.
+        take_any()
         app = self.app
         settings: RuntimeSettings = app.runtime.settings
         self._assignor = app.assignor

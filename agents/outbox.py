@@ -75,5 +75,5 @@ def produced_times(records: Sequence[Record]) -> list[int]:
         int(value)
         for record in records[::OBSERVED_ONE_IN]
         for name, value in record.headers
-        if name == "produced_at" and value.isdigit() and len(value) < 16
+        if name == "produced_at" and value and value.isdigit() and len(value) < 16  # a header may be without a value
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer
 
 from agents.clients import partitions_of
+from agents.header_names import take_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +73,7 @@ class Replicas:
         """
         if self._consumer is not None:
             return
+        take_any()
         self._consumer = consumer = AIOKafkaConsumer(
             **self._client,
             group_id=None,

@@ -76,7 +76,7 @@ def dead_letter(letter: DeadLetter, *, schema: bool) -> None:
     key, value, headers = encode.dead_letter(letter)
     size = wire_bytes(key, value, headers)
     held("a dead letter fits the broker", size <= BROKER_BYTES, size, len(headers))
-    told = {name: content.decode() for name, content in _added(headers).items()}
+    told = {name: content.decode() for name, content in added(headers).items()}
     origin = (told["dl_topic"], told["dl_partition"], told["dl_offset"], told["dl_timestamp"], told["dl_size"])
     came = (record.topic, record.partition, record.offset, record.timestamp, len(record.value or b""))
     held("the origin", origin == tuple(map(str, came)), origin, came)
@@ -92,7 +92,7 @@ def dead_letter(letter: DeadLetter, *, schema: bool) -> None:
         valid("dead-letter", told)
 
 
-def _added(headers: encode.Headers) -> dict[str, bytes]:
+def added(headers: encode.Headers) -> dict[str, bytes]:
     """What was added: the last run of ``dl_`` headers, since the record may have come with some of its own."""
     at = max(at for at, (name, _) in enumerate(headers) if name == "dl_reason")
     return dict(headers[at:])
