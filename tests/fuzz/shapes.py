@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     Tree = dict[str, Any]
 
-USERS: Final = tuple(f"user-{n}" for n in range(24))
-ITEMS: Final = tuple(f"item-{n}" for n in range(40))
+LONGEST: Final = ("i" * 256, '"' * 128, "\\" * 128, "\u00fc" * 128, "\U0001f45f" * 64, "\x01" * 42)
+"""Ids of the most bytes that the contract allows."""
+
+USERS: Final = (*(f"user-{n}" for n in range(24)), *LONGEST)
+ITEMS: Final = (*(f"item-{n}" for n in range(40)), *LONGEST)
+_TITLES: Final = ("Shoe", "Trail shoe", "t" * 200, "\u9774" * 128, "\x01" * 128)
 _HOUR_MS: Final = 3_600_000
 _LATEST_MS: Final = 253_402_300_799_999
 _OURS: Final = tuple(name for name in GOLDEN if EVENT_TYPES[name].needs not in {"candidate", "preferences"})
@@ -59,6 +63,7 @@ def _golden(draw: Draw, names: tuple[str, ...]) -> Tree:
     data = tree.get("data") or {}
     if "item" in data:
         data["item"] = draw.item()
+        data["title"], data["brand"] = draw.rng.choice(_TITLES), draw.rng.choice(_TITLES)
     for line in data.get("items", ()):
         line["id"] = draw.item()
     return tree
