@@ -75,10 +75,11 @@ format: $(STAMP) ## put the code into its one format and fix what ruff can fix
 	@$(BIN)/ruff format $(SOURCES)
 
 .PHONY: bench
-bench: $(STAMP) ## throughput and latency on this machine, as tables and in bench/*.json (ten minutes)
+bench: $(STAMP) ## throughput, latency and recovery on this machine, as tables and in bench/*.json (fifteen minutes)
 	@mkdir -p bench
 	@$(BIN)/python -m load_tests.throughput --json bench/throughput.json
 	@$(BIN)/python -m load_tests.latency --json bench/latency.json
+	@$(BIN)/python -m load_tests.recovery --json bench/recovery.json
 
 # `make faults ROUNDS=50 SEED=1`; more by ARGS, such as ARGS="--only zombie,cut --json bench/faults.json"
 ROUNDS ?= 3

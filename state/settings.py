@@ -13,8 +13,8 @@ class StateSettings:
     """How much memory RocksDB may take, and how it writes.
 
     ``block_cache_bytes`` is per process, shared by all its tasks. A task adds at most ``write_buffers`` memtables of
-    ``write_buffer_bytes`` each, ``hot_rows_bytes`` of recently used rows (0: none), and about 4 B a row of index and
-    filters for its ``max_open_files``.
+    ``write_buffer_bytes`` each (twice that while the disk cannot keep up), ``hot_rows_bytes`` of recently used rows (0:
+    none), and about 4 B a row of index and filters for its ``max_open_files``.
     """
 
     block_cache_bytes: int = 32 * MIB

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-FORMAT_VERSION: Final = 1
+#: Of the directory. 2: rows are cut into numbered segments (``state/segments.py``).
+FORMAT_VERSION: Final = 2
 Change = tuple[str, bytes, bytes | None]
 
 # The store's own rows lie below every table, whose names begin with a letter.
@@ -245,9 +246,9 @@ class TaskStore:
             return
         if version is None or identity is None or not version.isdigit():
             raise StateCorrupt("the rows that say whose state this is are damaged: set it aside and rebuild")
-        if int(version) != FORMAT_VERSION:
+        if not 1 <= int(version) <= FORMAT_VERSION:
             raise StateVersionError(
-                f"the directory has format {int(version)}, this release reads {FORMAT_VERSION}: "
+                f"the directory has format {int(version)}, this release reads up to {FORMAT_VERSION}: "
                 "run the release that wrote it, or set the directory aside to rebuild from the changelogs"
             )
         try:
@@ -258,6 +259,18 @@ class TaskStore:
             raise StateForeign(
                 f"the directory holds the state of {found}, not of {self._identity}: set it aside and rebuild"
             )
+        for older in range(int(version), FORMAT_VERSION):
+            self._backend.write([*_UPGRADES[older](self._backend), (_FORMAT, b"%d" % (older + 1))], logged=True)
+
+
+def _to_2(_backend: Backend) -> Sequence[tuple[bytes, bytes | None]]:
+    """Segments begin with the write that carries this upgrade; what lies below is taken as it is."""
+    return ()
+
+
+#: From each older format, the rows that make the next one of it. Each step is one atomic write, so that a process
+#: killed between two steps goes on with the next. Raising ``FORMAT_VERSION`` takes a step, and a golden directory.
+_UPGRADES: Final = {1: _to_2}
 
 
 def digest_rows(rows: Iterable[tuple[str, bytes, bytes]]) -> str:

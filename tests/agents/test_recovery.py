@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ from agents.clients import partitions_of, reader
 from agents.metrics import Metrics
 from agents.recovery import STALE_MS
 from state import memory
-from state.store import digest_rows
+from state.errors import StateCorrupt, StateError
+from state.store import digest_rows, set_aside
 from tests.agents.changelogs import IDENTITY, PARTITION, TABLES, Changelogs, open_store
 
 if TYPE_CHECKING:
@@ -310,6 +311,36 @@ def test_the_digest_of_no_rows_is_that_of_an_empty_recovery(broker: Broker, pref
             assert await logs.restore(store) == 0
             assert store.digest() == digest_rows([])
             assert store.fresh_ms() is not None
+            store.close()
+
+    asyncio.run(recover())
+
+
+def test_damaged_state_set_aside_is_rebuilt_to_the_same_state(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """Damage that only a read meets: refused there, refused at the next open, rebuilt from the changelogs."""
+
+    async def recover() -> None:
+        async with changelogs(prefix, broker) as logs:
+            for _ in range(3):
+                await logs.commit(rows_of(random.Random(5), 3000, keys=4000, size=300))
+            path = tmp_path / "task"
+            store = open_store(path)
+            await logs.restore(store)
+            store.close()
+            file = max(path.glob("*.sst"), key=lambda sst: sst.stat().st_size)
+            content = file.read_bytes()
+            file.write_bytes(content[: len(content) // 2] + bytes(64) + content[len(content) // 2 + 64 :])
+            store = open_store(path)
+            with pytest.raises(StateCorrupt):
+                list(store.committed_rows())
+            with suppress(StateError):
+                store.close()
+            with pytest.raises(StateCorrupt):
+                open_store(path)
+            set_aside(path)
+            store = open_store(path)
+            assert await logs.restore(store) == 9000
+            assert store.digest() == logs.digest()
             store.close()
 
     asyncio.run(recover())

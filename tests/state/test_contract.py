@@ -321,8 +321,8 @@ def test_a_disk_of_another_format_or_without_its_identity_is_refused(disk: Disk)
     store = disk.open()
     commit(store, rows=3)
     backend = store._backend
-    backend.write([(b"\0format", b"2")], logged=True)
-    with pytest.raises(StateVersionError, match="format 2, this release reads 1"):
+    backend.write([(b"\0format", b"3")], logged=True)
+    with pytest.raises(StateVersionError, match="format 3, this release reads up to 2"):
         disk.open()
     disk.close()
 
@@ -478,3 +478,11 @@ def test_an_immutable_value_is_shared_by_all_its_readers_until_it_is_replaced(di
     assert names.get("a") == ("x", "y")
     names = disk.open(tables=tables).table("names")
     assert names.get("a") is names.get("a") == ("x", "y")
+
+
+def test_a_store_at_rest_is_not_busy(disk: Disk) -> None:
+    """Or a recovery would wait for ever."""
+    store = disk.open()
+    store.restore("rows", [(b"%d" % n, bytes(1000)) for n in range(500)], 500)
+    commit(store, rows=500)
+    assert store.busy() is False

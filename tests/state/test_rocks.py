@@ -10,8 +10,10 @@ import pytest
 
 from state import rocks
 from state.errors import StateCorrupt, StateError, StateLocked
+from state.segments import PREFIX
 from state.settings import StateSettings
 from state.store import TaskStore, set_aside
+from state.table import after_prefix
 from tests.state.conftest import IDENTITY, TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -203,3 +205,32 @@ def test_settings_that_cannot_work_are_refused_by_name(wrong: dict[str, int]) ->
     """At start, not at the first flush."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StateSettings(**wrong)  # type: ignore[arg-type] # what is tested
+
+
+@pytest.mark.parametrize("how", ["commit", "restore"])
+def test_memtables_stay_within_the_settings_and_segments_without_a_gap(tmp_path: Path, how: str) -> None:
+    """The store changes its memtables itself, also while RocksDB is behind."""
+    settings = StateSettings(write_buffer_bytes=1 << 16, hot_rows_bytes=0)
+    store = rocks.open_store(tmp_path / "task", TABLES, IDENTITY, settings)
+    backend = store._backend
+    assert isinstance(backend, rocks.RocksBackend)
+    largest = 0
+    for n in range(1, 401):
+        rows = [(f"{n}-{k}", bytes(200)) for k in range(20)]
+        if how == "commit":
+            store.table("rows").put_many(rows)
+            store.take_changes()
+            store.committed({"rows": n})
+        else:
+            store.restore("rows", [(key.encode(), row) for key, row in rows], n)
+        largest = max(largest, backend._number("rocksdb.cur-size-active-mem-table"))
+    # Beyond the limit by the write that crosses it, at most.
+    assert largest <= (rocks.MEMTABLE_ROOM + 1) * settings.write_buffer_bytes
+    store.close()
+    store = rocks.open_store(tmp_path / "task", TABLES, IDENTITY, settings)
+    assert len(list(store.committed_rows())) == 400 * 20
+    backend = store._backend
+    assert isinstance(backend, rocks.RocksBackend)
+    # 1.6 MB of rows in memtables of 64 KiB; fewer where RocksDB was behind.
+    assert len(list(backend.scan(PREFIX, after_prefix(PREFIX)))) > 5
+    store.close()

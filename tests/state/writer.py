@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from pathlib import Path
 
 from state import rocks
+from state.settings import StateSettings
+from state.store import TaskStore
 from tests.state.conftest import IDENTITY, TABLES
 
 
@@ -36,6 +39,52 @@ def commit_on(path: Path, last: int = 0) -> None:
         tell(f"{n}")
         if n == last:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def history(commit: int) -> list[tuple[str, bytes | None]]:
+    """What commit n puts and deletes: keys that come back, so that an older row in a newer one's place is seen."""
+    rng = random.Random(commit)
+    return [
+        (f"k{rng.randrange(600)}", None if rng.random() < 0.15 else b"%d " % commit + rng.randbytes(150))
+        for _ in range(20)
+    ]
+
+
+def after(position: int) -> list[tuple[str, bytes, bytes]]:
+    """The rows of a store that holds the commits 1 to ``position`` of ``history``, and nothing else."""
+    rows: dict[str, bytes] = {}
+    for commit in range(1, position + 1):
+        for key, row in history(commit):
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+    return [("rows", key.encode(), row) for key, row in sorted(rows.items())]
+
+
+class Behind(rocks.RocksBackend):
+    """A store whose disk never keeps up, so that RocksDB itself has to change memtables."""
+
+    def _congested(self) -> bool:
+        return True
+
+
+def commit_history(path: Path, commits: int, kind: type[rocks.RocksBackend]) -> None:
+    """Commit it with small memtables, and be killed while one is being written to its file, if the disk is as slow."""
+    settings = StateSettings(write_buffer_bytes=1 << 16)
+    backend = kind(path, settings, rocks.RocksMemory(settings))
+    store = TaskStore(backend, TABLES, IDENTITY, settings.hot_rows_bytes)
+    commit = 0
+    while commit < commits or not (rocks.RocksBackend._congested(backend) or commit > 2 * commits):
+        commit += 1
+        for key, row in history(commit):
+            if row is None:
+                store.table("rows").delete(key)
+            else:
+                store.table("rows").put(key, row)
+        store.take_changes()
+        store.committed({"log": commit})
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def restore_and_die(path: Path, *, commit: bool) -> None:
@@ -68,5 +117,9 @@ if __name__ == "__main__":
             restore_and_die(directory, commit=False)
         case "restore-commit":
             restore_and_die(directory, commit=True)
+        case "history":
+            commit_history(directory, 150, rocks.RocksBackend)
+        case "history-behind":
+            commit_history(directory, 400, Behind)
         case "hold":
             hold(directory)
