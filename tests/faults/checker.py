@@ -45,16 +45,14 @@ def check_folds(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
     """1: profile, policy, fingerprints and item counts are a plain fold of the input in journal order."""
     yield from (breach for breach in walked.breaches if breach.invariant == 1)
     for partition in range(evidence.partitions):
-        store = evidence.newest("user", partition)
-        if store is not None:
-            yield from state.shoppers(store, walked, evidence.partitions)
+        yield from state.shoppers(evidence, walked, partition)
     yield from state.items(evidence, walked)
 
 
 def check_tables(evidence: Evidence, _: Walked) -> Iterator[Breach]:
     """2: a local store is its changelogs up to the positions it states, and some store is all of them."""
     for store in evidence.stores:
-        for table in ROLES[store.role][1]:
+        for table in ROLES[store.role][1] if not store.damage else ():
             topic = f"changelog-{store.role}-{table}"
             told = evidence.last_rows(topic, store.partition, store.positions.get(evidence.prefix + topic, 0))
             yield from _differing(store.tables.get(table, {}), told, f"{store.name} table {table}")

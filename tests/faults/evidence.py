@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rocksdict import AccessType, Options, Rdict
+from rocksdict import AccessType, Options, Rdict, ReadOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,13 +17,17 @@ Rows = dict[bytes, bytes]
 
 @dataclass
 class Store:
-    """A task's directory: its tables' rows, and up to which offset of each changelog (physical name) it says it is."""
+    """A task's directory: its tables' rows, and up to which offset of each changelog (physical name) it says it is.
+
+    ``damage``: what its checksums say of a block that a test damaged and nobody has read since; rows are missing then.
+    """
 
     name: str
     role: str
     partition: int
     tables: dict[str, Rows]
     positions: dict[str, int]
+    damage: str = ""
 
 
 @dataclass
@@ -61,6 +65,13 @@ class Evidence:
                 rows[rec.key or b""] = rec.value
         return rows
 
+    def table(self, role: str, partition: int, table: str) -> Rows:
+        """The rows of a task's table: of its newest directory, or of the changelog if that one is damaged."""
+        store = self.newest(role, partition)
+        if store is None or store.damage:
+            return self.last_rows(f"changelog-{role}-{table}", partition)
+        return store.tables.get(table, {})
+
     def newest(self, role: str, partition: int) -> Store | None:
         """The directory of a task that follows its changelogs furthest."""
         found = [s for s in self.stores if (s.role, s.partition) == (role, partition)]
@@ -68,17 +79,23 @@ class Evidence:
 
 
 def read_store(path: Path, name: str, role: str, partition: int) -> Store:
-    """Read a directory that nobody has open. Raises what rocksdict raises for one that is damaged."""
+    """Read a directory that nobody has open, as far as it can be read."""
+    store = Store(name, role, partition, {}, {})
     db = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-    tables: dict[str, Rows] = {}
-    positions: dict[str, int] = {}
     try:
-        for key, value in db.items():
-            head, _, rest = key.partition(b"\0")
+        rows = db.iter(ReadOptions())
+        rows.seek_to_first()
+        while rows.valid():
+            head, _, rest = rows.key().partition(b"\0")
             if head:
-                tables.setdefault(head.decode(), {})[rest] = value
+                store.tables.setdefault(head.decode(), {})[rest] = rows.value()
             elif rest.startswith(b"position\0"):
-                positions[rest.removeprefix(b"position\0").decode()] = int(value)
+                store.positions[rest.removeprefix(b"position\0").decode()] = int(rows.value())
+            rows.next()
+        try:
+            rows.status()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+            store.damage = str(error)
     finally:
         db.close()
-    return Store(name, role, partition, tables, positions)
+    return store

@@ -51,7 +51,8 @@ def truncate(client: Client, prefix: str, before: Mapping[tuple[str, int], int])
     async def delete() -> None:
         async with _admin(client) as admin:
             await _set_policy(admin, prefix, compacted, {"cleanup.policy": "delete", "retention.ms": "-1"})
-            await admin.delete_records(wanted)
+            begins = await admin.delete_records(wanted)
+            assert all(begins[tp] >= one.before_offset for tp, one in wanted.items()), begins
             await _set_policy(admin, prefix, compacted, {})
 
     asyncio.run(delete())

@@ -76,7 +76,7 @@ def changelog_truncated(rig: Rig, random: Random) -> Injected:
         for p in rig.follower.tasks(worker.role)
         if (offset := rig.follower.last(f"changelog-{worker.role}-{table}", p)) > 1
     }
-    begins = {tp: max(1, offset - random.randrange(200)) for tp, offset in before.items()}
+    begins = {tp: max(1, offset - random.randrange(20)) for tp, offset in before.items()}
     truncate(rig.site.client, rig.prefix, begins)
     worker.wanted = True
     return over(f"changelogs of {table} truncated below the stored position", 1, worker.role)

@@ -65,24 +65,43 @@ def file_truncated(rig: Rig, random: Random) -> Injected:
 
 def bits_flipped(rig: Rig, random: Random) -> Injected:
     """A few bits of one file are others."""
-    return damaged(rig, random, lambda path, random: _flip(random.choice(_files(path)), random))
-
-
-def table_bits_flipped(rig: Rig, random: Random) -> Injected:
-    """A few bits of a table file's data are others, which shows only when they are read."""
 
     def harm(path: Path, random: Random) -> str:
-        tables = [file for file in _files(path) if file.suffix == ".sst"]
-        return _flip(random.choice(tables), random, within=0.5) if tables else "no table file yet"
+        file = random.choice(_files(path))
+        return _flip(file, [random.randrange(file.stat().st_size) for _ in range(3)])
 
     return damaged(rig, random, harm)
 
 
-def _flip(file: Path, random: Random, within: float = 1.0) -> str:
+def table_bits_flipped(rig: Rig, random: Random) -> Injected:
+    """A bit of every other block of a table file is another, past the first, which shows only when rows are read."""
+
+    def harm(path: Path, random: Random) -> str:
+        tables = [file for file in _files(path) if file.suffix == ".sst"]
+        if not tables:
+            return "no table file yet"
+        file = max(tables, key=lambda file: file.stat().st_size)
+        size = file.stat().st_size
+        return _flip(file, list(range(9_000 + random.randrange(1_000), size - 6_000, 8_000)))
+
+    worker = first(rig, "user")
+    for _ in range(2):  # what was in the log is in a table file once the worker has come back
+        worker.wanted = False
+        sigkill(rig, worker)
+        path = max(rig.stores(worker), key=lambda path: sum(file.stat().st_size for file in _files(path)))
+        if any(file.suffix == ".sst" for file in _files(path)):
+            break
+        worker.wanted = True
+        rig.until("ready", lambda: worker.ready, READY_S)
+    what = harm(path, random)
+    worker.wanted = True
+    return over(f"{worker.name}/{path.name}: {what}", 2, "user")
+
+
+def _flip(file: Path, places: list[int]) -> str:
     content = bytearray(file.read_bytes())
-    places = [random.randrange(max(1, int(len(content) * within))) for _ in range(3)]
     for place in places:
-        content[place] ^= 1 << random.randrange(8)
+        content[place] ^= 1
     file.write_bytes(content)
     return f"{file.name} ({len(content)} bytes) flipped at {places}"
 

@@ -17,7 +17,7 @@ from tests.faults.walk import Breach
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.evidence import Evidence, Store
+    from tests.faults.evidence import Evidence
     from tests.faults.plain import Rec, Shopper, Standing
     from tests.faults.walk import Walked
 
@@ -47,15 +47,15 @@ def positions(evidence: Evidence, role: str, partition: int) -> dict[str, int]:
     return found
 
 
-def shoppers(store: Store, walked: Walked, partitions: int) -> Iterator[Breach]:
+def shoppers(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Breach]:
     """1: the rows of a user task against the walk's shoppers of its partition."""
     here = {
         user: shopper
         for user, shopper in walked.shoppers.items()
-        if load.partition_of(user.encode(), partitions) == store.partition
+        if load.partition_of(user.encode(), evidence.partitions) == partition
     }
     for table, told in (("profile", _profile), ("seen", _seen), ("policy", _policy)):
-        rows = store.tables.get(table, {})
+        rows = evidence.table("user", partition, table)
         for user in sorted(here.keys() | {key.decode() for key in rows}):
             value = rows.get(user.encode())
             found, due = told(value, here.get(user, plain.Shopper()))
@@ -63,7 +63,7 @@ def shoppers(store: Store, walked: Walked, partitions: int) -> Iterator[Breach]:
                 field, is_, should = next(
                     (name, found.get(name), due.get(name)) for name in due | found if found.get(name) != due.get(name)
                 )
-                yield Breach(1, f"{store.name} table {table} key {user}", f"{field} is {is_}, not {should}")
+                yield Breach(1, f"user-{partition} table {table} key {user}", f"{field} is {is_}, not {should}")
 
 
 Told = tuple[dict[str, Any], dict[str, Any]]
@@ -130,9 +130,8 @@ def items(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
     due = {f"{plain.item_key(name):016x}": (name, item) for name, item in walked.items.items()}
     counted: set[str] = set()
     for partition in range(evidence.item_partitions):
-        store = evidence.newest("item", partition)
         published = evidence.last_rows("item-index", partition)
-        for raw, value in sorted((store.tables.get("items", {}) if store is not None else {}).items()):
+        for raw, value in sorted(evidence.table("item", partition, "items").items()):
             key, body = raw.decode(), row(value)
             counted.add(key)
             where = f"item-{partition} table items key {key}"
@@ -161,8 +160,7 @@ def example(rec: Rec) -> list[Any] | None:
 def learned(evidence: Evidence) -> Iterator[Breach]:
     """9: the trainer has met each example once."""
     due = sum(example(rec) is not None for rec in evidence.all("examples"))
-    store = evidence.newest("trainer", 0)
-    value = store.tables.get("model_state", {}).get(b"trainer/learner") if store is not None else None
+    value = evidence.table("trainer", 0, "model_state").get(b"trainer/learner")
     met = msgspec.msgpack.decode(value)[1] if value is not None else 0
     if met != due:
         yield Breach(9, "trainer-0 table model_state key trainer/learner", f"met {met} examples of {due}")
