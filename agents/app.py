@@ -195,6 +195,7 @@ class App(faust.App):
             consumer_group_instance_id=instance_id,
             consumer_auto_offset_reset="earliest",
             store="memory://",
+            table_standby_replicas=settings.standby_replicas,
             stream_wait_empty=False,
             topic_allow_declare=False,
             topic_disable_leader=True,
@@ -204,6 +205,7 @@ class App(faust.App):
         )
         runtime.hand_over = self._hand_over
         runtime.commit_offsets = self._commit_offsets
+        runtime.seek = self._seek
         batches = self.topic(*runtime.inputs, schema=Passthrough(), acks=False)
         self.agent(batches, name=f"{runtime.role.name}-agent")(fold_batches)
         self.on_rebalance_complete.connect(self._on_rebalance_complete)
@@ -234,6 +236,11 @@ class App(faust.App):
             )
         )
 
+    async def _seek(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Have the consumer go on from ``positions``; what it has fetched ahead is dropped."""
+        if positions:
+            await self.consumer.seek_wait({TP(*tp): offset for tp, offset in positions.items()})
+
     async def _commit_offsets(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit input offsets outside a transaction (``at_least_once``)."""
         wanted = {TP(*tp): offset for tp, offset in offsets.items()}
@@ -245,10 +252,14 @@ class App(faust.App):
         try:
             if self.runtime.replicas is not None:
                 await self.runtime.replicas.start()
-            await self.runtime.assign(self.consumer.assignment())
+            await self.runtime.assign(self.consumer.assignment(), self._standbys())
         except Exception as exc:
             self.runtime.fail("assignment", exc)
             raise
+
+    def _standbys(self) -> set[int]:
+        """The tasks this process is to keep a warm copy of; the assignor prefers it when their owner is lost."""
+        return {tp.partition for tp in self.assignor.assigned_standbys() if tp.topic == self.runtime.inputs[0]}
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Before Faust suspends the flow: after that no batch would reach the agent and pause() would wait for ever.

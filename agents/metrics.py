@@ -79,6 +79,8 @@ METRICS: Final = (
     Metric("gauge", "streamer_healthy", "1 while /healthz answers 200."),
     Metric("gauge", "streamer_ready", "1 while /readyz answers 200."),
     Metric("gauge", "streamer_tasks_owned", "Tasks this worker runs."),
+    Metric("gauge", "streamer_standbys_kept", "Warm copies this worker keeps of other workers' tasks."),
+    Metric("gauge", "streamer_standby_lag", "Changelog offsets a warm copy has yet to read.", _BY_TASK),
     Metric("gauge", "streamer_lag_records", "Records written and not yet folded.", ("role", "topic", "partition")),
     Metric("gauge", "streamer_progress_age_seconds", "Time since a task's last progress.", _BY_TASK),
     Metric("gauge", "streamer_rocksdb_bytes", "Size of a task's tables on disk.", _BY_TASK),
@@ -251,6 +253,14 @@ class Metrics:
     def tasks_owned(self, tasks: int) -> None:
         """This worker runs ``tasks`` tasks."""
         self._child("streamer_tasks_owned").set(tasks)
+
+    def standbys(self, copies: int) -> None:
+        """This worker keeps ``copies`` warm copies."""
+        self._child("streamer_standbys_kept").set(copies)
+
+    def standby_lag(self, partition: int, left: int) -> None:
+        """A warm copy has ``left`` changelog offsets to read."""
+        self._child("streamer_standby_lag", str(partition)).set(left)
 
     def lag(self, topic: str, partition: int, behind: int) -> None:
         """``behind`` records of a partition are not folded yet."""

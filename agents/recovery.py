@@ -33,6 +33,13 @@ STALE_MS: Final = 12 * 3_600_000
 #: How long to leave a store alone that has more to write than its disk takes.
 BUSY_S: Final = 0.005
 
+#: How often a warm copy looks for more, and how often it is made to outlive this process.
+FOLLOWED_EVERY_S: Final = 0.25
+FLUSHED_EVERY_S: Final = 60.0
+
+#: How long a broker may give nothing.
+STALL_S: Final = 30.0
+
 #: How often the log tells how far a recovery is.
 TOLD_EVERY_S: Final = 1.0
 
@@ -88,7 +95,7 @@ async def restore(
     client: Mapping[str, Any],
     *,
     metrics: Metrics | None = None,
-    stall_s: float = 30.0,
+    stall_s: float = STALL_S,
 ) -> int:
     """Read each changelog ``read_committed`` from the stored position to its end into ``store``.
 
@@ -111,6 +118,38 @@ async def restore(
     store.committed({}, fresh_ms=begun_ms)
     progress.finished()
     return progress.rows
+
+
+async def follow(
+    store: TaskStore, changelogs: Mapping[str, str], partition: int, client: Mapping[str, Any], metrics: Metrics
+) -> None:
+    """Keep ``store`` up to date with the changelogs of a task that somebody else works on, until cancelled.
+
+    Raises what aiokafka and the store raise; what was stored by then stands.
+    """
+    tables = {TopicPartition(topic, partition): table for table, topic in changelogs.items()}
+    async with reader(client) as consumer:
+        await partitions_of(consumer, changelogs.values())
+        flushed = time.monotonic()
+        begins = await consumer.beginning_offsets(list(tables))
+        _drop_what_cannot_be_completed(
+            store, partition, int(time.time() * 1000), begins, await consumer.end_offsets(list(tables))
+        )
+        stored = store.positions()
+        positions = {tp: stored.get(tp.topic, begins[tp]) for tp in tables}
+        while True:
+            asked_ms = int(time.time() * 1000)
+            ends = await consumer.end_offsets(list(tables))
+            changelog = ChangelogReader(consumer, positions, ends)
+            progress = Progress(partition, 0, None)
+            metrics.standby_lag(partition, sum(ends.values()) - sum(positions.values()))
+            await _read_to_end(changelog, store, tables, progress, STALL_S)
+            positions = changelog.positions
+            metrics.standby_lag(partition, 0)
+            if time.monotonic() - flushed > FLUSHED_EVERY_S:
+                flushed = time.monotonic()
+                store.committed({}, fresh_ms=asked_ms)
+            await asyncio.sleep(FOLLOWED_EVERY_S)
 
 
 def _drop_what_cannot_be_completed(

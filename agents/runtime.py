@@ -13,17 +13,15 @@ from agents import faults
 from agents.io_thread import IoThread, ThreadedCommitter
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
+from agents.standby import Standbys
+from agents.stores import Stores
 from agents.task import Batch, Task
 from agents.topics import BY_NAME
 from agents.transaction import AtLeastOnce, ExactlyOnce
-from state.errors import StateCorrupt, StateForeign, StateLocked
-from state.rocks import RocksMemory, open_store
-from state.store import TaskIdentity, TaskStore, set_aside
 from streamer.core.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-    from pathlib import Path
 
     from aiokafka import TopicPartition
 
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from state.settings import StateSettings
 
 log = logging.getLogger(__name__)
-
-LOCK_WAIT_S = 15.0
 
 
 class Runtime:
@@ -62,17 +58,24 @@ class Runtime:
         self.tasks: dict[int, Task] = {}
         self.replicas: Replicas | None = role.replicas()
         self.hand_over: Callable[[Batch], Awaitable[None]] | None = None
+        self.seek: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]] | None = None
         self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Coroutine[Any, Any, None]] | None = None
-        self._kafka, self._topics, self._state = kafka, topics, state
+        self._kafka, self._topics = kafka, topics
         self._logical = {self.topic(name): name for name in role.inputs}
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
         self._io = IoThread()
-        self._memory = RocksMemory(state)
+        self._opening: dict[int, asyncio.Task[None]] = {}
+        self._stores = Stores(runtime.data_dir / self.group, role.name, role.tables, topics.prefix, state)
+        self._standbys = Standbys(self._stores, self._changelogs, kafka.client_kwargs(), metrics)
 
     def topic(self, name: str) -> str:
         """The physical name of a logical topic."""
         return self._topics.physical(name)
+
+    @property
+    def _partitions(self) -> int:
+        return BY_NAME[self.role.inputs[0]].partitions(self._topics)
 
     @property
     def inputs(self) -> list[str]:
@@ -82,14 +85,21 @@ class Runtime:
     # -- assignment -------------------------------------------------------------------------------------------
 
     async def pause(self) -> None:
-        """Before a rebalance: every task finishes its batch and commits. Tables and producers stay open."""
+        """Before a rebalance: every task finishes its batch and commits. Tables and producers stay open.
+
+        A task that is still being opened is given up, and opened anew if it is assigned again: its recovery goes on
+        from where it was.
+        """
+        await self._give_up_opening()
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
         faults.point("after-revocation")
 
-    async def assign(self, assigned: Iterable[tuple[str, int]]) -> None:
-        """After a rebalance: close the tasks lost, open those gained, go on with all.
+    async def assign(self, assigned: Iterable[tuple[str, int]], standbys: Iterable[int] = ()) -> None:
+        """After a rebalance: close the tasks lost, go on with those kept, and begin to open those gained.
 
-        Raises ``RuntimeError`` when a task did not get all its topics: co-partitioning is lost.
+        Opening goes on in the background, as those kept must not wait for the recovery of others. ``standbys`` are the
+        tasks of others to keep a warm copy of. Raises ``RuntimeError`` when a task did not get all its topics:
+        co-partitioning is lost.
         """
         owned: dict[int, set[str]] = {}
         for topic, partition in assigned:
@@ -98,21 +108,47 @@ class Runtime:
         for partition, names in owned.items():
             if missing := set(self.role.inputs) - names:
                 raise RuntimeError(f"task {partition} of role {self.role.name} was assigned without {sorted(missing)}")
-        if self.replicas is not None and owned:
-            await self.replicas.ready.wait()
         for partition in sorted(self.tasks.keys() - owned.keys()):
             await self.tasks.pop(partition).close(commit=False)
             self.metrics.revoked(partition)
         faults.point("during-rebalance")
-        gained = sorted(owned.keys() - self.tasks.keys())
-        if gained:
-            committed = await self._committed_offsets()
-            opened = await asyncio.gather(*(self._open(partition, committed) for partition in gained))
-            self.tasks.update(zip(gained, opened, strict=True))
         for task in self.tasks.values():
             task.start()
+        for partition in sorted(owned.keys() - self.tasks.keys()):
+            self._opening[partition] = asyncio.get_running_loop().create_task(self._gain(partition))
+        await self._standbys.keep(set(standbys) - owned.keys(), self._partitions, leave=self._opening.keys())
         self.metrics.tasks_owned(len(self.tasks))
-        log.info("role %s owns tasks %s", self.role.name, sorted(self.tasks))
+        log.info("role %s owns tasks %s, of which %s open", self.role.name, sorted(owned), sorted(self.tasks))
+
+    async def _gain(self, partition: int) -> None:
+        """Open a task and let it begin where its own row says."""
+        assert self.seek is not None
+        try:
+            if self.replicas is not None:
+                await self.replicas.ready.wait()
+            task = await self._open(partition)
+            try:
+                await self.seek(self._positions(partition, task))
+            except BaseException:
+                await task.close(commit=False)
+                raise
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            self.fail(f"opening of task {self.role.name}-{partition}", exc)
+            raise
+        self.tasks[partition] = task
+        del self._opening[partition]
+        task.start()
+        self.metrics.tasks_owned(len(self.tasks))
+        log.info("task %s-%d is open", self.role.name, partition)
+
+    async def _give_up_opening(self) -> None:
+        opening = list(self._opening.values())
+        self._opening.clear()
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
 
     async def _committed_offsets(self) -> dict[tuple[str, int], int]:
         admin = AIOKafkaAdminClient(**self._kafka.client_kwargs())
@@ -123,9 +159,9 @@ class Runtime:
             await admin.close()
         return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items() if meta.offset >= 0}
 
-    async def _open(self, partition: int, committed: Mapping[tuple[str, int], int]) -> Task:
-        partitions = BY_NAME[self.role.inputs[0]].partitions(self._topics)
-        store = await self._open_store(partition, partitions)
+    async def _open(self, partition: int) -> Task:
+        partitions = self._partitions
+        store = await self._standbys.take(partition, partitions) or await self._stores.open(partition, partitions)
         context = TaskContext(
             partition=partition,
             partitions=partitions,
@@ -146,25 +182,16 @@ class Runtime:
             hand_over=self.hand_over,
             fail=self.fail,
         )
-        ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
-        await task.open(self._kafka.client_kwargs(), ours)
+        try:
+            await task.fence()
+            # Not before: until the earlier owner is fenced, what the group has committed is not final.
+            committed = await self._committed_offsets()
+            ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
+            await task.open(self._kafka.client_kwargs(), ours)
+        except BaseException:
+            await task.close(commit=False)
+            raise
         return task
-
-    async def _open_store(self, partition: int, partitions: int) -> TaskStore:
-        path: Path = self.settings.data_dir / self.group / str(partition)
-        identity = TaskIdentity(self.role.name, partition, partitions, self._topics.prefix)
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                return open_store(path, self.role.tables, identity, self._state, self._memory)
-            except (StateCorrupt, StateForeign) as exc:
-                # What is damaged is told; the traceback would only show this loop.
-                log.error("%s; set aside as %s and rebuilt from the changelog", exc, set_aside(path))  # noqa: TRY400
-            except StateLocked:
-                # The earlier owner on this host closes in its own rebalance, at about the same time.
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.05)
 
     def _committer(self, partition: int) -> Committer:
         client, settings = self._kafka.client_kwargs(), self.settings
@@ -189,8 +216,10 @@ class Runtime:
 
     async def close(self, *, commit: bool = True) -> None:
         """Give everything up; with ``commit``, finish what is in hand first."""
+        await self._give_up_opening()
         await asyncio.gather(*(task.close(commit=commit) for task in self.tasks.values()))
         self.tasks.clear()
+        await self._standbys.close()
         if self.replicas is not None:
             await self.replicas.stop()
 
@@ -198,11 +227,10 @@ class Runtime:
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Where every owned (topic, partition) goes on: the tasks' applied positions."""
-        return {
-            (self.topic(name), partition): offset
-            for partition, task in self.tasks.items()
-            for name, offset in task.context.row.positions.items()
-        }
+        return {tp: offset for p, task in self.tasks.items() for tp, offset in self._positions(p, task).items()}
+
+    def _positions(self, partition: int, task: Task) -> dict[tuple[str, int], int]:
+        return {(self.topic(name), partition): offset for name, offset in task.context.row.positions.items()}
 
     def fetchable(self) -> set[tuple[str, int]]:
         """The partitions whose task has room."""
@@ -282,8 +310,9 @@ class Runtime:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """True once this process owns tasks whose tables are recovered, and its replicas have been read."""
         replicas_ready = self.replicas is None or self.replicas.ready.is_set()
-        return bool(self.tasks) and replicas_ready, {
+        return bool(self.tasks) and not self._opening and replicas_ready, {
             "role": self.role.name,
             "tasks": sorted(self.tasks),
+            "opening": sorted(self._opening),
             "replicas": self.replicas.lag() if self.replicas is not None else {},
         }

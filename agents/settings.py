@@ -126,6 +126,8 @@ class RuntimeSettings:
     """How long a broker may hold a fetch open while nothing arrives."""
     merge_wait_ms: int = 200
     """How long a task waits for a topic that has lag but nothing buffered, to keep the order of timestamps."""
+    standby_replicas: int = 0
+    """Warm copies of each task's tables, kept on other workers, which take over at once: 0 or 1."""
     session_timeout_s: int = 10
     """A worker silent for this long loses its tasks to others."""
     progress_timeout_s: int = 30
@@ -144,6 +146,7 @@ class RuntimeSettings:
             ("buffer_records", 1, 10_000_000),
             ("fetch_max_wait_ms", 1, 10_000),
             ("merge_wait_ms", 0, 10_000),
+            ("standby_replicas", 0, 1),
             ("session_timeout_s", 6, 300),
             ("progress_timeout_s", 1, 3_600),
             ("transaction_timeout_ms", 1_000, 10_000),

@@ -110,14 +110,17 @@ class Task:
 
     # -- life cycle -------------------------------------------------------------------------------------------
 
+    async def fence(self) -> None:
+        """End the transactions of whoever owned the task before: from now on only this one can commit."""
+        await self._committer.start()
+
     async def open(self, client: Mapping[str, Any], committed: Mapping[str, int]) -> None:
-        """Fence, recover, check the positions, and begin the role's work.
+        """Recover, check the positions, and begin the role's work. ``fence`` comes before.
 
         ``committed`` holds the group's offsets by logical topic. Raises ``PositionsDisagreeError`` when they are not
         those of the task's row: then somebody reset one of the two, and only a replay can tell what is right.
         """
         context = self.context
-        await self._committer.start()
         await restore(context.store, self._changelogs, context.partition, client, metrics=context.metrics)
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
@@ -328,7 +331,9 @@ class Task:
             context.outbox.add(self._changelogs[table], context.partition, key, value)
         if self._journal:
             entries, self._journal = self._journal, []
-            row = msgspec.json.encode({"now": context.row.now, "batches": entries})
+            # How far each changelog was before this commit: read up to there, they are the tables it began from.
+            tables = {table: context.store.positions().get(topic, 0) for table, topic in self._changelogs.items()}
+            row = msgspec.json.encode({"now": context.row.now, "tables": tables, "batches": entries})
             context.outbox.add(context.topic("journal"), context.partition, str(context.partition).encode(), row)
         offsets = {(context.topic(topic), context.partition): offset for topic, offset in context.row.positions.items()}
         return context.outbox.take(), offsets

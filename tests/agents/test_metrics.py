@@ -63,6 +63,8 @@ def busy() -> Metrics:
     metrics.progress(1, 0.5)
     metrics.disk(1, 4096)
     metrics.recovering(1, 40, 100, 0.5)
+    metrics.standbys(1)
+    metrics.standby_lag(2, 7)
     metrics.replica_lag("catalog", 3)
     metrics.replica_ready("catalog")
     metrics.replica_rejected("catalog")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from state.codecs import StructCodec
-from streamer.core.profile import Profile
+from agents.roles.user import UserRole
 from tests.e2e.test_pipeline import shop
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def test_sigkill_in_the_middle_of_a_load_loses_and_doubles_nothing(system: Syste
     profiles: dict[bytes, bytes] = {
         r.key: r.value for r in system.read("changelog-user-profile") if r.value is not None
     }
-    codec = StructCodec(Profile)
+    codec = UserRole.tables[0].codec
     assert sum(sum(codec.decode(row).counts) for row in profiles.values()) == len(rows)
 
     sent = Counter(orjson.loads(r.value)["candidate_id"] for r in system.read("push-candidates"))

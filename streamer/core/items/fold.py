@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from streamer.core.items.blocks import LineColumns, PairColumns, decode
 from streamer.core.items.state import ItemState, row_key
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from streamer.core.items.blocks import Told
     from streamer.core.items.deltas import Eras, ItemDeltas
     from streamer.core.retrieval_settings import ItemSettings
+
+
+# What one line of each of ``deltas.KINDS`` adds to the counts.
+_ONE: Final = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
 
 
 class Rows(Protocol):
@@ -62,9 +66,10 @@ def apply_deltas(deltas: ItemDeltas, rows: Rows, settings: ItemSettings) -> dict
     touched = _Touched(rows, [*deltas.told, *(key for of_era in related.values() for key in of_era)])
     for (trend_era, interest_era), lines in deltas.lines.items():
         for key, kind, time, trend, interest in zip(*lines, strict=True):
-            counts = [0, 0, 0, 0]
-            counts[kind] = 1
-            touched[key].count(*counts, time, time, (trend_era, trend), (interest_era, interest))
+            views, carts, purchases, others = _ONE[kind]
+            touched[key].count(
+                views, carts, purchases, others, time, time, (trend_era, trend), (interest_era, interest)
+            )
     touched.tell(deltas.told.values())
     for era, of_era in related.items():
         touched.relate(era, of_era, settings)
