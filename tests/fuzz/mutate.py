@@ -23,6 +23,9 @@ RAWS: Final[tuple[bytes, ...]] = (
     b'"\xc0\x80"', b'"\n"', b'"\x00"', b"{", b"}", b"[", b"]", b",", b":", b"{}", b"[]", b"[[[[[]]]]]", b"/**/1",
     b"[" * 500 + b"]" * 500, b'{"a":' * 500 + b"1" + b"}" * 500, b"[" * 100_000, b'{"a":' * 20_000,
 )  # fmt: skip
+LARGEST_BYTES: Final = 3 << 20
+"""What the inbound topics take."""
+
 _RAW: Final = re.compile(rb'"~raw:(\d\d?)~"')
 _AGAIN: Final = re.compile(rb'"~again:(.*?)~"')
 
@@ -126,7 +129,9 @@ def _edit(rng: Random, node: Any, place: Any, _: Sequence[Slot]) -> None:
     if isinstance(value, str):
         at = rng.randint(0, len(value))
         word = str(rng.choice(WORDS))
-        node[place] = rng.choice((value[:at], value[at:], value[:at] + word + value[at:], value * rng.randint(2, 40)))
+        node[place] = rng.choice(
+            (value[:at], value[at:], value[:at] + word + value[at:], value[:5000] * rng.randint(2, 40))
+        )
     elif isinstance(value, (int, float)):
         node[place] = rng.choice((-value, value + 1, value - 1, value * 1000, value * 2**40, value == 0))
     elif isinstance(value, bytes):
@@ -172,10 +177,13 @@ def _is_json(value: object) -> bool:
 def _grow(rng: Random, node: Any, place: Any, _: Sequence[Slot]) -> None:
     value, luck = node[place], rng.random()
     times = 10_000 if luck < 0.002 else 2_001 if luck < 0.01 else rng.randint(2, 60)
+    if isinstance(value, str):
+        node[place] = value[:8] * times * (20 if luck < 0.002 else 1)
+        return
+    # What grew before grows no further than to the size of the largest record: twice by ten thousand is no input.
+    times = min(times, LARGEST_BYTES // len(json.dumps(value, default=repr)))
     if isinstance(value, list):
         node[place] = value[:4] * times if times > 60 else value * times
-    elif isinstance(value, str):
-        node[place] = value[:8] * times * (20 if luck < 0.002 else 1)
     elif isinstance(node, list):
         node[place:place] = [value] * min(times, 60)
 
