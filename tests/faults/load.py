@@ -79,7 +79,6 @@ class Load:
         self._weights = [*TROUBLE_PER_MILLE.values(), 1000 - sum(TROUBLE_PER_MILLE.values())]
         self._recent: deque[Sending] = deque(maxlen=80)
         self._tag = f"{seed}"
-        self._heard: list[bytes] = []
         self._count = 0
         self._poisons: tuple[Callable[[str, int], Sending], ...] = (
             lambda user, _: _sending("browse", user, b"\xff\xfe not json"),
@@ -123,8 +122,7 @@ class Load:
         if kind == "erase":
             return self._event(user, "preferences", "preferences", now, preferences={"erase": True})
         if kind == "tombstone":
-            # Of somebody who said something before: what a tombstone does to a stranger depends on the batch's cut.
-            return Sending("preferences", draw.choice(self._heard), None) if self._heard else self._next()
+            return Sending("preferences", user.encode(), None)
         if kind == "feedback":
             word = draw.choice(
                 ("delivered", "opened", "clicked", "dismissed", "dismissed", "converted", "unsubscribed")
@@ -166,7 +164,6 @@ class Load:
                 {"quiet_hours": ["06:00", "06:00"]},
             )
         )
-        self._heard.append(user.encode())
         return self._event(user, "preferences", "preferences", now, preferences=said)
 
     def _event(self, user: str, kind: str, topic: str, time_ms: int, **data: object) -> Sending:

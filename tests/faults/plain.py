@@ -205,9 +205,8 @@ class Shopper:
         """Take an applied event in."""
         kind = KINDS.get(said.type, "tombstone")
         if kind == "tombstone":
-            if self.sent or self.standing is not None:
-                self.standing = self.standing or Standing()
-                self.standing.words = dict.fromkeys(WORDS, (None, said.time))
+            self.standing = self.standing or Standing()
+            self.standing.words = dict.fromkeys(WORDS, (None, said.time))
         elif kind == "preferences" and (said.preferences or {}).get("erase"):
             self._erase(said)
         elif kind in {"preferences", "feedback"}:
