@@ -84,7 +84,7 @@ class Progress:
             self.rows,
             seconds,
             self.rows / max(seconds, 1e-6),
-            100 * (1 - self._left / self._offsets),
+            100 * (1 - max(self._left, 0) / max(self._offsets, 1)),
         )
 
 

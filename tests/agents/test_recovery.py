@@ -25,7 +25,7 @@ from agents import faults
 from agents.changelog_reader import ChangelogReader
 from agents.clients import partitions_of, reader
 from agents.metrics import Metrics
-from agents.recovery import STALE_MS
+from agents.recovery import STALE_MS, TOLD_EVERY_S, Progress
 from state import memory
 from state.errors import StateCorrupt, StateError
 from state.store import digest_rows, set_aside
@@ -284,6 +284,16 @@ def test_progress_is_told_in_metrics_and_in_the_log(
     assert 'streamer_recovery_rows_total{role="user"} 15000.0' in told
     assert 'streamer_recovery_seconds_total{role="user"} 0.0\n' not in told
     assert f"recovered the tables of partition {PARTITION}: 15000 rows in" in caplog.text
+    assert "100 % done" in caplog.text
+
+
+def test_progress_can_be_told_where_nothing_was_left_at_the_beginning(caplog: pytest.LogCaptureFixture) -> None:
+    """As for a copy that is up to date and follows what is written from then on."""
+    caplog.set_level(logging.INFO, "agents.recovery")
+    progress = Progress(PARTITION, 0, None)
+    progress._told -= TOLD_EVERY_S
+    progress.applied(5, 6)
+    assert "5 rows in" in caplog.text
     assert "100 % done" in caplog.text
 
 
