@@ -34,6 +34,9 @@ Fetched = tuple[dict[Any, Any], dict[Any, tuple[int, int]]]
 #: starve the others, which its task then waits for.
 FETCH_RECORDS = 500
 
+#: A member learns of a rebalance by its next heartbeat, and until then whoever leaves or joins is waited for.
+HEARTBEAT_MS = 300
+
 #: Pause between fetches that bring little.
 FETCH_PAUSE_S = 0.01
 
@@ -81,9 +84,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetch_max_wait_ms=settings.fetch_max_wait_ms,
             session_timeout_ms=settings.session_timeout_s * 1000,
             rebalance_timeout_ms=settings.session_timeout_s * 2000,
-            heartbeat_interval_ms=settings.session_timeout_s * 1000 // 4,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             request_timeout_ms=max(40_000, settings.session_timeout_s * 2000),
         )
+
+    async def leave(self) -> None:
+        """Have the consumer say that it leaves for good when it is closed, which a static member otherwise does not."""
+        await self.call_thread(self._leave)
+
+    async def _leave(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka has no other way to leave
+        coordinator._group_instance_id = None  # noqa: SLF001
 
     async def fetch(self, partitions: set[TP], wait_s: float) -> Fetched:
         """Records of ``partitions``, and how far each has been read of what is known to be there."""
@@ -141,6 +152,11 @@ class Consumer(driver.Consumer):
         for message in none:
             yield message
 
+    async def leave(self) -> None:
+        """Leave the group when closed; without a consumer there is nothing to leave."""
+        if self.app.conf.consumer_group_instance_id:
+            await self._thread.leave()
+
     async def perform_seek(self) -> None:
         """To the committed offsets, then each task to its own: a task starts from its own row."""
         await super().perform_seek()
@@ -190,7 +206,7 @@ class App(faust.App):
             runtime.group,
             broker=f"kafka://{kafka.bootstrap}",
             broker_session_timeout=settings.session_timeout_s,
-            broker_heartbeat_interval=settings.session_timeout_s / 4,
+            broker_heartbeat_interval=HEARTBEAT_MS / 1000,
             broker_request_timeout=max(40, settings.session_timeout_s * 2),
             consumer_group_instance_id=instance_id,
             consumer_auto_offset_reset="earliest",
@@ -271,8 +287,12 @@ class App(faust.App):
         await super()._on_partitions_revoked(revoked)
 
     async def on_stop(self) -> None:
-        """Commit and close before Faust takes the consumer away."""
+        """Commit and close before Faust takes the consumer away; then leave, so that others take over at once.
+
+        A process that is killed does not come here: if it is back within the session timeout, nothing has moved.
+        """
         await self.runtime.close()
+        await self.consumer.leave()
         await super().on_stop()
 
     async def _on_agent_error(self, _agent: Any, exc: BaseException) -> None:

@@ -58,6 +58,23 @@ def test_two_workers_share_the_tasks_and_a_load_goes_through_join_and_leave(
         assert max(sent.values()) == 1
 
 
+def test_a_worker_that_is_stopped_hands_over_at_once_and_need_not_be_missed_first(
+    bootstrap: str, prefix: str, tmp_path: Path
+) -> None:
+    """Long before its session would have run out."""
+    settings = settings_for(
+        bootstrap, prefix, tmp_path, runtime__session_timeout_s=120, runtime__progress_timeout_s=300
+    )
+    with running(settings, workers=2) as system:
+        system.until(lambda: len(tasks_of(system, 0)) == len(tasks_of(system, 1)) == 2, 60)
+        leaver = next(child for child in system.supervisor.children if child.name == "user-1")
+        system.supervisor.children.remove(leaver)
+        assert leaver.process is not None
+        leaver.process.send_signal(signal.SIGTERM)
+        system.until(lambda: tasks_of(system, 0) == [0, 1, 2, 3], 60)
+        assert leaver.process.wait(timeout=30) == 0
+
+
 def test_the_supervisor_starts_as_many_user_workers_as_it_is_told(bootstrap: str, prefix: str, tmp_path: Path) -> None:
     supervisor = Supervisor(("user", "item"), 3, settings_for(bootstrap, prefix, tmp_path))
     assert [child.name for child in supervisor.children] == ["user-0", "user-1", "user-2", "item-0"]
