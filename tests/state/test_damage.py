@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 Damage = tuple[str, int]
+TRIED = 80
 
 
 def open_store(path: Path) -> TaskStore:
@@ -113,17 +114,18 @@ def test_every_damage_to_any_file_is_refused_or_harmless(left: Path, newest: int
     """One file at a time: gone, cut short, one bit turned, zeroed. RocksDB's own log, lock and options included."""
     rng = random.Random(3)
     seen: Counter[str] = Counter()
-    for file in sorted(left.iterdir()):
-        for damage in harm(rng, file.stat().st_size):
-            path = tmp_path / "task"
-            shutil.copytree(left, path)
-            damaged(path / file.name, damage)
-            try:
-                came = outcome(path)
-            except AssertionError as error:
-                raise AssertionError(f"{damage} of {file.name}: {error}") from error
-            seen[came if came.startswith("refused") else "older" if not came.endswith(f" {newest}") else "newest"] += 1
-            shutil.rmtree(path)
+    all_harm = [(file, damage) for file in sorted(left.iterdir()) for damage in harm(rng, file.stat().st_size)]
+    # Table files are many and alike; a seeded sample of all there is to try takes seconds instead of minutes.
+    for file, damage in rng.sample(all_harm, min(TRIED, len(all_harm))):
+        path = tmp_path / "task"
+        shutil.copytree(left, path)
+        damaged(path / file.name, damage)
+        try:
+            came = outcome(path)
+        except AssertionError as error:
+            raise AssertionError(f"{damage} of {file.name}: {error}") from error
+        seen[came if came.startswith("refused") else "older" if not came.endswith(f" {newest}") else "newest"] += 1
+        shutil.rmtree(path)
     # All four happen, or the damage would be of one kind only.
     assert set(seen) == {"refused at the open", "refused at a read", "older", "newest"}
 
