@@ -162,16 +162,20 @@ def _drop(_: Random, node: Any, place: Any, __: Sequence[Slot]) -> None:
 def _copy(rng: Random, node: Any, place: Any, places: Sequence[Slot]) -> None:
     other, where = rng.choice(places)
     value = other[where]
-    # A copy of what contains the place would contain itself.
-    node[place] = json.loads(json.dumps(value)) if isinstance(value, (dict, list)) and _is_json(value) else None
+    if isinstance(value, (dict, list)):
+        # A copy, since what contains the place would contain itself; and of little, since a list that grew holds the
+        # same object many times.
+        text = _json(value)
+        value = json.loads(text) if 0 < len(text) < 5000 else None
+    node[place] = value
 
 
-def _is_json(value: object) -> bool:
+def _json(value: object) -> str:
+    """Empty where it cannot be written."""
     try:
-        json.dumps(value)
+        return json.dumps(value)
     except (TypeError, ValueError):
-        return False
-    return True
+        return ""
 
 
 def _grow(rng: Random, node: Any, place: Any, _: Sequence[Slot]) -> None:
