@@ -36,6 +36,13 @@ _COMPACTED: Final = {
     "delete.retention.ms": str(DAY_MS),
 }
 
+# Compacted topics of which a replay needs every version within its window, not only the newest.
+_REPLAYED: Final = frozenset(
+    {"preferences", "catalog", "item-index", "model"}
+    | {f"changelog-user-{table}" for table in ("profile", "seen", "policy", "tasks")}
+)
+_LONGEST_WINDOW_H: Final = 30 * 24
+
 
 # What Kafka takes as a topic's name, which may have 249 characters.
 _LEGAL: Final = frozenset(string.ascii_letters + string.digits + "._-")
@@ -58,6 +65,9 @@ class TopicSettings:
     """The same for item tasks."""
     replication: int = 1
     """Copies of every partition; 3 where brokers may fail."""
+    replay_window_hours: int = 2
+    """How far back a replay may begin: topics are created to keep so much whole. That costs disk, and time when a
+    worker starts (docs/operations.md). 0 keeps as little as possible; topics that are there already stay."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -65,6 +75,10 @@ class TopicSettings:
             for name in ("partitions", "item_partitions", "replication")
             if getattr(self, name) < 1
         ]
+        if not 0 <= self.replay_window_hours <= _LONGEST_WINDOW_H:
+            problems.append(
+                f"replay_window_hours = {self.replay_window_hours}: choose between 0 and {_LONGEST_WINDOW_H}"
+            )
         if not set(self.prefix) <= _LEGAL or len(self.prefix) > _LONGEST_PREFIX:
             problems.append(
                 f"prefix = {self.prefix!r}: use at most {_LONGEST_PREFIX} letters, digits, dots, dashes and underscores"
@@ -81,6 +95,9 @@ class TopicSettings:
         if not topic.startswith(self.prefix):
             raise ValueError(f"topic {topic!r} does not begin with the prefix {self.prefix!r}")
         return topic[len(self.prefix) :]
+
+
+_AS_IT_COMES: Final = TopicSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +119,17 @@ class TopicSpec:
         """How many partitions this topic has."""
         return {"tasks": settings.partitions, "item_tasks": settings.item_partitions, "one": 1}[self.cut]
 
-    def configs(self) -> dict[str, str]:
-        """The topic's configuration as Kafka spells it."""
-        retention = -1 if self.retention_ms is None else self.retention_ms
+    def configs(self, settings: TopicSettings = _AS_IT_COMES) -> dict[str, str]:
+        """The topic's configuration as Kafka spells it, with what ``settings`` says of it."""
+        window_ms = settings.replay_window_hours * HOUR_MS
+        retention = -1 if self.retention_ms is None else max(self.retention_ms, window_ms)
         out = {"cleanup.policy": self.cleanup, "retention.ms": str(retention)}
-        return out | (_COMPACTED if "compact" in self.cleanup else {}) | dict(self.extra)
+        if "compact" in self.cleanup:
+            out |= _COMPACTED
+        if self.name in _REPLAYED and window_ms:
+            # The second must not be below the first, and a tombstone is to be gone a day after it may.
+            out |= {"min.compaction.lag.ms": str(window_ms), "max.compaction.lag.ms": str(window_ms + DAY_MS)}
+        return out | dict(self.extra)
 
 
 def _changelog(role: str, table: str, cut: Cut, key: str, what: str) -> TopicSpec:
@@ -138,7 +161,16 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
         "records re-keyed by us: they arrived under a wrong key",
         _INBOUND,
     ),
-    TopicSpec("catalog", "one", "compact", None, "item", "title, categories, tags, brand, price, stock", _INBOUND),
+    TopicSpec(
+        "catalog",
+        "one",
+        "compact",
+        None,
+        "item",
+        "title, categories, tags, brand, price, stock",
+        # By the broker's clock, as a shop may stamp a row with when it changed it: compaction would not wait for that.
+        _INBOUND | {"message.timestamp.type": "LogAppendTime"},
+    ),
     TopicSpec("push-candidates", "tasks", "delete", 7 * DAY_MS, "user", "the product: push-notification candidates"),
     TopicSpec("decisions", "tasks", "delete", 30 * DAY_MS, "user", "a row per event and campaign: sent or why not"),
     TopicSpec("journal", "tasks", "delete", 30 * DAY_MS, "task", "the order in which a task folded"),
@@ -223,7 +255,7 @@ async def create_topics(
 
     wanted = {settings.physical(spec.name): spec for spec in topics}
     request = [
-        NewTopic(topic, spec.partitions(settings), settings.replication, topic_configs=spec.configs())
+        NewTopic(topic, spec.partitions(settings), settings.replication, topic_configs=spec.configs(settings))
         for topic, spec in wanted.items()
     ]
     created = []

@@ -11,6 +11,7 @@ from agents.replicas import Replicas
 from agents.role import TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
+from state.errors import StateError
 from state.table import Table, TableSpec
 from streamer.core import encode
 from streamer.core.effects import DeadLetter, Effects
@@ -64,8 +65,10 @@ class UserRole:
         self.items = ItemIndex()
         self.model = ServedModel()
         self._metrics = metrics
+        #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
+        self.appliers = {"catalog": self._catalog, "item-index": self.index_row, "model": self._block}
         self._replicas = Replicas(
-            {"catalog": self._catalog, "item-index": self.index_row, "model": self._block},
+            self.appliers,
             topic=topic,
             client=client,
             metrics=metrics,
@@ -122,6 +125,9 @@ class UserWork:
         """One micro-batch through the engine; its effects into tables and outbox."""
         try:
             effects = self._step(records)
+        except StateError:
+            # The tables cannot be read: no event is to blame, and none may be lost for it.
+            raise
         except Exception:
             # The core is pure and rows never change, so nothing of the failed attempt stands. Find the record that
             # cannot be folded, and go on with the others.
@@ -136,6 +142,8 @@ class UserWork:
     def _one(self, record: Record) -> Counter[str]:
         try:
             effects = self._step([record])
+        except StateError:
+            raise
         except Exception as exc:
             log.exception("record %s:%d:%d cannot be folded", record.topic, record.partition, record.offset)
             effects = Effects(now=self._context.row.now)

@@ -16,7 +16,9 @@ from streamer.cli.demo import demo
 from streamer.cli.evaluate import evaluate
 from streamer.cli.inspect import inspect
 from streamer.cli.publish import publish
+from streamer.cli.replay import replay
 from streamer.cli.topics import topics
+from streamer.cli.verify import verify
 from streamer.cli.worker import worker
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _TOLD: Final = (
     ("agents.topics", "TopicError"),
     ("streamer.readers.source", "ReaderError"),
     ("streamer.publish", "PublishError"),
+    ("streamer.replay.errors", "ReplayRefused"),
     ("streamer.supervisor", "RefusedError"),
     ("aiokafka.errors", "KafkaError"),
 )
@@ -51,7 +54,7 @@ def cli() -> None:
     """Shopping events in on Kafka, explained push-notification candidates out, within a second."""
 
 
-for _command in (demo, broker, topics, worker, publish, consume, evaluate, inspect):
+for _command in (demo, broker, topics, worker, publish, consume, evaluate, inspect, replay, verify):
     cli.add_command(_command)
 
 

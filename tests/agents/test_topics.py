@@ -112,7 +112,10 @@ def test_an_inbound_topic_that_cannot_hold_two_megabytes_is_a_problem():
     assert "max.message.bytes" in problem
 
 
-@pytest.mark.parametrize("wrong", [{"partitions": 0}, {"replication": -1}, {"prefix": "a b"}, {"prefix": "x" * 200}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"partitions": 0}, {"replication": -1}, {"prefix": "a b"}, {"prefix": "x" * 200}, {"replay_window_hours": 721}],
+)
 def test_settings_kafka_would_refuse_are_refused_at_once(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TopicSettings(**wrong)
@@ -151,3 +154,18 @@ async def test_a_record_of_two_megabytes_arrives_on_an_inbound_topic(broker: Bro
 async def test_a_cluster_that_does_not_answer_is_told_with_what_to_do():
     with pytest.raises(TopicError, match="streamer broker"):
         await verify({"bootstrap_servers": f"127.0.0.1:{free_port()}"}, TopicSettings())
+
+
+def test_what_a_replay_reads_is_kept_whole_for_its_window():
+    """A tombstone goes a day after it may; what is deleted by age stays for the window at least."""
+    day = replace(SETTINGS, replay_window_hours=24)
+    for name in ("preferences", "catalog", "item-index", "model", "changelog-user-profile", "changelog-user-tasks"):
+        configs = BY_NAME[name].configs(day)
+        assert int(configs["min.compaction.lag.ms"]) == 24 * 3_600_000
+        assert int(configs["max.compaction.lag.ms"]) == 48 * 3_600_000
+        assert "min.compaction.lag.ms" not in BY_NAME[name].configs(replace(SETTINGS, replay_window_hours=0))
+    assert "min.compaction.lag.ms" not in BY_NAME["changelog-item-items"].configs(day)
+    month = replace(SETTINGS, replay_window_hours=720)
+    for name in ("journal", "item-updates", "examples", *(n for n in USER_INPUTS if BY_NAME[n].cleanup == "delete")):
+        assert int(BY_NAME[name].configs(month)["retention.ms"]) == 720 * 3_600_000
+        assert int(BY_NAME[name].configs(day)["retention.ms"]) >= 7 * 24 * 3_600_000
