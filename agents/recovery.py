@@ -44,6 +44,10 @@ STALL_S: Final = 30.0
 TOLD_EVERY_S: Final = 1.0
 
 
+class ChangelogTruncatedError(RuntimeError):
+    """Rows of a changelog were deleted that no local state holds."""
+
+
 class Progress:
     """What one task's recovery has done and has left, for the log and for metrics.
 
@@ -159,13 +163,27 @@ def _drop_what_cannot_be_completed(
     begins: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> None:
-    fresh_ms = store.fresh_ms()
+    """Wipe local state that its changelogs cannot bring up to date.
+
+    Raises ``ChangelogTruncatedError``, and leaves everything as it is, where they could not rebuild it either.
+    """
+    fresh_ms, stored = store.fresh_ms(), store.positions()
+    unusable = ""
     if fresh_ms is not None and now_ms - fresh_ms > STALE_MS:
-        log.warning("local state of partition %d is too old to be completed; rebuilding it from the start", partition)
-        store.wipe()
-    stored = store.positions()
-    if any(not begins[tp] <= stored.get(tp.topic, begins[tp]) <= ends[tp] for tp in begins):
-        log.warning("local state of partition %d lies outside its changelog; rebuilding it from the start", partition)
+        unusable = "is too old to be completed"
+    if any(not begins[tp] <= stored.get(tp.topic, 0) <= ends[tp] for tp in begins):
+        unusable = "lies outside its changelog"
+    if unusable:
+        for tp, begin in begins.items():
+            if begin:
+                raise ChangelogTruncatedError(
+                    f"{tp.topic}:{tp.partition} begins at offset {begin}: rows before it were deleted, which "
+                    f"compaction never does, and local state {'does not reach it' if stored else 'is not there'}. "
+                    "Rebuilt from what is left, tables would lack shoppers silently and for good. Bring back this "
+                    "task's state directory, or begin anew under another topics.prefix with the inbound log"
+                )
+        if stored:
+            log.warning("local state of partition %d %s; rebuilding it from the start", partition, unusable)
         store.wipe()
     if store.fresh_ms() is None:
         # Should this recovery be cut short, its rows grow stale from now on.

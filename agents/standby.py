@@ -93,6 +93,12 @@ async def _for_ever(following: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await following()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # After an outage a consumer that is closed may let out a cancellation of its own.
+            await asyncio.sleep(RETRY_S)
         except (KafkaError, StateError, OSError, TimeoutError) as error:
             log.warning("a warm copy stands still: %s: %s", type(error).__name__, error)
             await asyncio.sleep(RETRY_S)

@@ -143,7 +143,9 @@ class Supervisor:
                 continue
             if self._watcher is not None:
                 self._watcher.forget(child.process.pid)
-            if code == REFUSED:
+            if code == REFUSED and not child.restarts:
+                # At a later start the settings are as they were when it worked: what it refuses may pass, as a disk
+                # that is full or read-only for a while.
                 raise RefusedError(f"worker {child.name} refused to start; its log says why")
             if now - child.started > HEALTHY_S:
                 child.backoff_s = BACKOFF_S

@@ -25,7 +25,7 @@ from agents import faults
 from agents.changelog_reader import ChangelogReader
 from agents.clients import partitions_of, reader
 from agents.metrics import Metrics
-from agents.recovery import STALE_MS, TOLD_EVERY_S, Progress
+from agents.recovery import STALE_MS, TOLD_EVERY_S, ChangelogTruncatedError, Progress
 from state import memory
 from state.errors import StateCorrupt, StateError
 from state.store import digest_rows, set_aside
@@ -181,10 +181,8 @@ def test_state_ahead_of_its_changelog_is_rebuilt(
     assert "lies outside its changelog; rebuilding" in caplog.text
 
 
-def test_state_behind_what_its_changelog_still_has_is_rebuilt(
-    broker: Broker, prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The rows cut off may have been deletions."""
+def test_rows_deleted_from_a_changelog_are_not_missed_silently(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """Whether local state is behind them or gone; it is not touched, and one that is beyond them goes on."""
 
     async def recover() -> None:
         async with changelogs(prefix, broker) as logs:
@@ -202,12 +200,21 @@ def test_state_behind_what_its_changelog_still_has_is_rebuilt(
             # Up to the deletion and its marker: offsets 0-2 are the first transaction, 3-4 the second.
             await admin.delete_records({tp: RecordsToDelete(before_offset=5)})
             await admin.close()
-            await logs.restore(store)
-            assert list(store.committed_rows()) == [("profile", b"b", b"2")]
+            with pytest.raises(ChangelogTruncatedError, match="begins at offset 5"):
+                await logs.restore(store)
+            assert list(store.committed_rows()) == [("profile", b"a", b"1"), ("profile", b"b", b"1")]
             store.close()
+            nothing = open_store(tmp_path / "nothing")
+            with pytest.raises(ChangelogTruncatedError, match="is not there"):
+                await logs.restore(nothing)
+            nothing.close()
+            beyond = open_store(tmp_path / "beyond")
+            beyond.restore("profile", [(b"b", b"1")], 5, changelog=tp.topic)
+            await logs.restore(beyond)
+            assert list(beyond.committed_rows()) == [("profile", b"b", b"2")]
+            beyond.close()
 
     asyncio.run(recover())
-    assert "lies outside its changelog; rebuilding" in caplog.text
 
 
 @pytest.mark.parametrize(("age_ms", "kept"), [(STALE_MS - 600_000, True), (STALE_MS + 600_000, False)])

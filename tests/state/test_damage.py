@@ -131,13 +131,22 @@ def test_every_damage_to_any_file_is_refused_or_harmless(left: Path, newest: int
 
 
 @pytest.mark.parametrize("how", ["delete", "cut"])
-def test_a_lost_log_with_a_newer_one_behind_it_is_noticed(how: str, left: Path, tmp_path: Path) -> None:
-    """RocksDB would put the newer log's rows on top of what came before the lost one."""
+def test_a_lost_log_with_a_newer_one_behind_it_is_noticed(how: str, left: Path, newest: int, tmp_path: Path) -> None:
+    """RocksDB would put the newer log's rows on top of what came before the lost one.
+
+    If the process was killed just after the older log's rows had reached a table file, nothing is lost with it.
+    """
     path = tmp_path / "task"
     shutil.copytree(left, path)
     damaged(min(log for log in path.glob("*.log") if log.stat().st_size), (how, 0))
-    with pytest.raises(StateCorrupt, match="missing from the middle"):
-        open_store(path)
+    try:
+        store = open_store(path)
+    except StateCorrupt as error:
+        assert "missing from the middle" in str(error)  # noqa: PT017 - or else nothing is missing, as follows
+    else:
+        assert store.positions()["log"] == newest
+        assert list(store.committed_rows()) == after(newest)
+        store.close()
 
 
 def test_a_manifest_cut_anywhere_near_its_end_is_refused_or_harmless(left: Path, tmp_path: Path) -> None:
@@ -155,10 +164,14 @@ def test_a_manifest_cut_anywhere_near_its_end_is_refused_or_harmless(left: Path,
 
 
 def rot(path: Path) -> None:
-    """Zeros all over the largest file's rows, but for the store's own and the index: met by a read, not by the open."""
-    file = max(path.glob("*.sst"), key=lambda sst: sst.stat().st_size)
-    for at in range(file.stat().st_size // 3, file.stat().st_size * 3 // 4, 1000):
-        damaged(file, ("zero", at))
+    """Zeros all over the rows of all but the smallest files, the store's own and the index left out: met by a read, not
+    by the open. The largest alone will not do: newer files may hide all that it has.
+    """
+    sizes = {file: file.stat().st_size for file in path.glob("*.sst")}
+    for file, size in sizes.items():
+        if size >= min(max(sizes.values()), 20_000):
+            for at in range(size // 3, size * 3 // 4, 1000):
+                damaged(file, ("zero", at))
 
 
 def read_all(store: TaskStore) -> None:
