@@ -177,8 +177,9 @@ class UserWork:
             headers = (("produced_at", out.produced_at),) if out.produced_at else ()
             candidate = out.candidate
             add(topic("push-candidates"), partition, candidate.user_id.encode(), encode.candidate(candidate), headers)
+        decisions = topic("decisions")
         for decision in effects.decisions:
-            add(topic("decisions"), partition, decision.user.encode(), encode.decision(decision))
+            add(decisions, partition, decision.user.encode(), encode.decision(decision))
         for example in effects.examples:
             add(topic("examples"), 0, str(partition).encode(), example.encode())
         for letter in effects.dead_letters:
