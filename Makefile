@@ -95,6 +95,11 @@ faults: $(STAMP) ## kill, stop, cut and corrupt a system under load, and hold it
 fuzz: $(STAMP) ## a million spoilt records, replica rows and files: nothing raises, each is accounted for; INPUTS= SEED=
 	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --seed $(SEED) $(ARGS)
 
+.PHONY: soak
+soak: $(STAMP) ## half an hour at 5,000 events/s: memory, files, disk, commits and lag, as bench/soak.json and bench/soak.svg
+	@mkdir -p bench
+	@$(BIN)/python -m load_tests.soak --json bench/soak.json --svg bench/soak.svg $(ARGS)
+
 .PHONY: console
 console: $(STAMP) ## a Python prompt in the project's environment
 	@$(BIN)/python
