@@ -138,7 +138,7 @@ class Runtime:
             self.fail(f"opening of task {self.role.name}-{partition}", exc)
             raise
         self.tasks[partition] = task
-        del self._opening[partition]
+        self._opening.pop(partition, None)
         task.start()
         self.metrics.tasks_owned(len(self.tasks))
         log.info("task %s-%d is open", self.role.name, partition)
