@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from agents.clients import read_topic, reader
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, create_topics
+from agents.topics import BY_NAME, TopicError, create_topics
 from state.memory import open_store
 from state.store import TaskIdentity
 from streamer.cli.main import _run as command
@@ -36,8 +36,11 @@ from tests.e2e.conftest import running, settings_for
 from tests.e2e.test_pipeline import event, items_of, shop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiokafka import ConsumerRecord
 
+    from streamer.replay.refold import Refold
     from streamer.settings import Settings
 
 WEEK_S = 7 * 86_400
@@ -165,6 +168,44 @@ def test_where_batches_are_cut_changes_neither_tables_nor_candidates(run: Run) -
     assert found == exact.digests
     for partition, candidates in enumerate(sent):
         assert candidates == [(r.key, r.value) for r in run.candidates if r.partition == partition]
+
+
+async def fold_rows(settings: Settings, doctored: Callable[[list[Row]], list[Row]]) -> Refold:
+    """Fold the first task's journal after somebody had a hand in it."""
+    async with reader(settings.kafka.client_kwargs()) as consumer:
+        plan = await make_plan(consumer, settings, from_ms=0, to_ms=FOREVER_MS)
+        identity = TaskIdentity("user", 0, settings.topics.partitions, settings.topics.prefix)
+        span, refold = await begin(settings, plan, plan.spans[0], consumer, open_store(UserRole.tables, identity))
+        journal = TopicPartition(settings.topics.physical("journal"), 0)
+        for row in doctored([row async for row in rows(Log(consumer, journal, 0), span.end, FOREVER_MS)]):
+            await refold.fold(row)
+        return refold
+
+
+def test_a_journal_that_leaves_out_or_repeats_a_record_is_refused_at_that_record(run: Run) -> None:
+    """As one is where offsets were reset, or where a crash at least once folded some twice."""
+    with pytest.raises(ReplayRefused, match=r"browse:0:0 was not folded before .*browse:0:\d+, says the journal"):
+        asyncio.run(fold_rows(run.settings, lambda found: found[1:]))
+    with pytest.raises(ReplayRefused, match=r"browse:0:0 was folded, and is there no more, or lies behind"):
+        asyncio.run(fold_rows(run.settings, lambda found: [found[0], found[0]]))
+
+
+def test_what_does_not_come_out_as_the_journal_says_is_named_with_its_records(run: Run) -> None:
+    def other_counts(found: list[Row]) -> list[Row]:
+        commit = found[3].commit
+        batches = [Batch(commit.batches[0].runs, {"late": 1}, commit.batches[0].replicas), *commit.batches[1:]]
+        return [*found[:3], replace(found[3], commit=Commit(commit.now, batches)), *found[4:]]
+
+    parted = asyncio.run(fold_rows(run.settings, other_counts)).parted
+    assert parted.commits == 1
+    assert "browse:0:" in parted.first
+    assert "the journal has {'late': 1}" in parted.first
+
+
+def test_another_number_of_partitions_is_refused(run: Run) -> None:
+    other = replace(run.settings, topics=replace(run.settings.topics, partitions=8))
+    with pytest.raises(TopicError, match=r"topics\.partitions is 8: set it to 4"):
+        asyncio.run(replay(other, Request("cut"), lambda *_: None))
 
 
 def test_a_replay_from_the_middle_begins_with_the_tables_as_they_were(run: Run) -> None:
