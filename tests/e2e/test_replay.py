@@ -6,18 +6,15 @@ One run serves all tests, in their order: the last ones remove what replay needs
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from agents.clients import read_topic, reader
+from agents.clients import reader
 from agents.roles.user import UserRole
 from agents.topics import BY_NAME, TopicError, create_topics
 from state.memory import open_store
@@ -29,96 +26,22 @@ from streamer.replay.errors import ReplayRefused
 from streamer.replay.journal import Batch, Commit, Row, rows
 from streamer.replay.log import Log
 from streamer.replay.plan import FOREVER_MS, make_plan
-from streamer.replay.run import Report, Request, digests, replay
+from streamer.replay.run import Request, digests, replay
 from streamer.replay.target import shadow_path
 from streamer.replay.verify import verify
-from tests.e2e.conftest import running, settings_for
-from tests.e2e.test_pipeline import event, items_of, shop
+from tests.e2e.replayed import Run, contents, folded, ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiokafka import ConsumerRecord
-
     from streamer.replay.refold import Refold
     from streamer.settings import Settings
-
-WEEK_S = 7 * 86_400
-
-
-@dataclass
-class Run:
-    """A system that has stopped: its settings, how many events it folded, and its candidates then."""
-
-    settings: Settings
-    events: int
-    candidates: list[ConsumerRecord[Any, Any]]
-
-    def read(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
-        return asyncio.run(read_topic(self.settings.kafka.client_kwargs(), self.settings.topics.physical(topic)))
-
-    def replay(self, into: str, **asked: Any) -> Report:
-        return asyncio.run(replay(self.settings, Request(into, **asked), lambda *_: None))
-
-    def middle_ms(self) -> int:
-        """When about half of the journal was written."""
-        times: list[int] = sorted(record.timestamp for record in self.read("journal"))
-        return times[len(times) // 2]
-
-    def trim(self, topic: str, partition: int, before: int) -> None:
-        """Have the broker forget the records below an offset."""
-
-        async def delete() -> None:
-            admin = AIOKafkaAdminClient(**self.settings.kafka.client_kwargs())
-            await admin.start()
-            try:
-                place = TopicPartition(self.settings.topics.physical(topic), partition)
-                await admin.delete_records({place: RecordsToDelete(before_offset=before)})
-            finally:
-                await admin.close()
-
-        asyncio.run(delete())
-
-
-def week_old(rows: list[tuple[str, bytes | None, bytes | None]]) -> list[tuple[str, bytes | None, bytes | None]]:
-    """The same shoppers and items, a week ago."""
-    old: list[tuple[str, bytes | None, bytes | None]] = []
-    for n, (topic, key, value) in enumerate(rows):
-        (item,) = orjson.loads(value or b"")["data"]["items"]
-        old.append((topic, key, event((key or b"").decode(), n, item["id"], ago_s=WEEK_S + len(rows) - n)))
-    return old
 
 
 @pytest.fixture(scope="module")
 def run(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A week-old load, then one of now, folded by two workers of which one is killed in the middle."""
-    path = tmp_path_factory.mktemp("replayed")
-    settings = settings_for(bootstrap, f"{path.name}.", path, runtime__session_timeout_s=6)
-    with running(settings, workers=2) as system:
-        loads = [week_old(shop(10, 12, "old")), week_old(shop(30, 8, "older")), shop(60, 12, "first")]
-        loads.append(shop(60, 12, "second"))
-        events = 0
-        for number, load in enumerate(loads):
-            system.send(load)
-            events += len(load)
-            if number == 2:
-                killed = next(child for child in system.supervisor.children if child.name == "user-1")
-                assert killed.process is not None
-                os.kill(killed.process.pid, signal.SIGKILL)
-            else:
-                system.drain(events, timeout_s=90)
-            if number == 0:
-                system.until(lambda: len({r.key for r in system.read("item-index")}) == len(items_of(loads[0])), 20)
-        candidates = system.read("push-candidates")
-    return Run(settings, events, candidates)
-
-
-def contents(records: list[ConsumerRecord[Any, Any]]) -> list[tuple[object, ...]]:
-    return [(r.partition, r.key, r.value, r.headers) for r in records]
-
-
-def ids(records: list[ConsumerRecord[Any, Any]]) -> list[str]:
-    return [orjson.loads(r.value)["candidate_id"] for r in records]
+    """One for all tests here."""
+    return folded(bootstrap, tmp_path_factory.mktemp("replayed"))
 
 
 def test_a_replay_gives_the_tables_and_candidates_of_two_workers_one_of_them_killed(run: Run) -> None:
