@@ -14,7 +14,12 @@ from streamer.core.events import EVENT_TYPES, REJECTIONS
 from streamer.settings import leaves
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "deploy" / "runbook.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 TEXTS = [pytest.param(page.read_text(encoding="utf-8"), id=str(page.relative_to(ROOT))) for page in PAGES]
 
 
@@ -66,7 +71,9 @@ def test_every_setting_metric_and_variable_named_exists(text: str) -> None:
 def test_every_file_linked_exists(text: str) -> None:
     """A relative link leads somewhere."""
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        assert any((base / target).exists() for base in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions")), target
+        assert any(
+            (base / target).exists() for base in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "deploy")
+        ), target
 
 
 def test_the_contracts_name_every_event_type_topic_and_reason() -> None:

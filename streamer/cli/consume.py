@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         "streamer consume                                   from now on, until Ctrl-C",
         "streamer consume --from-beginning --max 5          the first five",
         "streamer consume --from-beginning --idle 2 --json  all there are, one JSON object a line",
-        "streamer consume --topic dead-letters --from-beginning",
+        "streamer consume --topic dead-letters --headers    what cannot be folded, with why and where it came from",
     )
 )
 @click.option("--topic", default="push-candidates", show_default=True, help="Which topic, without the prefix.")
@@ -40,9 +40,17 @@ if TYPE_CHECKING:
     help="End when nothing came for this long.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The value as it is, one a line.")
+@click.option("--headers", is_flag=True, help="The headers before each record; of a dead letter, why and whence.")
 @with_settings
 def consume(
-    *, topic: str, from_beginning: bool, most: int | None, idle: float | None, as_json: bool, options: Options
+    *,
+    topic: str,
+    from_beginning: bool,
+    most: int | None,
+    idle: float | None,
+    as_json: bool,
+    headers: bool,
+    options: Options,
 ) -> None:
     """Print push candidates as they are committed, with the reasons for them.
 
@@ -54,18 +62,27 @@ def consume(
         raise click.UsageError(f"there is no topic {topic!r}; `streamer topics describe` lists them")
     settings = options.settings()
     try:
-        asyncio.run(_work(settings, topic, from_beginning=from_beginning, most=most, idle=idle, as_json=as_json))
+        records = _records(settings, topic, from_beginning=from_beginning, idle=idle)
+        asyncio.run(_work(settings, topic, records, most=most, as_json=as_json, headers=headers))
     except BrokenPipeError:
         # Whoever read our output has had enough (`| head`); the interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _work(
-    settings: Settings, topic: str, *, from_beginning: bool, most: int | None, idle: float | None, as_json: bool
+    settings: Settings,
+    topic: str,
+    records: AsyncIterator[ConsumerRecord[Any, Any]],
+    *,
+    most: int | None,
+    as_json: bool,
+    headers: bool,
 ) -> None:
     await require_topics(settings, [topic])
     count = 0
-    async for record in _records(settings, topic, from_beginning=from_beginning, idle=idle):
+    async for record in records:
+        if headers:
+            click.echo("  ".join(f"{name}={text(value)}" for name, value in record.headers))
         if as_json:
             click.echo(record.value or b"null")
         elif topic == "push-candidates" and record.value:

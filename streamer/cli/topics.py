@@ -88,14 +88,21 @@ def describe(*, as_json: bool, options: Options) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("topic", "key", "partitions", "copies", "kept", "what", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("topic", overflow="fold")
+    for column in ("key", "partitions", "copies", "kept", "what"):
+        table.add_column(column)
     for s in states:
         kept = s.configs.get("cleanup.policy", "")
         if "delete" in kept:
             kept += f" {int(s.configs['retention.ms']) / 86_400_000:g} d"
         there = (str(s.partitions), str(s.replication), kept) if s.partitions else ("missing", "", "")
         table.add_row(s.topic, s.spec.key, *there, s.spec.what)
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    # Into a file or a pipe: a line a topic, as a name cut short or folded is of no use to whoever looks for it.
+    if not console.is_terminal:
+        console.width = 400
+    console.print(table)
 
 
 def _tell(problems: list[str]) -> None:
