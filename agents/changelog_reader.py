@@ -11,10 +11,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError, RecordTooLargeError, for_code
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.memory_records import MemoryRecords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,8 @@ def unpack(partition: TopicPartition, fetched: bytes, aborted: list[tuple[int, i
 
     Raises ``CorruptRecordException`` at a wrong checksum, ``RecordTooLargeError`` if not one whole batch is there.
     """
-    records = MemoryRecords(fetched)
+    # By its name there, where ``header_names`` puts one that reads header names of any bytes.
+    records = fetcher.MemoryRecords(fetched)
     if fetched and not records.has_next():
         raise RecordTooLargeError(f"{partition} has a record after {position} that the broker does not give whole")
     rows = _Pairs(partition, records, aborted, position, None, None, True, READ_COMMITTED)

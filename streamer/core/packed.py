@@ -76,10 +76,9 @@ class Layout(Generic[R]):
     def find(self, packed: bytes, key: int) -> int:
         """Where the row of ``key`` begins; -1 if there is none."""
         mark = key.to_bytes(self.key_size, "little")
-        size = self.size
         at = packed.find(mark)
         # The key's bytes may also turn up inside or across rows.
-        while at % size and at != -1:
+        while at > 0 and at % self.size:
             at = packed.find(mark, at + 1)
         return at
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct, unpack
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -89,17 +89,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return BOUGHT.rows(self.purchased)
 
 
-class _Interests(NamedTuple):
-    """The part of a profile that an event's lines change."""
-
-    items: bytes
-    categories: bytes
-    brands: bytes
-    era: int
-    price_weight: int
-    price_mean: float
-    price_var: float
-    purchased: bytes
+_Interests = tuple[bytes, bytes, bytes, int, int, float, float, bytes]
+"""The part of a profile that an event's lines change: ``items`` to ``price_var``, and ``purchased``."""
 
 
 def log2_cents(cents: int) -> float:
@@ -137,7 +128,13 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
     if kind in {"feedback", "preference"}:
         return p
     in_order = time >= p.last_ms
-    interests = _fold_lines(p, event, settings, in_order=in_order) if event.lines else _interests(p)
+    if event.lines:
+        items, categories, brands, era, price_weight, price_mean, price_var, purchased = _fold_lines(
+            p, event, settings, in_order=in_order
+        )
+    else:
+        items, categories, brands, era, purchased = p.items, p.categories, p.brands, p.era, p.purchased
+        price_weight, price_mean, price_var = p.price_weight, p.price_mean, p.price_var
     searches = _fold_search(p.searches, event, settings) if kind == "search" and in_order else p.searches
 
     counted = _COUNTED[kind]
@@ -150,7 +147,6 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
         last = time
     elif time < first:
         first = time
-    items, categories, brands, era, price_weight, price_mean, price_var, purchased = interests
     return Profile(
         first,
         last,
@@ -168,10 +164,6 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
         searches,
         purchased,
     )
-
-
-def _interests(p: Profile) -> _Interests:
-    return _Interests(p.items, p.categories, p.brands, p.era, p.price_weight, p.price_mean, p.price_var, p.purchased)
 
 
 def _fold_lines(p: Profile, event: Event, settings: ProfileSettings, *, in_order: bool) -> _Interests:
@@ -205,7 +197,7 @@ def _fold_lines(p: Profile, event: Event, settings: ProfileSettings, *, in_order
             purchased = _fold_purchase(purchased, line.key, time_s, settings.purchased)
         elif event.type == "refund":
             purchased = _without(purchased, line.key)
-    return _Interests(items, categories, brands, era, *price, purchased)
+    return items, categories, brands, era, *price, purchased
 
 
 def _fold_item(  # noqa: PLR0917 -- called for every line of every event, where keywords would cost a tenth
