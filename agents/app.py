@@ -139,8 +139,11 @@ class Consumer(driver.Consumer):
         runtime: Runtime = self.app.runtime
         partitions = {TP(*tp) for tp in runtime.fetchable()}
         if partitions:
+            assignments = runtime.assignments
             records, ends = await self._thread.fetch(partitions, min(timeout, 0.1))
-            if self.flow_active:
+            # What was asked for before a rebalance goes on from where the consumer stood, not from where the tasks do,
+            # which have dropped what they had buffered: fed now, it would make them skip that.
+            if self.flow_active and assignments == runtime.assignments:
                 runtime.feed(records, ends)
             if sum(map(len, records.values())) < FETCH_RECORDS:
                 # The stream is live: fetching whenever a record is there would be hundreds of fetches a second.
@@ -221,7 +224,6 @@ class App(faust.App):
         )
         runtime.hand_over = self._hand_over
         runtime.commit_offsets = self._commit_offsets
-        runtime.seek = self._seek
         batches = self.topic(*runtime.inputs, schema=Passthrough(), acks=False)
         self.agent(batches, name=f"{runtime.role.name}-agent")(fold_batches)
         self.on_rebalance_complete.connect(self._on_rebalance_complete)
@@ -251,11 +253,6 @@ class App(faust.App):
                 generation_id=self.consumer_generation_id,
             )
         )
-
-    async def _seek(self, positions: Mapping[tuple[str, int], int]) -> None:
-        """Have the consumer go on from ``positions``; what it has fetched ahead is dropped."""
-        if positions:
-            await self.consumer.seek_wait({TP(*tp): offset for tp, offset in positions.items()})
 
     async def _commit_offsets(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit input offsets outside a transaction (``at_least_once``)."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer
 
-from agents.changelog_reader import ChangelogReader
 from agents.clients import partitions_of
 from agents.header_names import take_any
 
@@ -75,7 +74,6 @@ class Replicas:
         if self._consumer is not None:
             return
         take_any()
-        started = time.monotonic()
         self._consumer = consumer = AIOKafkaConsumer(
             **self._client,
             group_id=None,
@@ -87,9 +85,13 @@ class Replicas:
         )
         await consumer.start()
         partitions = await partitions_of(consumer, self._views)
-        self._positions = dict(await consumer.beginning_offsets(partitions))
-        ends = await consumer.end_offsets(partitions)
-        self._follower = asyncio.get_running_loop().create_task(self._catch_up_and_follow(ends, started))
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        for tp in partitions:
+            consumer.seek(tp, begins[tp])
+            self._positions[tp] = begins[tp]
+        self._named = self._by_name()
+        self._follower = asyncio.get_running_loop().create_task(self._follow(await consumer.end_offsets(partitions)))
 
     async def stop(self) -> None:
         """Stop following."""
@@ -98,32 +100,26 @@ class Replicas:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def _catch_up_and_follow(self, ends: Mapping[TopicPartition, int], started: float) -> None:
+    async def _follow(self, ends: Mapping[TopicPartition, int]) -> None:
         consumer = self._consumer
         assert consumer is not None
+        started, rows = time.monotonic(), 0
         try:
-            rows, kept = await self._catch_up(consumer, ends)
-            consumer.assign(list(self._positions))
-            for tp, position in self._positions.items():
-                consumer.seek(tp, position)
-            await self._track(consumer)
-            log.info(
-                "replicas %s ready: %d rows of %d read in %.2f s",
-                sorted(self._named),
-                kept,
-                rows,
-                time.monotonic() - started,
-            )
-            for name in self._named:
-                self._metrics.replica_ready(name)
-            self.ready.set()
             while True:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=CHUNK)
                 for tp, records in fetched.items():
                     apply = self._views[tp.topic]
                     for record in records:
                         apply(record.key, record.value)
+                    rows += len(records)
                 await self._track(consumer)
+                if not self.ready.is_set() and all(self._positions[tp] >= end for tp, end in ends.items()):
+                    log.info(
+                        "replicas %s ready: %d rows in %.2f s", sorted(self._named), rows, time.monotonic() - started
+                    )
+                    self.ready.set()
+                    for name in self._named:
+                        self._metrics.replica_ready(name)
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
             raise
@@ -131,40 +127,12 @@ class Replicas:
             self._fail("replicas", exc)
             raise
 
-    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> tuple[int, int]:
-        """Read everything up to ``ends`` and apply of each key the newest row alone, in the order of the log.
-
-        What compaction has not come to yet, or is told to leave for replays, is many rows a key: reading one costs
-        3 µs, applying it five times that. Returns the rows read and those applied.
-        """
-        rows = 0
-        newest: dict[tuple[str, bytes], bytes | None] = {}
-        changelog = ChangelogReader(consumer, self._positions, ends)
-        while behind := changelog.behind():
-            for tp, pairs, _, _ in await changelog.fetch(behind):
-                rows += len(pairs)
-                for key, value in pairs:
-                    newest.pop((tp.topic, key), None)
-                    newest[tp.topic, key] = value
-                await asyncio.sleep(0)
-            self._report({tp: ends[tp] - position for tp, position in changelog.positions.items()})
-        for number, ((topic, key), row) in enumerate(newest.items()):
-            self._views[topic](key, row)
-            if number % CHUNK == 0:
-                await asyncio.sleep(0)
-        self._positions = changelog.positions
-        return rows, len(newest)
-
     async def _track(self, consumer: AIOKafkaConsumer) -> None:
         for tp in self._positions:
             self._positions[tp] = await consumer.position(tp)
             end = consumer.last_stable_offset(tp)
             self._lag[tp] = max(0, (end if end is not None else self._positions[tp]) - self._positions[tp])
         self._named = self._by_name()
-        self._report(self._lag)
-
-    def _report(self, lag: Mapping[TopicPartition, int]) -> None:
-        self._lag = {tp: max(0, behind) for tp, behind in lag.items()}
         for name, behind in self.lag().items():
             self._metrics.replica_lag(name, behind)
 

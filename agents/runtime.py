@@ -58,13 +58,14 @@ class Runtime:
         self.tasks: dict[int, Task] = {}
         self.replicas: Replicas | None = role.replicas()
         self.hand_over: Callable[[Batch], Awaitable[None]] | None = None
-        self.seek: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]] | None = None
         self.commit_offsets: Callable[[Mapping[tuple[str, int], int]], Coroutine[Any, Any, None]] | None = None
         self._kafka, self._topics = kafka, topics
         self._logical = {self.topic(name): name for name in role.inputs}
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
         self._io = IoThread()
+        #: Counts revocations and assignments, so that a fetch can tell whether one came in between.
+        self.assignments = 0
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._stores = Stores(runtime.data_dir / self.group, role.name, role.tables, topics.prefix, state)
         self._standbys = Standbys(self._stores, self._changelogs, kafka.client_kwargs(), metrics)
@@ -90,17 +91,19 @@ class Runtime:
         A task that is still being opened is given up, and opened anew if it is assigned again: its recovery goes on
         from where it was.
         """
+        self.assignments += 1
         await self._give_up_opening()
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
         faults.point("after-revocation")
 
     async def assign(self, assigned: Iterable[tuple[str, int]], standbys: Iterable[int] = ()) -> None:
-        """After a rebalance: close the tasks lost, go on with those kept, and begin to open those gained.
+        """After a rebalance: close the tasks lost, go on with those kept, open those gained.
 
-        Opening goes on in the background, as those kept must not wait for the recovery of others. ``standbys`` are the
-        tasks of others to keep a warm copy of. Raises ``RuntimeError`` when a task did not get all its topics:
-        co-partitioning is lost.
+        ``standbys`` are the tasks of others to keep a warm copy of. Raises ``RuntimeError`` when a task did not get all
+        its topics: co-partitioning is lost.
         """
+        self.assignments += 1
+        this = self.assignments
         owned: dict[int, set[str]] = {}
         for topic, partition in assigned:
             if topic in self._logical:
@@ -112,26 +115,24 @@ class Runtime:
             await self.tasks.pop(partition).close(commit=False)
             self.metrics.revoked(partition)
         faults.point("during-rebalance")
-        for task in self.tasks.values():
-            task.start()
         for partition in sorted(owned.keys() - self.tasks.keys()):
             self._opening[partition] = asyncio.get_running_loop().create_task(self._gain(partition))
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        if this != self.assignments:
+            # Another rebalance has overtaken this one: what it pauses is for its own assignment to start.
+            return
+        for task in self.tasks.values():
+            task.start()
         await self._standbys.keep(set(standbys) - owned.keys(), self._partitions, leave=self._opening.keys())
         self.metrics.tasks_owned(len(self.tasks))
         log.info("role %s owns tasks %s, of which %s open", self.role.name, sorted(owned), sorted(self.tasks))
 
     async def _gain(self, partition: int) -> None:
-        """Open a task and let it begin where its own row says."""
-        assert self.seek is not None
+        """Open a task. Faust then sends the consumer to where its own row says (``positions``)."""
         try:
             if self.replicas is not None:
                 await self.replicas.ready.wait()
             task = await self._open(partition)
-            try:
-                await self.seek(self._positions(partition, task))
-            except BaseException:
-                await task.close(commit=False)
-                raise
         except asyncio.CancelledError:
             raise
         except BaseException as exc:
@@ -139,8 +140,6 @@ class Runtime:
             raise
         self.tasks[partition] = task
         self._opening.pop(partition, None)
-        task.start()
-        self.metrics.tasks_owned(len(self.tasks))
         log.info("task %s-%d is open", self.role.name, partition)
 
     async def _give_up_opening(self) -> None:
@@ -227,10 +226,11 @@ class Runtime:
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Where every owned (topic, partition) goes on: the tasks' applied positions."""
-        return {tp: offset for p, task in self.tasks.items() for tp, offset in self._positions(p, task).items()}
-
-    def _positions(self, partition: int, task: Task) -> dict[tuple[str, int], int]:
-        return {(self.topic(name), partition): offset for name, offset in task.context.row.positions.items()}
+        return {
+            (self.topic(name), partition): offset
+            for partition, task in self.tasks.items()
+            for name, offset in task.context.row.positions.items()
+        }
 
     def fetchable(self) -> set[tuple[str, int]]:
         """The partitions whose task has room."""

@@ -141,7 +141,9 @@ class Task:
                 )
 
     def start(self) -> None:
-        """Begin (or go on) cutting batches."""
+        """Begin (or go on) cutting batches; one that does so already goes on. Two loops would fold past each other."""
+        if self._loop is not None:
+            return
         self._stopping.clear()
         self.progressed_at = time.monotonic()
         self._loop = asyncio.get_running_loop().create_task(
