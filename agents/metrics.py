@@ -69,7 +69,13 @@ METRICS: Final = (
     Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
     Metric("counter", "streamer_items_folded_total", "Rows of the item index published."),
     # How long it took.
-    Metric("histogram", "streamer_latency_seconds", "From produced_at to the commit.", _ROLE, _LATENCY),
+    Metric(
+        "histogram",
+        "streamer_latency_seconds",
+        "From produced_at to the commit, of one record in eight.",
+        _ROLE,
+        _LATENCY,
+    ),
     Metric("histogram", "streamer_commit_seconds", "Time one commit took.", _ROLE, _COMMIT),
     Metric("histogram", "streamer_batch_seconds", "Compute time of one micro-batch.", _ROLE, _BATCH),
     Metric("histogram", "streamer_batch_records", "Records in one micro-batch.", _ROLE, _SIZES),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaError
 
-from agents.recovery import follow
+from agents.recovery import ChangelogTruncatedError, follow
 from state.errors import StateError
 
 if TYPE_CHECKING:
@@ -99,6 +99,6 @@ async def _for_ever(following: Callable[[], Awaitable[None]]) -> None:
                 raise
             # After an outage a consumer that is closed may let out a cancellation of its own.
             await asyncio.sleep(RETRY_S)
-        except (KafkaError, StateError, OSError, TimeoutError) as error:
+        except (KafkaError, StateError, ChangelogTruncatedError, OSError, TimeoutError) as error:
             log.warning("a warm copy stands still: %s: %s", type(error).__name__, error)
             await asyncio.sleep(RETRY_S)

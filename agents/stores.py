@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,13 +69,13 @@ class Stores:
     async def promote(self, copy: Path, partition: int, partitions: int) -> TaskStore:
         """Make a copy, which must be closed, the task's own store, and open it.
 
-        What the task left on this host before is as old as the copy at best, and makes way.
+        What the task left on this host before is no newer than its changelogs either, and makes way.
         """
         path = self._path(partition)
         if path.exists():
             # Opened first, so that nobody else has it: an owner that still lives is waited for.
             (await self.open(partition, partitions)).close()
-            set_aside(path)
+            shutil.rmtree(path)
         copy.rename(path)  # noqa: ASYNC240 - one system call on a local disk, as is the opening that follows
         return await self.open(partition, partitions)
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from agents import faults
 from agents.app import App
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents.role import Role
+    from agents.roles.user import UserRole
     from agents.settings import KafkaSettings, RuntimeSettings, WebSettings
     from agents.topics import TopicSettings
     from state.settings import StateSettings
@@ -72,24 +73,47 @@ def tune_gc() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def make_role(
-    name: str, settings: WorkerSettings, metrics: Metrics, fail: Callable[[str, BaseException], None]
-) -> Role:
+class RoleSettings(Protocol):
+    """What a role is made from: a worker's settings, and the whole program's, which have the same parts."""
+
+    @property
+    def core(self) -> CoreSettings:
+        """What is decided, and how."""
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """How to reach the brokers."""
+
+    @property
+    def topics(self) -> TopicSettings:
+        """Their names and shapes."""
+
+    @property
+    def runtime(self) -> RuntimeSettings:
+        """How tasks are run."""
+
+
+def make_user_role(settings: RoleSettings, metrics: Metrics, fail: Callable[[str, BaseException], None]) -> UserRole:
+    """The user role, for a worker, or for whoever folds what one folded."""
+    from agents.roles.user import UserRole
+
+    return UserRole(
+        settings.core,
+        topic=settings.topics.physical,
+        client=settings.kafka.client_kwargs(),
+        metrics=metrics,
+        fail=fail,
+        item_partitions=settings.topics.item_partitions,
+        commit_interval_s=settings.runtime.commit_interval_ms / 1000,
+    )
+
+
+def make_role(name: str, settings: RoleSettings, metrics: Metrics, fail: Callable[[str, BaseException], None]) -> Role:
     """The role of that name. Imports are per role, as the trainer's take seconds."""
     runtime = settings.runtime
 
     if name == "user":
-        from agents.roles.user import UserRole
-
-        return UserRole(
-            settings.core,
-            topic=settings.topics.physical,
-            client=settings.kafka.client_kwargs(),
-            metrics=metrics,
-            fail=fail,
-            item_partitions=settings.topics.item_partitions,
-            commit_interval_s=runtime.commit_interval_ms / 1000,
-        )
+        return make_user_role(settings, metrics, fail)
     if name == "item":
         from agents.roles.item import ItemRole
 

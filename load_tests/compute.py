@@ -11,14 +11,13 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
 from agents.roles.item import ItemRole
-from agents.roles.user import UserRole
-from agents.worker import tune_gc
+from agents.worker import make_user_role, tune_gc
 from load_tests.harness import arguments, machine, write
 from load_tests.shop import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
@@ -28,6 +27,11 @@ from streamer.core.partition import partition_of
 from streamer.core.record import Record
 from streamer.readers.envelope import to_envelope
 from streamer.settings import flags, load
+
+if TYPE_CHECKING:
+    from agents.roles.user import UserRole
+    from streamer.core.settings import CoreSettings
+    from streamer.settings import Settings
 
 PARTITIONS = 4
 
@@ -51,65 +55,64 @@ def opened(role: Any, folder: Path) -> tuple[TaskContext, Any]:
     return context, role.open(context)
 
 
-def run(events: list[Record], batch: int, commit_every: int, core: Any, folder: Path) -> dict[str, Any]:
+def staged(context: TaskContext, work: Any) -> Outbox:
+    """What a commit would send."""
+    work.before_commit()
+    for table, key, value in context.store.take_changes():
+        context.outbox.add(table, 0, key, value)
+    return context.outbox.take()
+
+
+class Indexing:
+    """The item role and the replica of its rows, fed from the user role's commits."""
+
+    def __init__(self, user: UserRole, core: CoreSettings, folder: Path) -> None:
+        self._user = user
+        self._context, self._work = opened(ItemRole(core, commit_interval_s=1.0), folder)
+
+    def see(self, sent: Outbox) -> None:
+        """Fold what a commit told of items, and have the user role know it."""
+        for (topic, _), rows in sent:
+            if topic == "item-updates":
+                self._work.process([Record(topic, 0, 0, 0, key, value) for key, value, *_ in rows])
+        published = staged(self._context, self._work)
+        self._context.store.committed({})
+        for (topic, _), rows in published:
+            for key, value, *_ in rows if topic == "item-index" else ():
+                self._user.index_row(key, value)
+
+
+def run(events: list[Record], batch: int, commit_every: int, settings: Settings, folder: Path) -> dict[str, Any]:
     """Fold all events; CPU microseconds an event of the folding, and of what a commit asks of this thread."""
-    metrics = Metrics(role="user")
-    user = UserRole(
-        core,
-        topic=lambda name: name,
-        client={},
-        metrics=metrics,
-        fail=lambda _what, _exc: None,
-        item_partitions=1,
-        commit_interval_s=0.1,
-    )
-    item = ItemRole(core, commit_interval_s=1.0)
-    (context, work), (item_context, item_work) = opened(user, folder), opened(item, folder)
+    user = make_user_role(settings, Metrics(role="user"), lambda _what, _exc: None)
+    context, work = opened(user, folder)
+    indexing = Indexing(user, settings.core, folder)
     spent = {"fold": 0.0, "stage": 0.0, "write": 0.0}
     rows = 0
     for start in range(0, len(events), commit_every):
-        at = time.process_time()
+        begun = time.process_time()
         for first in range(start, min(start + commit_every, len(events)), batch):
             work.process(events[first : first + batch])
-        spent["fold"] += time.process_time() - at
-        at = time.process_time()
-        work.before_commit()
-        for table, key, value in context.store.take_changes():
-            context.outbox.add(table, 0, key, value)
-        out = context.outbox.take()
-        spent["stage"] += time.process_time() - at
-        rows += len(out)
-        at = time.process_time()
+        folded = time.process_time()
+        out = staged(context, work)
+        ready = time.process_time()
         context.store.committed({})
-        spent["write"] += time.process_time() - at
-        for (topic, _), sent in out:
-            if topic == "item-updates":
-                item_work.process([Record(topic, 0, 0, 0, key, value) for key, value, *_ in sent])
-        item_work.before_commit()
-        item_context.store.take_changes()
-        item_context.store.committed({})
-        for _, sent in item_context.outbox.take():
-            for key, value, *_ in sent:
-                user.index_row(key, value)
-    stages = {
-        sample.labels["stage"]: sample.value
-        for family in context.metrics.registry.collect()
-        for sample in family.samples
-        if sample.name == "streamer_stage_seconds_total"
-    }
-    ranked = sum(
-        sample.value
-        for family in context.metrics.registry.collect()
-        for sample in family.samples
-        if sample.name == "streamer_ranked_lists_total"
-    )
+        written = time.process_time()
+        for name, seconds in (("fold", folded - begun), ("stage", ready - folded), ("write", written - ready)):
+            spent[name] += seconds
+        rows += len(out)
+        indexing.see(out)
     scale = 1e6 / len(events)
+    told = context.metrics.registry.get_sample_value
     return {
         "cpu_us_per_event": {name: round(seconds * scale, 2) for name, seconds in spent.items()}
         | {"total": round(sum(spent.values()) * scale, 2)},
-        "stage_us_per_event": {name: round(seconds * scale, 2) for name, seconds in stages.items()},
+        "stage_us_per_event": {
+            stage: round((told("streamer_stage_seconds_total", {"role": "user", "stage": stage}) or 0.0) * scale, 2)
+            for stage in ("parse", "fold", "retrieve", "score", "decide")
+        },
         "events": len(events),
-        "ranked_share": round(ranked / len(events), 4),
+        "ranked_share": round((told("streamer_ranked_lists_total", {"role": "user"}) or 0.0) / len(events), 4),
         "rows_out_per_event": round(rows / len(events), 3),
     }
 
@@ -122,11 +125,11 @@ def main() -> None:
     parser.add_argument("--commit-every", type=int, default=4_000)
     given = parser.parse_args()
     overrides = [f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}", *given.set]
-    core = load(None, {}, flags(overrides)).core
+    settings = load(None, {}, {"topics.item_partitions": 1} | flags(overrides))
     events = records(given.events, given.seed, 0)
     tune_gc()
     with tempfile.TemporaryDirectory(prefix="streamer-compute-") as folder:
-        figures = run(events, given.batch, given.commit_every, core, Path(folder))
+        figures = run(events, given.batch, given.commit_every, settings, Path(folder))
     write(figures | {"settings": {"overrides": overrides, **machine()}}, given.json)
 
 

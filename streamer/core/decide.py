@@ -10,9 +10,9 @@ from streamer.core.batch import NOT_RANKED
 from streamer.core.effects import Decision, Outgoing, SlateItem
 from streamer.core.events import item_key
 from streamer.core.exactmath import exp2
-from streamer.core.index import NONE
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
+from streamer.core.names import NONE
 from streamer.core.policy.candidate import build_candidate, candidate_id
 from streamer.core.policy.registry import SENT
 from streamer.core.policy.rule import Offer

@@ -14,23 +14,6 @@ from streamer.core.packed import AFFINITY, BOUGHT, MAX16, MAX32, MAX63, RECENT, 
 from streamer.core.profile import Profile, Search
 
 
-class _Recent(msgspec.Struct, array_like=True, gc=False):
-    key: int
-    last_s: int
-    weight: int
-    views: int = 0
-    carts: int = 0
-    purchases: int = 0
-    category: int = 0
-    brand: int = 0
-    price_cents: int = 0
-
-
-class _Keyed(msgspec.Struct, array_like=True, gc=False):
-    key: int
-    value: int
-
-
 class _Profile(msgspec.Struct, array_like=True, gc=False):
     first_ms: int
     last_ms: int
@@ -38,15 +21,15 @@ class _Profile(msgspec.Struct, array_like=True, gc=False):
     sessions: int = 0
     session_start_ms: int = 0
     session_events: int = 0
-    items: list[_Recent] = []
-    categories: list[_Keyed] = []
-    brands: list[_Keyed] = []
+    items: list[Recent] = []
+    categories: list[Affinity] = []
+    brands: list[Affinity] = []
     era: int = -1
     price_weight: int = 0
     price_mean: float = 0.0
     price_var: float = 0.0
     searches: tuple[Search, ...] = ()
-    purchased: list[_Keyed] = []
+    purchased: list[Bought] = []
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_Profile).decode
@@ -70,23 +53,21 @@ def profile_of_version_1(body: bytes) -> Profile:
         old.price_mean,
         old.price_var,
         old.searches,
-        BOUGHT.packed([Bought(b.key, b.value) for b in old.purchased]),
+        BOUGHT.packed(old.purchased),
     )
 
 
-def _recent(item: _Recent) -> Recent:
-    return Recent(
-        item.key,
-        item.last_s,
-        min(item.weight, MAX32),
-        min(item.views, MAX16),
-        min(item.carts, MAX16),
-        min(item.purchases, MAX16),
-        item.category & MAX32,
-        item.brand & MAX32,
-        item.price_cents if item.price_cents <= MAX32 else 0,
+def _recent(item: Recent) -> Recent:
+    return item._replace(
+        weight=min(item.weight, MAX32),
+        views=min(item.views, MAX16),
+        carts=min(item.carts, MAX16),
+        purchases=min(item.purchases, MAX16),
+        category=item.category & MAX32,
+        brand=item.brand & MAX32,
+        price_cents=item.price_cents if item.price_cents <= MAX32 else 0,
     )
 
 
-def _affinities(sums: list[_Keyed]) -> bytes:
-    return AFFINITY.packed([Affinity(a.key & MAX32, min(a.value, MAX63)) for a in sums])
+def _affinities(sums: list[Affinity]) -> bytes:
+    return AFFINITY.packed([Affinity(a.key & MAX32, min(a.weight, MAX63)) for a in sums])

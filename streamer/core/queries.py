@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.core.index import NONE
+from streamer.core.names import NONE
 from streamer.core.packed import AFFINITY, RECENT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.events import Event
-    from streamer.core.index import ItemIndex, Names
+    from streamer.core.index import ItemIndex
+    from streamer.core.names import Names
     from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import RetrievalSettings
 

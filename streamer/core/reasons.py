@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamer.core.features import FEATURES, ROW
-from streamer.core.index import NONE
+from streamer.core.names import NONE
 from streamer.core.rank import contributions
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from agents.metrics import Metrics
 from agents.roles.user import UserRole
 from agents.task import TASKS_TABLE
 from agents.topics import USER_TABLES
+from agents.worker import make_user_role
 from streamer.replay.base import Changelogs
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.log import Log
@@ -78,12 +79,4 @@ def _role(settings: Settings, metrics: Metrics) -> UserRole:
     def fail(what: str, exc: BaseException) -> NoReturn:
         raise RuntimeError(what) from exc
 
-    return UserRole(
-        settings.core,
-        topic=settings.topics.physical,
-        client=settings.kafka.client_kwargs(),
-        metrics=metrics,
-        fail=fail,
-        item_partitions=settings.topics.item_partitions,
-        commit_interval_s=settings.runtime.commit_interval_ms / 1000,
-    )
+    return make_user_role(settings, metrics, fail)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.core.events import group_key, item_key
-from streamer.core.index import NONE, ItemIndex
+from streamer.core.index import ItemIndex
 from streamer.core.items.rows import index_row
 from streamer.core.items.state import ItemState
+from streamer.core.names import NONE
 from streamer.core.retrieval_settings import ItemSettings
 from streamer.core.toplist import TopList
 
