@@ -64,6 +64,10 @@ METRICS: Final = (
     Metric("counter", "streamer_records_total", "Records folded; its rate is the throughput."),
     Metric("counter", "streamer_events_total", "Inbound records by where each ended.", ("role", "outcome")),
     Metric("counter", "streamer_dead_letters_total", "Records that cannot be folded, by reason.", ("role", "reason")),
+    Metric(
+        "counter", "streamer_input_lost_total", "Offsets of input deleted before they were read.", ("role", "topic")
+    ),
+    Metric("counter", "streamer_fetches_astray_total", "Fetches that did not go on where their task stood; dropped."),
     Metric("counter", "streamer_decisions_total", "Verdicts: sent, or the rule that refused.", ("role", "reason")),
     Metric("counter", "streamer_candidates_total", "Push candidates sent."),
     Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
@@ -271,6 +275,14 @@ class Metrics:
     def lag(self, topic: str, partition: int, behind: int) -> None:
         """``behind`` records of a partition are not folded yet."""
         self._child("streamer_lag_records", topic, str(partition)).set(behind)
+
+    def input_lost(self, topic: str, offsets: int) -> None:
+        """So many offsets of an input were deleted before its task read them."""
+        self._child("streamer_input_lost_total", topic).inc(offsets)
+
+    def astray(self) -> None:
+        """A fetch did not go on where its task stood."""
+        self._child("streamer_fetches_astray_total").inc()
 
     def progress(self, partition: int, age_s: float) -> None:
         """A task last made progress ``age_s`` seconds ago."""

@@ -7,9 +7,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents import faults
+from agents.clients import reader
 from agents.io_thread import IoThread, ThreadedCommitter
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
@@ -23,8 +25,7 @@ from streamer.core.record import Record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
-    from aiokafka import TopicPartition
-
+    from agents.consumer import Fetched
     from agents.metrics import Metrics
     from agents.replicas import Replicas
     from agents.role import Role
@@ -64,8 +65,8 @@ class Runtime:
         self._changelogs = {spec.name: self.topic(f"changelog-{role.name}-{spec.name}") for spec in role.tables}
         self._lag: dict[tuple[str, int], int] = {}
         self._io = IoThread()
-        #: Counts revocations and assignments, so that a fetch can tell whether one came in between.
-        self.assignments = 0
+        #: Counts revocations and assignments, so that an assignment can tell whether it was overtaken.
+        self._assignments = 0
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._stores = Stores(runtime.data_dir / self.group, role.name, role.tables, topics.prefix, state)
         self._standbys = Standbys(self._stores, self._changelogs, kafka.client_kwargs(), metrics)
@@ -91,7 +92,7 @@ class Runtime:
         A task that is still being opened is given up, and opened anew if it is assigned again: its recovery goes on
         from where it was.
         """
-        self.assignments += 1
+        self._assignments += 1
         await self._give_up_opening()
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
         faults.point("after-revocation")
@@ -99,11 +100,12 @@ class Runtime:
     async def assign(self, assigned: Iterable[tuple[str, int]], standbys: Iterable[int] = ()) -> None:
         """After a rebalance: close the tasks lost, go on with those kept, open those gained.
 
-        ``standbys`` are the tasks of others to keep a warm copy of. Raises ``RuntimeError`` when a task did not get all
-        its topics: co-partitioning is lost.
+        A task that is gained may have much to recover: it starts when it is open, and nobody waits for it. ``standbys``
+        are the tasks of others to keep a warm copy of. Raises ``RuntimeError`` when a task did not get all its topics:
+        co-partitioning is lost.
         """
-        self.assignments += 1
-        this = self.assignments
+        self._assignments += 1
+        this = self._assignments
         owned: dict[int, set[str]] = {}
         for topic, partition in assigned:
             if topic in self._logical:
@@ -115,20 +117,19 @@ class Runtime:
             await self.tasks.pop(partition).close(commit=False)
             self.metrics.revoked(partition)
         faults.point("during-rebalance")
-        for partition in sorted(owned.keys() - self.tasks.keys()):
-            self._opening[partition] = asyncio.get_running_loop().create_task(self._gain(partition))
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        if this != self.assignments:
-            # Another rebalance has overtaken this one: what it pauses is for its own assignment to start.
+        if this != self._assignments:
+            # Another rebalance has overtaken this one: what it paused is for its own assignment to start.
             return
         for task in self.tasks.values():
             task.start()
+        for partition in sorted(owned.keys() - self.tasks.keys()):
+            self._opening[partition] = asyncio.get_running_loop().create_task(self._gain(partition))
+        log.info("role %s owns tasks %s, of which %s go on", self.role.name, sorted(owned), sorted(self.tasks))
         await self._standbys.keep(set(standbys) - owned.keys(), self._partitions, leave=self._opening.keys())
-        self.metrics.tasks_owned(len(self.tasks))
-        log.info("role %s owns tasks %s, of which %s open", self.role.name, sorted(owned), sorted(self.tasks))
+        self.metrics.tasks_owned(len(owned))
 
     async def _gain(self, partition: int) -> None:
-        """Open a task. Faust then sends the consumer to where its own row says (``positions``)."""
+        """Open a task and start it, while those that are open go on."""
         try:
             if self.replicas is not None:
                 await self.replicas.ready.wait()
@@ -138,8 +139,10 @@ class Runtime:
         except BaseException as exc:
             self.fail(f"opening of task {self.role.name}-{partition}", exc)
             raise
+        # From here to its start nothing is awaited: a rebalance finds it either still opening, or started.
         self.tasks[partition] = task
-        self._opening.pop(partition, None)
+        del self._opening[partition]
+        task.start()
         log.info("task %s-%d is open", self.role.name, partition)
 
     async def _give_up_opening(self) -> None:
@@ -157,6 +160,13 @@ class Runtime:
         finally:
             await admin.close()
         return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items() if meta.offset >= 0}
+
+    async def _bounds(self, partition: int) -> dict[str, tuple[int, int]]:
+        """Where each input begins and ends, by logical topic."""
+        async with reader(self._kafka.client_kwargs(), isolation_level="read_uncommitted") as consumer:
+            found = [TopicPartition(topic, partition) for topic in self._logical]
+            begins, ends = await consumer.beginning_offsets(found), await consumer.end_offsets(found)
+        return {self._logical[tp.topic]: (begins[tp], ends[tp]) for tp in found}
 
     async def _open(self, partition: int) -> Task:
         partitions = self._partitions
@@ -186,7 +196,8 @@ class Runtime:
             # Not before: until the earlier owner is fenced, what the group has committed is not final.
             committed = await self._committed_offsets()
             ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
-            await task.open(self._kafka.client_kwargs(), ours)
+            await task.recover(self._kafka.client_kwargs())
+            task.begin(ours, await self._bounds(partition))
         except BaseException:
             await task.close(commit=False)
             raise
@@ -225,11 +236,11 @@ class Runtime:
     # -- fetching ---------------------------------------------------------------------------------------------
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """Where every owned (topic, partition) goes on: the tasks' applied positions."""
+        """Where every (topic, partition) of an open task goes on."""
         return {
             (self.topic(name), partition): offset
             for partition, task in self.tasks.items()
-            for name, offset in task.context.row.positions.items()
+            for name, offset in task.next_offsets.items()
         }
 
     def fetchable(self) -> set[tuple[str, int]]:
@@ -241,27 +252,35 @@ class Runtime:
             if task.has_room(name)
         }
 
-    def feed(self, fetched: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Give fetched records to their tasks.
+    def feed(self, fetched: Mapping[Any, Fetched]) -> dict[tuple[str, int], int]:
+        """Give what was fetched, by (topic, partition), to the tasks.
 
-        ``ends`` holds (fetch position, known end) of every partition asked for.
+        Returns where to read on instead, of those whose records do not follow what their task took before.
         """
-        for tp, records in fetched.items():
-            task = self.tasks.get(tp.partition)
-            if task is not None:
-                task.feed(self._logical[tp.topic], [self._record(record) for record in records])
-        for tp, (position, end) in ends.items():
-            task = self.tasks.get(tp.partition)
-            if task is not None:
-                name = self._logical[tp.topic]
-                task.merge.mark(name, at_end=position >= end >= 0)
-                behind = max(0, end - position) + task.merge.buffered(name)
-                if behind and not self._behind(tp.partition):
-                    # Work after an idle while: progress is counted from here, not from the last commit.
-                    task.progressed_at = time.monotonic()
-                self._lag[name, tp.partition] = behind
+        astray: dict[tuple[str, int], int] = {}
+        for (topic, partition), got in fetched.items():
+            task = self.tasks.get(partition)
+            if task is None:
+                continue
+            name = self._logical[topic]
+            if not task.feed(name, got.start, got.position, [self._record(record) for record in got.records]):
+                astray[topic, partition] = task.next_offsets[name]
+                self.metrics.astray()
+                continue
+            task.merge.mark(name, at_end=got.position >= got.end >= 0)
+            behind = max(0, got.end - got.position) + task.merge.buffered(name)
+            if behind and not self._behind(partition):
+                # Work after an idle while: progress is counted from here, not from the last commit.
+                task.progressed_at = time.monotonic()
+            self._lag[name, partition] = behind
         for task in self.tasks.values():
             task.wake()
+        return astray
+
+    def lost_before(self, topic: str, partition: int, begin: int) -> None:
+        """A partition begins at ``begin``, above where its task stands: what lay between was deleted unread."""
+        if (task := self.tasks.get(partition)) is not None:
+            task.lost_before(self._logical[topic], begin)
 
     def _record(self, record: Any) -> Record:
         return Record(

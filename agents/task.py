@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from agents.settings import RuntimeSettings
     from agents.transaction import Committer
     from streamer.core.record import Record
+
+log = logging.getLogger(__name__)
 
 TASKS_TABLE = "tasks"
 
@@ -96,6 +99,9 @@ class Task:
         self._committer, self._changelogs = committer, changelogs
         self._changelog_topics = frozenset(changelogs.values())
         self._hand_over, self._fail = hand_over, fail
+        #: By topic, the offset that is to be fed next, and the least that it goes back to.
+        self.next_offsets: dict[str, int] = {}
+        self._floors: dict[str, int] = {}
         self._work: Work | None = None
         self._journal: list[Any] = []
         self._dirty = False
@@ -114,18 +120,34 @@ class Task:
         """End the transactions of whoever owned the task before: from now on only this one can commit."""
         await self._committer.start()
 
-    async def open(self, client: Mapping[str, Any], committed: Mapping[str, int]) -> None:
-        """Recover, check the positions, and begin the role's work. ``fence`` comes before.
-
-        ``committed`` holds the group's offsets by logical topic. Raises ``PositionsDisagreeError`` when they are not
-        those of the task's row: then somebody reset one of the two, and only a replay can tell what is right.
-        """
+    async def recover(self, client: Mapping[str, Any]) -> None:
+        """Bring the tables up to their changelogs' ends. ``fence`` comes before."""
         context = self.context
         await restore(context.store, self._changelogs, context.partition, client, metrics=context.metrics)
+
+    def begin(self, committed: Mapping[str, int], bounds: Mapping[str, tuple[int, int]]) -> None:
+        """Check the positions, and begin the role's work. ``recover`` comes before.
+
+        By logical topic, ``committed`` holds the group's offsets, and ``bounds`` where each input begins and ends.
+        Raises ``PositionsDisagreeError`` when the task's row names other positions than the group, or one beyond an
+        input's end: then somebody reset one of them, and only a replay can tell what is right.
+        """
+        context = self.context
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
             context.row.positions, context.row.now = dict(row.positions), row.now
         self._check(committed, known=row is not None)
+        for topic, (begin, end) in bounds.items():
+            if (position := context.row.positions.get(topic, begin)) > end:
+                raise PositionsDisagreeError(
+                    f"task {self.role.name}-{context.partition}: it has folded {topic} up to {position}, and the topic "
+                    f"ends at {end}. The topic was made anew, or has lost its tail: what is written to it now would be "
+                    "passed over up to there. Bring the topic back, or begin anew under another topics.prefix."
+                )
+            self.next_offsets[topic] = self._floors[topic] = position
+            if begin > position:
+                self.lost_before(topic, begin)
+                context.row.positions[topic] = begin
         self._work = self.role.open(context)
 
     def _check(self, committed: Mapping[str, int], *, known: bool) -> None:
@@ -158,6 +180,8 @@ class Task:
             await self._loop
             self._loop = None
         self.merge.clear()
+        applied = self.context.row.positions
+        self.next_offsets = {topic: max(floor, applied.get(topic, 0)) for topic, floor in self._floors.items()}
 
     async def close(self, *, commit: bool = True) -> None:
         """Pause if ``commit``, then give up producer and tables."""
@@ -174,10 +198,29 @@ class Task:
         """Whether more records of ``topic`` may be fetched."""
         return not self._stopping.is_set() and self.merge.buffered(topic) < self.settings.buffer_records
 
-    def feed(self, topic: str, records: list[Record]) -> None:
-        """Take fetched records."""
-        if not self._stopping.is_set():
-            self.merge.feed(topic, records)
+    def feed(self, topic: str, start: int, position: int, records: list[Record]) -> bool:
+        """Take records fetched from ``start`` up to ``position``.
+
+        False, and nothing taken, if they do not begin where the task goes on (``next_offsets``).
+        """
+        if self._stopping.is_set():
+            return True
+        if start != self.next_offsets[topic]:
+            return False
+        self.next_offsets[topic] = position
+        self.merge.feed(topic, records)
+        return True
+
+    def lost_before(self, topic: str, begin: int) -> None:
+        """What lay between the task's position in ``topic`` and ``begin`` is deleted: say so, and go on from there."""
+        context, position = self.context, self.next_offsets[topic]
+        log.error(
+            "task %s-%d stands at offset %d of %s, which begins at %d: up to %d records were deleted before they were "
+            "read. They are lost to it; see deploy/runbook.md, StreamerInputLost",
+            self.role.name, context.partition, position, topic, begin, begin - position,
+        )  # fmt: skip
+        context.metrics.input_lost(topic, begin - position)
+        self.next_offsets[topic] = self._floors[topic] = begin
 
     @property
     def unsettled(self) -> bool:

@@ -61,6 +61,8 @@ def busy() -> Metrics:
     metrics.tasks_owned(4)
     metrics.lag("browse", 1, 9)
     metrics.progress(1, 0.5)
+    metrics.input_lost("browse", 3)
+    metrics.astray()
     metrics.disk(1, 4096)
     metrics.recovering(1, 40, 100, 0.5)
     metrics.standbys(1)
