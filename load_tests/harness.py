@@ -11,6 +11,7 @@ import os
 import platform
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,17 @@ class Cluster:
                     samples[short] = samples.get(short, 0.0) + float(value)
         return samples
 
+    def tasks(self, place: int) -> list[int]:
+        """The tasks that are open in the worker at ``place``; none if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.web.port + place}/readyz", timeout=2) as page:
+                found: list[int] = json.load(page)["tasks"]
+        except urllib.error.HTTPError as refusal:
+            found = json.load(refusal)["tasks"]
+        except OSError:
+            found = []
+        return found
+
     def cpu_seconds(self) -> dict[str, float]:
         """CPU time used so far by each role's workers and by Kafka."""
         seconds = {role: self.metrics(role)["process_cpu_seconds_total"] for role in ROLES}
@@ -138,6 +150,14 @@ def journal_totals(journal: Sequence[Any]) -> tuple[dict[str, int], int]:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
+
+
+def fixed_loop_s() -> float:
+    """Seconds that three million multiplications take in this interpreter now: how fast the machine is just then."""
+    started, total = time.perf_counter(), 0
+    for number in range(3_000_000):
+        total += number * number
+    return round(time.perf_counter() - started, 3)
 
 
 def write(figures: dict[str, Any], path: Path | None) -> None:
