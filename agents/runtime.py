@@ -7,11 +7,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents import faults
-from agents.clients import reader
+from agents.clients import partitions_of, reader
 from agents.io_thread import IoThread, ThreadedCommitter
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
@@ -131,8 +130,6 @@ class Runtime:
     async def _gain(self, partition: int) -> None:
         """Open a task and start it, while those that are open go on."""
         try:
-            if self.replicas is not None:
-                await self.replicas.ready.wait()
             task = await self._open(partition)
         except asyncio.CancelledError:
             raise
@@ -161,10 +158,14 @@ class Runtime:
             await admin.close()
         return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items() if meta.offset >= 0}
 
+    async def _replicas_ready(self) -> None:
+        if self.replicas is not None:
+            await self.replicas.ready.wait()
+
     async def _bounds(self, partition: int) -> dict[str, tuple[int, int]]:
         """Where each input begins and ends, by logical topic."""
         async with reader(self._kafka.client_kwargs(), isolation_level="read_uncommitted") as consumer:
-            found = [TopicPartition(topic, partition) for topic in self._logical]
+            found = [tp for tp in await partitions_of(consumer, self._logical) if tp.partition == partition]
             begins, ends = await consumer.beginning_offsets(found), await consumer.end_offsets(found)
         return {self._logical[tp.topic]: (begins[tp], ends[tp]) for tp in found}
 
@@ -194,10 +195,14 @@ class Runtime:
         try:
             await task.fence()
             # Not before: until the earlier owner is fenced, what the group has committed is not final.
-            committed = await self._committed_offsets()
+            committed, bounds, *_ = await asyncio.gather(
+                self._committed_offsets(),
+                self._bounds(partition),
+                task.recover(self._kafka.client_kwargs()),
+                self._replicas_ready(),
+            )
             ours = {self._logical[t]: o for (t, p), o in committed.items() if p == partition and t in self._logical}
-            await task.recover(self._kafka.client_kwargs())
-            task.begin(ours, await self._bounds(partition))
+            task.begin(ours, bounds)
         except BaseException:
             await task.close(commit=False)
             raise

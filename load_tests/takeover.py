@@ -37,12 +37,16 @@ MEDDLED, STAYS = 0, 1
 
 @dataclass
 class Deed:
-    """Something that was done to a worker at ``at_ms``, and whose tasks they were then: ``hit`` its own."""
+    """Something that was done to a worker at ``at_ms``.
+
+    ``hit`` are the tasks it had then; ``stay`` those that the other had, before and after; ``move`` what it gave away.
+    """
 
     name: str
     at_ms: float
     hit: list[int]
     stay: list[int]
+    move: list[int] = field(default_factory=list)
     until_ms: float = 0.0
     exec_ms: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
@@ -86,6 +90,9 @@ class Meddler:
         if tended or deed == self._spawn:
             done.exec_ms = time.time() * 1000
         await self._until(owned)
+        after = set(made.tasks(STAYS))
+        done.move = sorted(set(done.stay) - after)
+        done.stay = sorted(set(done.stay) & after)
         await asyncio.sleep(CALM_S)
         done.until_ms = time.time() * 1000
 
@@ -113,10 +120,12 @@ def judge(deeds: Sequence[Deed], commits: Mapping[int, Sequence[float]]) -> None
         first = [min(at for at in commits[task] if at > deed.at_ms) for task in deed.hit]
         around = {
             task: [at for at in commits[task] if deed.at_ms - 1000 <= at <= deed.until_ms]
-            for task in chain(deed.hit, deed.stay)
+            for task in chain(deed.hit, deed.stay, deed.move)
         }
         longest = {task: max(b - a for a, b in pairwise(times)) for task, times in around.items()}
         told: dict[str, float] = {"pause_of_tasks_that_stay_s": max((longest[task] for task in deed.stay), default=0.0)}
+        if deed.move:
+            told["pause_of_tasks_that_move_s"] = max(longest[task] for task in deed.move)
         if deed.hit:
             told["pause_of_tasks_hit_s"] = max(longest[task] for task in deed.hit)
             told["first_commit_after_s"] = max(first) - deed.at_ms

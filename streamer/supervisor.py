@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Seconds before the first restart; doubled by each one soon after the last, up to ``MAX_BACKOFF_S``.
-BACKOFF_S: Final = 0.5
+BACKOFF_S: Final = 0.1
 MAX_BACKOFF_S: Final = 30.0
 #: A process that lived this long has recovered: the next failure starts from the shortest wait again.
 HEALTHY_S: Final = 60.0
