@@ -1,9 +1,10 @@
-"""Reading topics from end to end, outside every consumer group: what was committed, and where it is."""
+"""Kafka clients as this program uses them, and reading topics from end to end, outside every consumer group."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -11,6 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
+    from aiokafka.client import AIOKafkaClient
+
+
+#: After metadata was asked for in vain.
+METADATA_PAUSE_S: Final = 0.1
+
+
+def paced(client: AIOKafkaClient) -> None:
+    """Have a client that cannot reach its cluster ask it for its metadata now and then.
+
+    By itself aiokafka asks again as soon as it failed, thousands of times a second, with a line in the log each time.
+    """
+    update = client._metadata_update  # noqa: SLF001 - what all its ways of asking come down to
+
+    async def slowly(cluster: Any, topics: Any) -> bool:
+        updated: bool = await update(cluster, topics)
+        if not updated:
+            await asyncio.sleep(METADATA_PAUSE_S)
+        return updated
+
+    client._metadata_update = slowly  # noqa: SLF001
 
 
 @asynccontextmanager
@@ -18,6 +40,7 @@ async def reader(client: Mapping[str, Any], **options: Any) -> AsyncIterator[AIO
     """A started consumer of no group, ``read_committed`` unless ``options`` say otherwise. Stopped at the end."""
     defaults = {"isolation_level": "read_committed", "auto_offset_reset": "earliest"}
     consumer = AIOKafkaConsumer(**client, group_id=None, enable_auto_commit=False, **(defaults | options))
+    paced(consumer._client)  # noqa: SLF001 - a consumer does not show its client
     await consumer.start()
     try:
         yield consumer

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
+from agents.clients import paced
 from agents.header_names import take_any
 from agents.transaction import REQUEST_BYTES
 
@@ -72,7 +73,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         app = self.app
         settings: RuntimeSettings = app.runtime.settings
         self._assignor = app.assignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             **app.kafka.client_kwargs(),
             group_id=app.conf.id,
             group_instance_id=app.conf.consumer_group_instance_id,
@@ -90,6 +91,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=HEARTBEAT_MS,
             request_timeout_ms=max(40_000, settings.session_timeout_s * 2000),
         )
+        paced(consumer._client)  # noqa: SLF001 - a consumer does not show its client
+        return consumer
 
     async def leave(self) -> None:
         """Have the consumer say that it leaves for good when it is closed, which a static member otherwise does not."""

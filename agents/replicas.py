@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer
 
-from agents.clients import partitions_of
+from agents.clients import paced, partitions_of
 from agents.header_names import take_any
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Replicas:
             max_partition_fetch_bytes=1 << 20,
             fetch_max_wait_ms=100,
         )
+        paced(consumer._client)  # noqa: SLF001 - a consumer does not show its client
         await consumer.start()
         partitions = await partitions_of(consumer, self._views)
         consumer.assign(partitions)

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from agents import faults
+from agents.clients import paced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 #: One batch may hold this many bytes; larger single records still go, alone.
 BATCH_BYTES = 1 << 20
 REQUEST_BYTES = 4 << 20
-
-#: Between two requests for metadata of a cluster that does not answer.
-METADATA_PAUSE_S = 0.05
 
 Offsets = dict[tuple[str, int], int]
 
@@ -71,21 +69,6 @@ async def _delivered(sent: list[tuple[tuple[str, int], int, Any]]) -> Offsets:
     return ends
 
 
-def _paced(producer: AIOKafkaProducer) -> AIOKafkaProducer:
-    """``producer``, which asks an unreachable cluster for its metadata now and then.
-
-    aiokafka asks again as soon as it failed, thousands of times a second and with a line in the log each time.
-    """
-    update = producer.client.force_metadata_update
-
-    async def paced() -> Any:
-        updated, _ = await asyncio.gather(update(), asyncio.sleep(METADATA_PAUSE_S))
-        return updated
-
-    producer.client.force_metadata_update = lambda: asyncio.ensure_future(paced())
-    return producer
-
-
 class ExactlyOnce:
     """One transactional producer of one task.
 
@@ -97,17 +80,16 @@ class ExactlyOnce:
         # 20 ms, which was most of the commit time (26-32 ms p50, against 5-15 ms at 1 ms).
         aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001
         self._group = group
-        self._producer = _paced(
-            AIOKafkaProducer(
-                **client,
-                transactional_id=transactional_id,
-                transaction_timeout_ms=timeout_ms,
-                acks="all",
-                max_batch_size=BATCH_BYTES,
-                max_request_size=REQUEST_BYTES,
-                retry_backoff_ms=20,
-            )
+        self._producer = AIOKafkaProducer(
+            **client,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=timeout_ms,
+            acks="all",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            retry_backoff_ms=20,
         )
+        paced(self._producer.client)
 
     async def start(self) -> None:
         """Start the producer: InitProducerId fences the earlier owner before this returns."""
@@ -143,11 +125,10 @@ class AtLeastOnce:
         commit_offsets: Callable[[Mapping[tuple[str, int], int]], Awaitable[None]],
     ) -> None:
         self._commit_offsets = commit_offsets
-        self._producer = _paced(
-            AIOKafkaProducer(
-                **client, acks="all", max_batch_size=BATCH_BYTES, max_request_size=REQUEST_BYTES, retry_backoff_ms=20
-            )
+        self._producer = AIOKafkaProducer(
+            **client, acks="all", max_batch_size=BATCH_BYTES, max_request_size=REQUEST_BYTES, retry_backoff_ms=20
         )
+        paced(self._producer.client)
 
     async def start(self) -> None:
         """Connect. Nothing is fenced in this mode."""

@@ -120,7 +120,10 @@ def process_cpu_seconds(pid: int | None) -> float:
 @contextlib.contextmanager
 def cluster(overrides: Sequence[str], *, processes: int = 1, heap: str = "1g") -> Iterator[Cluster]:
     """A fresh cluster with its topics; the workers are not yet started."""
-    with tempfile.TemporaryDirectory(prefix="streamer-load-") as scratch, EmbeddedBroker(heap=heap) as broker:
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-load-"))
+        # Data in a folder of ours: a broker that is stopped and started again has what it had.
+        broker = stack.enter_context(EmbeddedBroker(heap=heap, data_dir=Path(scratch) / "kafka"))
         settings = load(
             None,
             {},
