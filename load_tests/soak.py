@@ -1,35 +1,48 @@
 """Half an hour of a steady load, open loop, and what it does to the workers: memory, open files, disk, commits, lag.
 
-Every ``--every`` seconds each role's own metrics are read. Target: from five minutes on the resident memory of the user
+Every ``--every`` seconds each role's own metrics are read. Target: from five minutes on the resident memory of the
 workers rises by less than 1 % in ten minutes, and nothing else rises without bound. The curves are drawn into one SVG.
+Users and items are a fixed population; how late the load itself was sent is told, as it shares the machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from load_tests.harness import Cluster, arguments, cluster, journal_totals, machine, write
+import msgspec
+
+from load_tests.harness import Cluster, arguments, cluster, machine, write
 from load_tests.shop import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
+from streamer.demo import ROLES
 from streamer.publish import publish
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from streamer.core.events import Event
 
 #: What is read, by the name it is reported under: role, beginning of the metric's name, what to divide by.
 CURVES: Final = {
-    "user_rss_mb": ("user", "process_resident_memory_bytes", 2**20),
-    "item_rss_mb": ("item", "process_resident_memory_bytes", 2**20),
-    "trainer_rss_mb": ("trainer", "process_resident_memory_bytes", 2**20),
-    "user_open_files": ("user", "process_open_fds", 1),
-    "rocksdb_mb": ("user", "streamer_rocksdb_bytes", 2**20),
-    "lag_records": ("user", "streamer_lag_records", 1),
+    **{f"{role}_rss_mb": (role, "process_resident_memory_bytes", 2**20) for role in ROLES},
+    **{f"{role}_open_files": (role, "process_open_fds", 1) for role in ROLES},
+    **{f"{role}_rocksdb_mb": (role, "streamer_rocksdb_bytes", 2**20) for role in ROLES},
+    **{f"{role}_lag_records": (role, "streamer_lag_records", 1) for role in ROLES},
     "replica_lag_records": ("user", "streamer_replica_lag_records", 1),
 }
+#: What is read as a mean since the reading before, in milliseconds: the histogram's name, of which role.
+MEANS: Final = {
+    "commit_ms": ("user", "streamer_commit_seconds"),
+    "batch_ms": ("user", "streamer_batch_seconds"),
+    "latency_ms": ("user", "streamer_latency_seconds"),
+}
+#: The load is made and sent in stretches of so many seconds, so that it need not be held whole.
+STRETCH_S: Final = 30
 WARM_S: Final = 300.0
 SPAN_S: Final = 600.0
 WIDTH, HEIGHT = 900, 150
@@ -37,28 +50,52 @@ WIDTH, HEIGHT = 900, 150
 
 def sample(made: Cluster, before: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
     """One reading of all curves, and the counters to take differences from next time."""
-    by_role = {role: made.metrics(role) for role in ("user", "item", "trainer")}
+    by_role = {role: made.metrics(role) for role in ROLES}
     read = {
         name: round(sum(value for key, value in by_role[role].items() if key.startswith(metric)) / unit, 2)
         for name, (role, metric, unit) in CURVES.items()
     }
-    now = {
-        "seconds": by_role["user"]["streamer_commit_seconds_sum"],
-        "commits": by_role["user"]["streamer_commit_seconds_count"],
-    }
-    commits = now["commits"] - before.get("commits", 0.0)
-    read["commit_ms_mean"] = round(1000 * (now["seconds"] - before.get("seconds", 0.0)) / max(commits, 1.0), 2)
+    now: dict[str, float] = {}
+    for name, (role, metric) in MEANS.items():
+        sums, counts = now[f"{name}_sum"], now[f"{name}_count"] = (
+            by_role[role].get(f"{metric}_sum", 0.0),
+            by_role[role].get(f"{metric}_count", 0.0),
+        )
+        seconds, times = sums - before.get(f"{name}_sum", 0.0), counts - before.get(f"{name}_count", 0.0)
+        read[name] = round(1000 * seconds / max(times, 1.0), 2)
     return read, now
+
+
+def stretches(rate: float, seconds: float, seed: int) -> Iterator[list[Event]]:
+    """The load in stretches, which happens when it is sent: the first event now, the others as the rate has it."""
+    load, total, start_ms = shop(int(rate * seconds), seed=seed), int(rate * seconds), time.time() * 1000
+    number = 0
+    while number < total:
+        size = min(total - number, int(rate * STRETCH_S))
+        yield [
+            msgspec.structs.replace(event, time=int(start_ms + (number + n) * 1000 / rate))
+            for n, event in enumerate(islice(load, size))
+        ]
+        number += size
+
+
+async def send(made: Cluster, rate: float, seconds: float, seed: int) -> dict[str, float]:
+    """Publish the load by its schedule. How late the latest event was sent, and when the last one was, ms and s."""
+    started, latest_ms, sent = time.monotonic(), 0.0, 0
+    for stretch in stretches(rate, seconds, seed):
+        due = started + sent / rate
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        told = await publish(stretch, made.client, prefix=made.settings.topics.prefix, rate=rate, keep_times=True)
+        latest_ms = max(latest_ms, told["latest_ms"] + 1000 * max(0.0, time.monotonic() - due - len(stretch) / rate))
+        sent += len(stretch)
+    return {"published": sent, "latest_ms": round(latest_ms, 1), "seconds": round(time.monotonic() - started, 1)}
 
 
 async def measure(made: Cluster, given: argparse.Namespace) -> dict[str, Any]:
     """Publish for as long as told, and read all along and until nothing is left."""
-    total = int(given.rate * given.seconds)
     samples: list[dict[str, float]] = []
     started = time.monotonic()
-    sending = asyncio.create_task(
-        publish(list(shop(total, seed=given.seed)), made.client, prefix=made.settings.topics.prefix, rate=given.rate)
-    )
+    sending = asyncio.create_task(send(made, given.rate, given.seconds, given.seed))
     before: dict[str, float] = {}
     while not (sending.done() and await asyncio.to_thread(made.caught_up)):
         made.supervisor.tend()
@@ -66,18 +103,17 @@ async def measure(made: Cluster, given: argparse.Namespace) -> dict[str, Any]:
         read, before = await asyncio.to_thread(sample, made, before)
         samples.append({"seconds": round(time.monotonic() - started, 1)} | read)
     sent = await sending
-    journal, _ = journal_totals(await made.records("journal"))
+    outcomes = {name: value for name, value in made.metrics("user").items() if name.startswith("streamer_events_total")}
     return {
-        "events_per_second": sent["events_per_second"],
-        "events": {"published": total, **journal},
-        "sent_late_ms": sent["latest_ms"],
-        "user_rss_rise_percent_in_10_minutes": rise(samples),
+        "sent": sent,
+        "outcomes": outcomes,
+        "rise_percent_in_10_minutes": {f"{role}_rss_mb": rise(samples, f"{role}_rss_mb") for role in ROLES},
         "restarts": sum(child.restarts for child in made.supervisor.children),
         "samples": samples,
     }
 
 
-def rise(samples: Sequence[dict[str, float]], name: str = "user_rss_mb") -> float | None:
+def rise(samples: Sequence[dict[str, float]], name: str) -> float | None:
     """By how many percent a curve rises in ten minutes once it is warm: a straight line fitted by least squares."""
     points = [(s["seconds"], s[name]) for s in samples if s["seconds"] >= WARM_S]
     if len(points) < 3:
