@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from streamer.core.record import Record
 
 
+def size_of(record: Record) -> int:
+    """Bytes of a record's key and value."""
+    return len(record.key or b"") + len(record.value or b"")
+
+
 class Merge:
     """Buffers of one task, one a topic, and the rule that cuts micro-batches from them."""
 
     def __init__(self, topics: Sequence[str], *, first: frozenset[str] = frozenset(), wait_s: float = 0.2) -> None:
         self._buffers: dict[str, deque[Record]] = {topic: deque() for topic in topics}
+        self._bytes = dict.fromkeys(topics, 0)
         self._rank = {topic: rank for rank, topic in enumerate(topics)}
         self._first = [topic for topic in topics if topic in first]
         self._rest = [topic for topic in topics if topic not in first]
@@ -33,7 +39,9 @@ class Merge:
 
     def feed(self, topic: str, records: Iterable[Record]) -> None:
         """Append fetched records of ``topic``, in offset order."""
+        records = list(records)
         self._buffers[topic].extend(records)
+        self._bytes[topic] += sum(map(size_of, records))
 
     def mark(self, topic: str, *, at_end: bool) -> None:
         """Say whether the fetcher has read ``topic`` to its end."""
@@ -43,6 +51,10 @@ class Merge:
         """How many records of ``topic`` wait here."""
         return len(self._buffers[topic])
 
+    def buffered_bytes(self, topic: str) -> int:
+        """How many bytes of keys and values they have."""
+        return self._bytes[topic]
+
     def __len__(self) -> int:
         return sum(map(len, self._buffers.values()))
 
@@ -50,6 +62,7 @@ class Merge:
         """Forget everything buffered: the consumer will be sent back to the applied positions."""
         for topic, buffer in self._buffers.items():
             buffer.clear()
+            self._bytes[topic] = 0
             self._at_end[topic] = False
         self._waiting_since = None
 
@@ -57,6 +70,7 @@ class Merge:
         """Return a batch that was cut but not folded, as if it had never been cut."""
         for record in reversed(batch):
             self._buffers[record.topic].appendleft(record)
+            self._bytes[record.topic] += size_of(record)
 
     def wait_left(self, now: float) -> float | None:
         """Seconds until a topic with lag is given up on; None when nothing is waited for."""
@@ -86,6 +100,8 @@ class Merge:
             while buffer and len(batch) < limit:
                 batch.append(buffer.popleft())
         self._take_by_time(batch, limit)
+        for record in batch:
+            self._bytes[record.topic] -= size_of(record)
         return batch
 
     def _take_by_time(self, batch: list[Record], limit: int) -> None:

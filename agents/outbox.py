@@ -22,6 +22,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self._rows: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+        self.size_bytes = 0
+        """Of all keys and values staged."""
 
     def add(
         self,
@@ -35,6 +37,7 @@ class Outbox:
     ) -> None:
         """Stage one record for ``topic`` (physical name) and ``partition``."""
         self._rows[topic, partition].append((key, value, headers, timestamp))
+        self.size_bytes += len(key or b"") + len(value or b"")
 
     def __iter__(self) -> Iterator[tuple[tuple[str, int], list[Row]]]:
         return iter(self._rows.items())
@@ -46,6 +49,7 @@ class Outbox:
         """Hand over everything staged and start anew."""
         taken = Outbox()
         taken._rows, self._rows = self._rows, defaultdict(list)
+        taken.size_bytes, self.size_bytes = self.size_bytes, 0
         return taken
 
 

@@ -121,7 +121,11 @@ class RuntimeSettings:
     target_batch_ms: int = 20
     """Batches are cut so that one takes about this long, as it holds the event loop."""
     buffer_records: int = 4_000
-    """Fetched records a partition may hold in memory before fetching pauses."""
+    """Fetched records of an input's partition that are held in memory before fetching pauses."""
+    buffer_bytes: int = 8 << 20
+    """The same in bytes of keys and values. One fetch more, 4 MiB or one record, may come on top."""
+    commit_bytes: int = 16 << 20
+    """A commit is begun, whatever its interval, once so much was folded and staged; until it can be, nothing is."""
     fetch_max_wait_ms: int = 25
     """How long a broker may hold a fetch open while nothing arrives."""
     merge_wait_ms: int = 200
@@ -144,6 +148,8 @@ class RuntimeSettings:
             ("max_batch_events", 1, 100_000),
             ("target_batch_ms", 1, 10_000),
             ("buffer_records", 1, 10_000_000),
+            ("buffer_bytes", 1 << 16, 1 << 32),
+            ("commit_bytes", 1 << 16, 1 << 32),
             ("fetch_max_wait_ms", 1, 10_000),
             ("merge_wait_ms", 0, 10_000),
             ("standby_replicas", 0, 1),

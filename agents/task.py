@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agents import faults
-from agents.merge import Merge
+from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
-from agents.recovery import restore
+from agents.recovery import BUSY_S, restore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -105,6 +105,7 @@ class Task:
         self._work: Work | None = None
         self._journal: list[Any] = []
         self._dirty = False
+        self._folded_bytes = 0
         self._due_at = 0.0
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
@@ -196,7 +197,12 @@ class Task:
 
     def has_room(self, topic: str) -> bool:
         """Whether more records of ``topic`` may be fetched."""
-        return not self._stopping.is_set() and self.merge.buffered(topic) < self.settings.buffer_records
+        merge, settings = self.merge, self.settings
+        return (
+            not self._stopping.is_set()
+            and merge.buffered(topic) < settings.buffer_records
+            and merge.buffered_bytes(topic) < settings.buffer_bytes
+        )
 
     def feed(self, topic: str, start: int, position: int, records: list[Record]) -> bool:
         """Take records fetched from ``start`` up to ``position``.
@@ -241,6 +247,7 @@ class Task:
         spent = time.perf_counter() - started
         context.row.positions.update(positions_after(records))
         self._produced_ms += produced_times(records)
+        self._folded_bytes += sum(map(size_of, records))
         if self.role.journaled:
             replicas = context.replicas
             entry: dict[str, Any] = {
@@ -329,10 +336,13 @@ class Task:
         """Whether to commit now: when the interval is over and all that came is folded, later when a backlog waits.
 
         Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however
-        much is in it. While a transaction is under way the next is put off, within bounds.
+        much is in it. While a transaction is under way the next is put off, within bounds of time and of memory: one
+        that is due waits for it, and folding waits with it.
         """
         if not self._dirty:
             return False
+        if self._folded_bytes + self.context.outbox.size_bytes >= self.settings.commit_bytes:
+            return True
         more = 0
         if self._committing is not None:
             more = STALLED_INTERVALS
@@ -356,7 +366,7 @@ class Task:
         await self._settled()
         started = time.monotonic()
         outbox, offsets = self._stage()
-        produced_ms, self._produced_ms, self._dirty = self._produced_ms, [], False
+        produced_ms, self._produced_ms, self._dirty, self._folded_bytes = self._produced_ms, [], False, 0
         staged = time.monotonic()
         self._due_at = staged + max(self.role.commit_interval_s, STAGING_ONE_IN * (staged - started))
         self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
@@ -390,6 +400,9 @@ class Task:
             ends = await self._committer.commit(outbox, offsets)
             faults.point("after-commit")
             positions = {topic: offset for (topic, _), offset in ends.items() if topic in self._changelog_topics}
+            while context.store.busy():  # noqa: ASYNC110 - RocksDB tells nobody when it is not any more
+                # It would hold the write, and with it this whole process: heartbeats, health pages, all other tasks.
+                await asyncio.sleep(BUSY_S)
             faults.point("during-store-write")
             context.store.committed(positions, fresh_ms=int(time.time() * 1000))
             faults.point("after-store-write")

@@ -75,3 +75,43 @@ def test_where_a_batch_is_cut_does_not_change_the_order(browse: list[int], searc
     pieces = merge_of(browse=browse, search=search)
     assert [step for limit in cuts for step in order(pieces, limit)] == whole
     assert len(whole) == len(browse) + len(search)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("feed"), st.sampled_from(("preferences", "search", "browse")), st.integers(0, 5_000)),
+            st.tuples(st.just("cut"), st.integers(1, 4)),
+            st.just(("put back",)),
+            st.just(("clear",)),
+        ),
+        max_size=60,
+    )
+)
+def test_the_bytes_it_tells_of_are_those_it_holds(steps: list[tuple[str, ...]]) -> None:
+    """Fetching pauses by them."""
+    merge = merge_of()
+    held: dict[str, list[Record]] = {"preferences": [], "search": [], "browse": []}
+    batch: list[Record] = []
+    for offset, (what, *given_) in enumerate(steps):
+        if what == "feed":
+            topic, size = given_
+            fed = Record(topic, 0, offset, offset, b"user", bytes(int(size)))
+            merge.feed(topic, [fed])
+            held[topic].append(fed)
+        elif what == "cut":
+            batch = merge.cut(int(given_[0]), now=0.0)
+            for taken in batch:
+                held[taken.topic].remove(taken)
+        elif what == "put back":
+            merge.put_back(batch)
+            for taken in batch:
+                held[taken.topic].append(taken)
+            batch = []
+        else:
+            merge.clear()
+            held = {topic: [] for topic in held}
+            for topic in held:
+                merge.mark(topic, at_end=True)
+        for topic, records in held.items():
+            assert merge.buffered_bytes(topic) == sum(4 + len(r.value or b"") for r in records)

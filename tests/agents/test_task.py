@@ -22,7 +22,7 @@ from state.table import TableSpec
 from streamer.core.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agents.task import Batch
 
@@ -64,13 +64,17 @@ class Committed:
 
     def __init__(self) -> None:
         self.offsets: dict[tuple[str, int], int] = {}
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = 0
 
     async def start(self) -> None:
         """Nothing to connect to."""
 
     async def commit(self, outbox: Outbox, offsets: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
         """Remember the offsets, and that the changelog is one row longer."""
-        await asyncio.sleep(0)
+        self.asked += 1
+        await self.answers.wait()
         self.offsets |= offsets
         return {tp: 1 for tp, _ in outbox}
 
@@ -78,7 +82,13 @@ class Committed:
         """Nothing to disconnect."""
 
 
-def opened(role: Listing, bounds: Mapping[str, tuple[int, int]], row: Mapping[str, int] | None = None) -> Task:
+def opened(
+    role: Listing,
+    bounds: Mapping[str, tuple[int, int]],
+    row: Mapping[str, int] | None = None,
+    committer: Committed | None = None,
+    **runtime: Any,
+) -> Task:
     """A task of the role that has begun, with inputs of such bounds; ``row`` are the positions it committed before."""
     store = open_store(role.tables, TaskIdentity(role.name, 0, 1))
     if row is not None:
@@ -93,15 +103,28 @@ def opened(role: Listing, bounds: Mapping[str, tuple[int, int]], row: Mapping[st
     context = TaskContext(0, 1, store, Outbox(), TaskRow({}), str, Metrics(role="listing"), None)
     changelogs = {TASKS_TABLE: "changelog"}
     task = Task(
-        role, context, Committed(), RuntimeSettings(merge_wait_ms=0),
+        role, context, committer or Committed(), RuntimeSettings(merge_wait_ms=0, **runtime),
         changelogs=changelogs, hand_over=hand_over, fail=fail,
     )  # fmt: skip
     task.begin(row or {}, bounds)
     return task
 
 
-def fetched(topic: str, start: int, end: int) -> list[Record]:
-    return [Record(topic, 0, offset, offset, b"k", b"v") for offset in range(start, end)]
+def fetched(topic: str, start: int, end: int, size: int = 1) -> list[Record]:
+    return [Record(topic, 0, offset, offset, b"k", bytes(size)) for offset in range(start, end)]
+
+
+async def turns(count: int = 200) -> None:
+    """Let everything that can go on go on."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Let everything go on until ``done()``; ``TimeoutError`` if it does not come to it."""
+    async with asyncio.timeout(10):
+        while not done():  # noqa: ASYNC110 - folding tells nobody
+            await asyncio.sleep(0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,3 +204,67 @@ def test_a_task_goes_on_where_an_input_begins_that_was_cut_above_it_and_counts_w
 def test_a_task_refuses_an_input_that_ends_below_what_it_has_folded():
     with pytest.raises(PositionsDisagreeError, match=r"has folded browse up to 4, and the topic ends at 2"):
         opened(Listing(), {"browse": (0, 2), "purchase": (0, 9)}, {"browse": 4})
+
+
+def test_fetching_pauses_by_bytes_long_before_many_large_records_are_held():
+    async def drive() -> None:
+        task = opened(Listing(), {"browse": (0, 99), "purchase": (0, 99)}, buffer_bytes=1 << 20)
+        assert task.feed("browse", 0, 4, fetched("browse", 0, 4, size=(1 << 18) - 1))
+        assert not task.has_room("browse")
+        assert task.has_room("purchase")
+        await task.close()
+
+    asyncio.run(drive())
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+def test_a_broker_that_does_not_answer_stops_folding_before_memory_grows_beyond_its_bound(size):
+    """One commit is under way, the next is full: ``commit_bytes`` each, and a batch."""
+    role, bound, batch = Listing(), 1 << 18, 16
+    role.commit_interval_s = 3600.0  # so that nothing but bytes makes a commit due after the first
+    count = 6 * bound // size
+
+    async def drive() -> None:
+        broker = Committed()
+        broker.answers.clear()
+        task = opened(
+            role, {"browse": (0, count), "purchase": (0, 0)}, committer=broker, commit_bytes=bound,
+            buffer_bytes=1 << 30, buffer_records=1 << 20, max_batch_events=batch,
+        )  # fmt: skip
+        task.start()
+        task.feed("browse", 0, count, fetched("browse", 0, count, size))
+        task.wake()
+        await turns(3 * count)
+        assert broker.asked == 1
+        assert bound < len(role.folded["browse"]) * size <= 2 * bound + 2 * batch * size
+        broker.answers.set()
+        await until(lambda: len(role.folded["browse"]) * size > 4 * bound)
+        await task.close()
+        assert role.folded["browse"] == list(range(broker.offsets["browse", 0]))
+
+    asyncio.run(drive())
+
+
+def test_a_store_that_would_hold_its_writes_is_waited_for_while_folding_goes_on(monkeypatch):
+    role = Listing()
+    role.commit_interval_s = 1.0  # the second commit is not due within this test
+
+    async def drive() -> None:
+        task = opened(role, {"browse": (0, 200), "purchase": (0, 0)})
+        busy = True
+        monkeypatch.setattr(task.context.store, "busy", lambda: busy)
+        task.start()
+        task.feed("browse", 0, 20, fetched("browse", 0, 20))
+        task.wake()
+        await until(lambda: len(role.folded["browse"]) == 20)
+        await turns()
+        assert task.context.store.positions() == {}
+        task.feed("browse", 20, 200, fetched("browse", 20, 200))
+        task.wake()
+        await until(lambda: len(role.folded["browse"]) > 100)
+        assert task.context.store.positions() == {}
+        busy = False
+        await until(lambda: bool(task.context.store.positions()))
+        await task.close()
+
+    asyncio.run(drive())
