@@ -250,7 +250,7 @@ def test_a_store_that_would_hold_its_writes_is_waited_for_while_folding_goes_on(
     role.commit_interval_s = 1.0  # the second commit is not due within this test
 
     async def drive() -> None:
-        task = opened(role, {"browse": (0, 200), "purchase": (0, 0)})
+        task = opened(role, {"browse": (0, 2000), "purchase": (0, 0)})
         busy = True
         monkeypatch.setattr(task.context.store, "busy", lambda: busy)
         task.start()
@@ -259,7 +259,7 @@ def test_a_store_that_would_hold_its_writes_is_waited_for_while_folding_goes_on(
         await until(lambda: len(role.folded["browse"]) == 20)
         await turns()
         assert task.context.store.positions() == {}
-        task.feed("browse", 20, 200, fetched("browse", 20, 200))
+        task.feed("browse", 20, 2000, fetched("browse", 20, 2000))
         task.wake()
         await until(lambda: len(role.folded["browse"]) > 100)
         assert task.context.store.positions() == {}
