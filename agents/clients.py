@@ -41,8 +41,8 @@ async def reader(client: Mapping[str, Any], **options: Any) -> AsyncIterator[AIO
     defaults = {"isolation_level": "read_committed", "auto_offset_reset": "earliest"}
     consumer = AIOKafkaConsumer(**client, group_id=None, enable_auto_commit=False, **(defaults | options))
     paced(consumer._client)  # noqa: SLF001 - a consumer does not show its client
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from agents import faults
 from agents.changelog_reader import ChangelogReader
 from agents.clients import partitions_of, reader
+from agents.clock import steady_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,12 @@ BUSY_S: Final = 0.005
 #: How often a warm copy looks for more, and how often it is made to outlive this process.
 FOLLOWED_EVERY_S: Final = 0.25
 FLUSHED_EVERY_S: Final = 60.0
+
+#: A copy that lacks more rows than this waits until a rebalance has settled, and then takes so many a second: it has
+#: time, and shares its cores with tasks that are just being opened and have none.
+FEW_ROWS: Final = 10_000
+SETTLED_S: Final = 5.0
+FOLLOWED_ROWS_S: Final = 40_000
 
 #: How long a broker may give nothing.
 STALL_S: Final = 30.0
@@ -108,7 +115,7 @@ async def restore(
     process once this returns. Returns the rows applied; raises ``TimeoutError`` when the broker gives nothing for
     ``stall_s`` seconds.
     """
-    begun_ms = int(time.time() * 1000)
+    begun_ms = steady_ms()
     tables = {TopicPartition(topic, partition): table for table, topic in changelogs.items()}
     async with reader(client) as consumer:
         await partitions_of(consumer, changelogs.values())
@@ -136,18 +143,20 @@ async def follow(
         await partitions_of(consumer, changelogs.values())
         flushed = time.monotonic()
         begins = await consumer.beginning_offsets(list(tables))
-        _drop_what_cannot_be_completed(
-            store, partition, int(time.time() * 1000), begins, await consumer.end_offsets(list(tables))
-        )
+        _drop_what_cannot_be_completed(store, partition, steady_ms(), begins, await consumer.end_offsets(list(tables)))
         stored = store.positions()
         positions = {tp: stored.get(tp.topic, begins[tp]) for tp in tables}
+        behind = sum((await consumer.end_offsets(list(tables))).values()) - sum(positions.values())
+        metrics.standby_lag(partition, behind)
+        if behind > FEW_ROWS:
+            await asyncio.sleep(SETTLED_S)
         while True:
-            asked_ms = int(time.time() * 1000)
+            asked_ms = steady_ms()
             ends = await consumer.end_offsets(list(tables))
             changelog = ChangelogReader(consumer, positions, ends)
             progress = Progress(partition, 0, None)
             metrics.standby_lag(partition, sum(ends.values()) - sum(positions.values()))
-            await _read_to_end(changelog, store, tables, progress, STALL_S)
+            await _read_to_end(changelog, store, tables, progress, STALL_S, rest_s=1 / FOLLOWED_ROWS_S)
             positions = changelog.positions
             metrics.standby_lag(partition, 0)
             if time.monotonic() - flushed > FLUSHED_EVERY_S:
@@ -169,7 +178,7 @@ def _drop_what_cannot_be_completed(
     """
     fresh_ms, stored = store.fresh_ms(), store.positions()
     unusable = ""
-    if fresh_ms is not None and now_ms - fresh_ms > STALE_MS:
+    if fresh_ms is not None and abs(now_ms - fresh_ms) > STALE_MS:  # dated that far ahead, its age is not known
         unusable = "is too old to be completed"
     if any(not begins[tp] <= stored.get(tp.topic, 0) <= ends[tp] for tp in begins):
         unusable = "lies outside its changelog"
@@ -196,7 +205,10 @@ async def _read_to_end(
     tables: Mapping[TopicPartition, str],
     progress: Progress,
     stall_s: float,
+    *,
+    rest_s: float = 0.0,
 ) -> None:
+    """``rest_s`` is a pause for each row."""
     progressed = time.monotonic()
     while behind := changelog.behind():
         for tp, pairs, begin, end in await changelog.fetch(behind):
@@ -208,6 +220,6 @@ async def _read_to_end(
             faults.point("during-recovery")
             progress.applied(len(pairs), end - begin)
             progressed = time.monotonic()
-            await asyncio.sleep(0)
+            await asyncio.sleep(rest_s * len(pairs))
         if time.monotonic() - progressed > stall_s:
             raise TimeoutError(f"the changelogs {[tp.topic for tp in behind]} gave nothing for {stall_s:.0f} s")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agents import faults
+from agents.clock import steady_ms
 from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
 from agents.recovery import BUSY_S, restore
@@ -404,7 +405,7 @@ class Task:
                 # It would hold the write, and with it this whole process: heartbeats, health pages, all other tasks.
                 await asyncio.sleep(BUSY_S)
             faults.point("during-store-write")
-            context.store.committed(positions, fresh_ms=int(time.time() * 1000))
+            context.store.committed(positions, fresh_ms=steady_ms())
             faults.point("after-store-write")
         except Exception as exc:
             self._fail(f"commit of task {self.role.name}-{self.context.partition}", exc)
