@@ -75,11 +75,13 @@ format: $(STAMP) ## put the code into its one format and fix what ruff can fix
 	@$(BIN)/ruff format $(SOURCES)
 
 .PHONY: bench
-bench: $(STAMP) ## throughput, latency and recovery on this machine, as tables and in bench/*.json (fifteen minutes)
+bench: $(STAMP) ## throughput, latency, recovery, take-over and outage on this machine, in bench/*.json (half an hour)
 	@mkdir -p bench
 	@$(BIN)/python -m load_tests.throughput --json bench/throughput.json
 	@$(BIN)/python -m load_tests.latency --json bench/latency.json
 	@$(BIN)/python -m load_tests.recovery --json bench/recovery.json
+	@$(BIN)/python -m load_tests.takeover --json bench/takeover.json
+	@$(BIN)/python -m load_tests.outage --json bench/outage.json
 
 # `make faults ROUNDS=50 SEED=1`; more by ARGS, such as ARGS="--only zombie,cut --json bench/faults.json"
 ROUNDS ?= 3

@@ -1,4 +1,4 @@
-"""Named points of the task runtime at which a test can have the process killed or stopped.
+"""Named points of the task runtime at which a test can have the process killed or stopped, or its clock jump.
 
 A point is a call such as ``faults.point("after-commit")``. Unless a fault was armed it does nothing: one attribute
 look-up and the call of an empty function, 25 ns measured, and no point lies where it would be met once an event.
@@ -9,7 +9,11 @@ point, the action is taken. Actions are
 - ``kill`` (the default): SIGKILL to itself, there and then;
 - ``kill@ms``: so many milliseconds later, wherever it is then, a write inside RocksDB included (by an alarm that nobody
   handles, which ends a process as abruptly);
-- ``stop``: SIGSTOP to itself, until somebody sends SIGCONT: a zombie in the making.
+- ``stop``: SIGSTOP to itself, until somebody sends SIGCONT: a zombie in the making;
+- ``clock@s``: the wall clock of this process is ``s`` seconds later from now on, earlier if negative. ``time.time`` is
+  replaced, which is how this program and aiokafka read that clock; the monotonic clock does not jump on any machine.
+  Setting the machine's clock would hit the broker and the other processes as well, and intercepting ``clock_gettime``
+  (an ``LD_PRELOAD``) takes a compiler wherever the tests run.
 
 It is honoured only next to ``STREAMER_FAULT_SWITCH=tests-only``. Without that, and for a point or an action that does
 not exist, ``arm`` says why it refuses, and the worker does not start: a variable that was left behind must not take
@@ -22,6 +26,7 @@ import logging
 import os
 import re
 import signal
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -51,7 +56,7 @@ VARIABLE: Final = "STREAMER_FAULT"
 SWITCH: Final = "STREAMER_FAULT_SWITCH"
 SWITCHED_ON: Final = "tests-only"
 
-_FAULT: Final = re.compile(r"([a-z-]+):([1-9]\d{0,8})(?::(kill|stop|kill@\d{1,6}(?:\.\d{1,3})?))?")
+_FAULT: Final = re.compile(r"([a-z-]+):([1-9]\d{0,8})(?::(kill|stop|kill@\d{1,6}(?:\.\d{1,3})?|clock@[+-]?\d{1,8}))?")
 _SENT: Final[dict[str, Point]] = {"push-candidates": "after-candidate-send", "changelog": "after-changelog-send"}
 
 
@@ -85,9 +90,12 @@ class _Armed:
 
 
 def _act(action: str) -> None:
-    what, _, delay_ms = action.partition("@")
-    if delay_ms:
-        signal.setitimer(signal.ITIMER_REAL, max(float(delay_ms), 0.001) / 1000)
+    what, _, amount = action.partition("@")
+    if what == "clock":
+        before, jump_s = time.time, int(amount)
+        time.time = lambda: before() + jump_s
+    elif amount:
+        signal.setitimer(signal.ITIMER_REAL, max(float(amount), 0.001) / 1000)
     else:
         os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
 
@@ -109,7 +117,7 @@ def arm(environment: Mapping[str, str]) -> str:
         match = _FAULT.fullmatch(one.strip())
         named = [name for name in POINTS if match is not None and name == match[1]]
         if match is None or not named:
-            return f"{VARIABLE}: {one!r} is no point:nth[:kill|kill@ms|stop]; points are {', '.join(POINTS)}"
+            return f"{VARIABLE}: {one!r} is no point:nth[:kill|kill@ms|stop|clock@s]; points are {', '.join(POINTS)}"
         due[named[0], int(match[2])] = match[3] or "kill"
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     armed = _Armed(due)

@@ -3,6 +3,10 @@
 A replica applies records between micro-batches only (everything runs on one event loop), so a micro-batch
 sees one state of it, and the journal names that state by its offsets. Replicas may lag; a worker that joins
 reads them to the end before its first task scores anything.
+
+Compaction leaves the rows of some hours to replays, hundreds a key, and a worker that starts has to get past them. All
+are read, by the megabyte; those are not applied whose key has a later row that makes the view what it would be without
+them. So the state is the one that the offsets name, to whoever applies every row up to them.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer
 
+from agents.changelog_reader import ChangelogReader
 from agents.clients import paced, partitions_of
 from agents.header_names import take_any
 
@@ -22,14 +27,19 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
+    from agents.changelog_reader import Pairs
     from agents.metrics import Metrics
 
     Apply = Callable[[bytes | None, bytes | None], None]
+    TellsAll = Callable[[bytes | None, bytes | None], bool | None]
 
 log = logging.getLogger(__name__)
 
 #: Records applied between two looks at the event loop: about 10 ms of work.
 CHUNK = 1000
+
+#: Rows put by in the hope that a later one of their key makes them needless; about 50 MB.
+KEPT_ROWS = 100_000
 
 
 class Replicas:
@@ -43,9 +53,16 @@ class Replicas:
         client: Mapping[str, Any],
         metrics: Metrics,
         fail: Callable[[str, BaseException], None],
+        tells_all: Mapping[str, TellsAll] | None = None,
     ) -> None:
-        """``views`` maps a logical topic to what applies one (key, value); a value of None is a tombstone."""
+        """``views`` maps a logical topic to what applies one (key, value); a value of None is a tombstone.
+
+        ``tells_all``, by logical topic, says of a (key, value) that it is good, and that the view is the same after it
+        whatever the key's earlier rows were: those need not be applied. ``None`` says that it may be of the same thing
+        as rows of another key.
+        """
         self._views = {topic(name): apply for name, apply in views.items()}
+        self._tells_all = {topic(name): tells for name, tells in (tells_all or {}).items()}
         self._logical = {topic(name): name for name in views}
         self._client, self._metrics, self._fail = client, metrics, fail
         self._positions: dict[TopicPartition, int] = {}
@@ -86,13 +103,12 @@ class Replicas:
         paced(consumer._client)  # noqa: SLF001 - a consumer does not show its client
         await consumer.start()
         partitions = await partitions_of(consumer, self._views)
-        consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
-        for tp in partitions:
-            consumer.seek(tp, begins[tp])
-            self._positions[tp] = begins[tp]
+        # In the order of their numbers, as the journal names positions; the answer has any.
+        self._positions = {tp: begins[tp] for tp in partitions}
         self._named = self._by_name()
-        self._follower = asyncio.get_running_loop().create_task(self._follow(await consumer.end_offsets(partitions)))
+        ends = await consumer.end_offsets(partitions)
+        self._follower = asyncio.get_running_loop().create_task(self._catch_up_and_follow(consumer, ends))
 
     async def stop(self) -> None:
         """Stop following."""
@@ -101,26 +117,23 @@ class Replicas:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def _follow(self, ends: Mapping[TopicPartition, int]) -> None:
-        consumer = self._consumer
-        assert consumer is not None
-        started, rows = time.monotonic(), 0
+    async def _catch_up_and_follow(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
         try:
+            await self._catch_up(consumer, ends)
+            consumer.assign(list(self._positions))
+            for tp, position in self._positions.items():
+                consumer.seek(tp, position)
+            await self._track(consumer)
+            self.ready.set()
+            for name in self._named:
+                self._metrics.replica_ready(name)
             while True:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=CHUNK)
                 for tp, records in fetched.items():
                     apply = self._views[tp.topic]
                     for record in records:
                         apply(record.key, record.value)
-                    rows += len(records)
                 await self._track(consumer)
-                if not self.ready.is_set() and all(self._positions[tp] >= end for tp, end in ends.items()):
-                    log.info(
-                        "replicas %s ready: %d rows in %.2f s", sorted(self._named), rows, time.monotonic() - started
-                    )
-                    self.ready.set()
-                    for name in self._named:
-                        self._metrics.replica_ready(name)
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
             raise
@@ -128,12 +141,51 @@ class Replicas:
             self._fail("replicas", exc)
             raise
 
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        """Bring the views to ``ends`` or a little beyond, and the positions with them."""
+        started, rows, applied = time.monotonic(), 0, 0
+        newest: dict[str, dict[bytes, bytes | None]] = {topic: {} for topic in self._views}
+        changelog = ChangelogReader(consumer, self._positions, ends)
+        while behind := changelog.behind():
+            for tp, pairs, _, _ in await changelog.fetch(behind):
+                kept = newest[tp.topic]
+                applied += supersede(pairs, kept, self._views[tp.topic], self._tells_all.get(tp.topic))
+                rows += len(pairs)
+                if len(kept) > KEPT_ROWS:
+                    applied += await self._apply(tp.topic, kept)
+                await asyncio.sleep(0)
+            self._behind({tp: ends[tp] - position for tp, position in changelog.positions.items()})
+        for topic, kept in newest.items():
+            applied += await self._apply(topic, kept)
+        self._positions = changelog.positions
+        log.info(
+            "replicas %s ready: %d rows, %d of them applied, in %.2f s",
+            sorted(self._logical.values()),
+            rows,
+            applied,
+            time.monotonic() - started,
+        )
+
+    async def _apply(self, topic: str, kept: dict[bytes, bytes | None]) -> int:
+        """Apply what was put by, and keep it no more. How many rows that were."""
+        for number, (key, value) in enumerate(kept.items(), 1):
+            self._views[topic](key, value)
+            if number % CHUNK == 0:
+                await asyncio.sleep(0)
+        rows = len(kept)
+        kept.clear()
+        return rows
+
     async def _track(self, consumer: AIOKafkaConsumer) -> None:
         for tp in self._positions:
             self._positions[tp] = await consumer.position(tp)
             end = consumer.last_stable_offset(tp)
-            self._lag[tp] = max(0, (end if end is not None else self._positions[tp]) - self._positions[tp])
+            self._lag[tp] = (end if end is not None else self._positions[tp]) - self._positions[tp]
         self._named = self._by_name()
+        self._behind(self._lag)
+
+    def _behind(self, lag: Mapping[TopicPartition, int]) -> None:
+        self._lag = {tp: max(0, behind) for tp, behind in lag.items()}
         for name, behind in self.lag().items():
             self._metrics.replica_lag(name, behind)
 
@@ -142,3 +194,24 @@ class Replicas:
         for tp, position in self._positions.items():
             named.setdefault(self._logical[tp.topic], []).append(position)
         return named
+
+
+def supersede(pairs: Pairs, newest: dict[bytes, bytes | None], apply: Apply, tells_all: TellsAll | None) -> int:
+    """Put by in ``newest`` the rows that tell all of their key, and apply the others. How many were applied.
+
+    Applying what ``newest`` holds in the end makes the view what it is to whoever applies every row.
+    """
+    applied = 0
+    for key, value in pairs:
+        tells = tells_all(key, value) if tells_all is not None else False
+        if tells:
+            newest[key] = value
+            continue
+        # What came before it is applied before it.
+        for other in [key] if tells is False else list(newest):
+            if other in newest:
+                apply(other, newest.pop(other))
+                applied += 1
+        apply(key, value)
+        applied += 1
+    return applied

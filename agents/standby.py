@@ -47,7 +47,7 @@ class Standbys:
         """
         wanted = set(partitions)
         for partition in self._copies.keys() - wanted - set(leave):
-            await self._copies.pop(partition).stop()
+            await self._close(partition)
         for partition in sorted(wanted - self._copies.keys()):
             try:
                 store, path = self._stores.open_copy(partition, of)
@@ -60,12 +60,18 @@ class Standbys:
 
     async def take(self, partition: int, partitions: int) -> TaskStore | None:
         """The copy of a task as the task's own store, or None if there is none."""
-        copy = self._copies.pop(partition, None)
-        if copy is None:
+        if partition not in self._copies:
             return None
-        await copy.stop()
+        copy = await self._close(partition)
         log.info("task %d goes on from its warm copy", partition)
         return await self._stores.promote(copy.path, partition, partitions)
+
+    async def _close(self, partition: int) -> _Copy:
+        copy = self._copies.pop(partition)
+        await copy.stop()
+        # What is kept no more is not behind.
+        self._metrics.standby_lag(partition, 0)
+        return copy
 
     async def close(self) -> None:
         """Close all copies; they stay on disk for the next start."""

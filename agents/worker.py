@@ -165,13 +165,24 @@ async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
         loop.add_signal_handler(number, stop.set)
     # Metrics and health from the first moment on: a worker that recovers is alive, not yet ready.
     await web.start()
+    # The copies of what all tasks look up take longest to have: they are read while the group is joined.
+    reading = loop.create_task(_begin_replicas(runtime))
     app.in_worker = True
     await app.start()
     watchdog = loop.create_task(_watch(runtime))
     await stop.wait()
     watchdog.cancel()
+    reading.cancel()
     await app.stop()
     await web.stop()
+
+
+async def _begin_replicas(runtime: Runtime) -> None:
+    try:
+        if runtime.replicas is not None:
+            await runtime.replicas.start()
+    except Exception as exc:  # noqa: BLE001 - it ends the process
+        _fail("replicas", exc)
 
 
 async def _watch(runtime: Runtime) -> None:

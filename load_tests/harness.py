@@ -68,17 +68,20 @@ class Cluster:
         """Samples of a role's workers by ``name{labels}``, the role label left out, summed over its processes."""
         samples: dict[str, float] = {}
         for place, child in enumerate(self.supervisor.children):
-            if child.role != role:
-                continue
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.settings.web.port + place}/metrics", timeout=10
-            ) as page:
-                text = page.read().decode()
-            for line in text.splitlines():
-                if line and not line.startswith("#"):
-                    name, _, value = line.rpartition(" ")
-                    short = name.replace(f'role="{role}",', "").replace(f'{{role="{role}"}}', "")
-                    samples[short] = samples.get(short, 0.0) + float(value)
+            if child.role == role:
+                for name, value in self.metrics_of(place).items():
+                    samples[name] = samples.get(name, 0.0) + value
+        return samples
+
+    def metrics_of(self, place: int) -> dict[str, float]:
+        """Samples of the worker at ``place``. Raises ``OSError`` if it does not answer."""
+        role, samples = self.supervisor.children[place].role, {}
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.web.port + place}/metrics", timeout=10) as page:
+            text = page.read().decode()
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                samples[name.replace(f'role="{role}",', "").replace(f'{{role="{role}"}}', "")] = float(value)
         return samples
 
     def tasks(self, place: int) -> list[int]:

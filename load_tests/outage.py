@@ -1,4 +1,4 @@
-"""A broker that is away for half a minute under load, and what ``at_least_once`` sends twice when workers are killed.
+"""A broker stopped or frozen for half a minute under load, and what ``at_least_once`` sends twice as workers die.
 
 The load is open loop: what should have been sent while the broker was away is sent as soon as it is back. Caught up is
 the first moment at which everything that was due by then has been committed. Then the same shop once more in the other
@@ -31,6 +31,10 @@ CALM_S: Final = 5.0
 #: For so long workers die, each four milliseconds after so many transactions' candidates were sent.
 DYING_S: Final = 40.0
 DEATH: Final = "after-candidate-send:20:kill@4"
+
+#: What can be measured: how the broker is away, and what is sent twice with which guarantee.
+AWAY: Final = ("stopped", "frozen")
+DOUBLED: Final = ("exactly_once", "at_least_once")
 
 #: A producer that gives up on a record is no open loop: it waits for the broker as long as it takes.
 PATIENT: Final = {"request_timeout_ms": 300_000, "max_batch_size": 1 << 20}
@@ -77,16 +81,25 @@ async def drained(made: Cluster) -> None:
         await asyncio.sleep(0.2)
 
 
-async def outage(made: Cluster, rate: float, away_s: float, seed: int) -> dict[str, Any]:
-    """Stop the broker for ``away_s`` and see how soon after its return the system is where it would have been."""
+async def outage(made: Cluster, rate: float, away_s: float, seed: int, *, frozen: bool) -> dict[str, Any]:
+    """Stop the broker for ``away_s`` and see how soon after its return the system is where it would have been.
+
+    ``frozen``: by SIGSTOP, so that its connections stay and nothing answers.
+    """
     gone: list[float] = []
     back: list[float] = []
 
     async def deed() -> None:
         gone.append(time.time() * 1000)
-        await asyncio.to_thread(made.broker.stop)
-        await asyncio.sleep(away_s)
-        await asyncio.to_thread(made.broker.start)
+        if frozen:
+            assert made.broker.pid is not None
+            os.kill(made.broker.pid, signal.SIGSTOP)
+            await asyncio.sleep(away_s)
+            os.kill(made.broker.pid, signal.SIGCONT)
+        else:
+            await asyncio.to_thread(made.broker.stop)
+            await asyncio.sleep(away_s)
+            await asyncio.to_thread(made.broker.start)
         back.append(time.time() * 1000)
 
     events, began = await under_load(made, rate, CALM_S + away_s + 60, seed, deed)
@@ -150,18 +163,22 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--rate", type=float, default=2_000, help="events a second")
     parser.add_argument("--away", type=float, default=30, help="seconds without a broker")
+    parser.add_argument("--parts", nargs="+", choices=(*AWAY, *DOUBLED), default=(*AWAY, *DOUBLED))
     given = parser.parse_args()
     # What this process's own clients say of a broker that is away is no news.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     overrides = [f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}", *given.set]
     figures: dict[str, Any] = {}
-    with cluster(overrides, processes=given.processes) as made:
-        made.start()
-        figures["outage"] = asyncio.run(outage(made, given.rate, given.away, given.seed))
-    for guarantee in ("exactly_once", "at_least_once"):
-        with cluster([*overrides, f"runtime.guarantee={guarantee}"], processes=2) as made:
+    for part in given.parts:
+        guarantee = part if part in DOUBLED else DOUBLED[0]
+        processes = 2 if part in DOUBLED else given.processes
+        with cluster([*overrides, f"runtime.guarantee={guarantee}"], processes=processes) as made:
             made.start()
-            figures[guarantee] = asyncio.run(killed(made, given.rate, given.seed))
+            if part in DOUBLED:
+                figures[part] = asyncio.run(killed(made, given.rate, given.seed))
+            else:
+                frozen = part == "frozen"
+                figures[part] = asyncio.run(outage(made, given.rate, given.away, given.seed, frozen=frozen))
     figures["settings"] = {"overrides": overrides, "seed": given.seed, "fixed_loop_s": fixed_loop_s(), **machine()}
     write(figures, given.json)
 

@@ -1,10 +1,11 @@
 """How long a task stands still when its worker is killed, stopped or started, and how long the tasks of others do.
 
-Two user workers own 100,000 shoppers and fold a steady load, open loop. One of them is killed and restarted in place by
-its supervisor, stopped, started again, killed for good (its tasks go on from warm copies), and started once more. When
-a task works is read from the timestamps of its rows on ``journal``, one a commit. A task of the worker that was meddled
-with stands still from that moment to its first commit after it; of a task that stayed the longest time between two
-commits counts.
+Two user workers, each with a disk of its own, own 100,000 shoppers and fold a steady load, open loop. One of them is
+killed and restarted in place by its supervisor, stopped, started again, killed for good (its tasks go on from warm
+copies), and started once more: its disk then holds a checkpoint, and the changelogs the tail. When a task works is read
+from the timestamps of its rows on ``journal``, one a commit. A task of the worker that was meddled with stands still
+from that moment to its first commit after it; of a task that stayed the longest time between two commits counts. One
+that moves works on until then: its first commit at its new owner is the one after its longest time without.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import msgspec
 from load_tests.harness import Cluster, arguments, cluster, fixed_loop_s, machine, write
 from load_tests.shop import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
+from streamer.demo import ROLES
 from streamer.publish import publish
+from streamer.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 CALM_S: Final = 6.0
 WITHIN_S: Final = 60.0
+DATA_DIR: Final = "STREAMER_RUNTIME__DATA_DIR"
 #: Place of the worker that is meddled with, and of the one that stays.
 MEDDLED, STAYS = 0, 1
 
@@ -49,6 +53,8 @@ class Deed:
     move: list[int] = field(default_factory=list)
     until_ms: float = 0.0
     exec_ms: float = 0.0
+    #: Changelog rows read by the worker that was started.
+    rows: int = 0
     figures: dict[str, float] = field(default_factory=dict)
 
 
@@ -57,6 +63,15 @@ def visits(users: int, events: int, seed: int) -> Iterator[Event]:
     load = shop(users + events, users=users, seed=seed)
     for number, event in enumerate(load):
         yield msgspec.structs.replace(event, user=f"user-{number}") if number < users else event
+
+
+class Hosts(Supervisor):
+    """Workers with disks of their own, as on as many machines."""
+
+    def environment(self, place: int) -> dict[str, str]:
+        """With a folder to each place."""
+        usual = super().environment(place)
+        return usual | {DATA_DIR: f"{usual[DATA_DIR]}/{self.children[place].name}"}
 
 
 class Meddler:
@@ -90,11 +105,15 @@ class Meddler:
         if tended or deed == self._spawn:
             done.exec_ms = time.time() * 1000
         await self._until(owned)
+        if done.exec_ms:
+            done.rows = int((await asyncio.to_thread(made.metrics_of, MEDDLED))["streamer_recovery_rows_total"])
         after = set(made.tasks(STAYS))
         done.move = sorted(set(done.stay) - after)
         done.stay = sorted(set(done.stay) & after)
         await asyncio.sleep(CALM_S)
         done.until_ms = time.time() * 1000
+        if min(owned):
+            await self._copied()
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._child.process is not None
@@ -109,6 +128,18 @@ class Meddler:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the workers own {self._owned()} tasks, and not {owned}")
             await asyncio.sleep(0.05)
+
+    async def _copied(self) -> None:
+        """Wait until there is a warm copy of every task."""
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            found = await asyncio.to_thread(self._made.metrics, "user")
+            lag = sum(value for name, value in found.items() if name.startswith("streamer_standby_lag"))
+            if found["streamer_standbys_kept"] == self._made.settings.topics.partitions and not lag:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"warm copies lack {lag} rows")
+            await asyncio.sleep(0.1)
 
     def _owned(self) -> list[int]:
         return [len(self._made.tasks(place)) for place in (MEDDLED, STAYS)]
@@ -133,7 +164,13 @@ def judge(deeds: Sequence[Deed], commits: Mapping[int, Sequence[float]]) -> None
             told["first_commit_after_exec_s"] = max(
                 min(at for at in commits[task] if at > deed.exec_ms) - deed.exec_ms for task in deed.hit
             )
+        if deed.exec_ms and deed.move:
+            told["first_commit_after_exec_s"] = (
+                max(max(pairwise(around[task]), key=lambda ab: ab[1] - ab[0])[1] for task in deed.move) - deed.exec_ms
+            )
         deed.figures = {name: round(value / 1000, 3) for name, value in told.items()}
+        if deed.exec_ms:
+            deed.figures["rows_recovered"] = deed.rows
 
 
 async def measure(made: Cluster, users: int, rate: float, seed: int) -> dict[str, Any]:
@@ -190,6 +227,7 @@ def main() -> None:
         *given.set,
     ]
     with cluster(overrides, processes=2) as made:
+        made.supervisor = Hosts(ROLES, 2, made.settings, quiet=True)
         made.start()
         figures = asyncio.run(measure(made, given.users, given.rate, given.seed))
     figures["settings"] = {"overrides": overrides, "seed": given.seed, "fixed_loop_s": fixed_loop_s(), **machine()}

@@ -18,6 +18,7 @@ from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
 from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas
+from streamer.core.items.rows import tells_all
 from streamer.core.models.model import ServedModel
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
@@ -73,6 +74,7 @@ class UserRole:
             client=client,
             metrics=metrics,
             fail=fail,
+            tells_all={"item-index": tells_all},
         )
 
     def replicas(self) -> Replicas:

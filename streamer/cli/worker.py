@@ -40,6 +40,9 @@ def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, opti
     when they fail; a single one runs in this process, for who restarts containers. Metrics and health are served on
     web.port (9464), with several processes on that port and those after it.
 
+    Ctrl-C or SIGTERM commits and leaves the group, so that its tasks move to other workers at once. A worker with
+    --instance that is killed, and back within runtime.session_timeout_s, goes on with its tasks; nothing moves.
+
     Exit codes: 0 stopped, 70 failed (start it again: state is safe at every step), 78 settings or topics that cannot be
     used.
     """

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from streamer.core.catalog import CatalogEntry, is_item_id, read_entry
 from streamer.core.decay import NOTHING
 from streamer.core.events import item_key
 from streamer.core.exactmath import log2
-from streamer.core.items.rows import INDEX_ROW_VERSION, IndexRow
+from streamer.core.items.rows import IndexRow, read_index_row
 from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
 from streamer.core.toplist import TopList
@@ -40,7 +39,6 @@ _INFINITY: Final = float("inf")
 _SMOOTHING: Final = 20.0
 _CART_RATE: Final = 0.05
 _PURCHASE_RATE: Final = 0.02
-_DECODE: Final = msgspec.msgpack.Decoder(IndexRow).decode
 _NO_IDS: Final = np.zeros(0, np.int64)
 
 
@@ -167,14 +165,7 @@ class ItemIndex:
         if row is None:
             self._forget(key)
             return
-        try:
-            new = _DECODE(row)
-        except RecursionError:
-            raise ValueError("an index row nested too deeply") from None
-        if new.version != INDEX_ROW_VERSION:
-            raise ValueError(f"an index row of version {new.version}, this program reads {INDEX_ROW_VERSION}")
-        if len(new.neighbours) % 8 or len(new.neighbours) != 2 * len(new.amounts):
-            raise ValueError("neighbours and amounts do not match")
+        new = read_index_row(row)
         known = self._ids[self._dense[key]] if key in self._dense else ""
         # An item's id goes into candidates as it is; hashing tells a damaged one, and it is done for new items only.
         if not 0 <= key < 1 << 64 or (new.item and new.item != known and item_key(new.item) != key):

@@ -34,6 +34,17 @@ for n in range(1, 200):
 """
 
 
+CLOCK = """
+import os, time
+from agents import faults
+assert not faults.arm(os.environ)
+real = time.time
+for _ in range(3):
+    print(round((time.time() - real()) / 60), flush=True)
+    faults.point("after-commit")
+"""
+
+
 def walk(fault: str, switch: str | None = faults.SWITCHED_ON) -> subprocess.Popen[str]:
     env = os.environ | {faults.VARIABLE: fault} | ({faults.SWITCH: switch} if switch else {})
     return subprocess.Popen(
@@ -96,3 +107,10 @@ def test_every_point_lies_somewhere_in_the_runtime():
     called = set(re.findall(r'faults\.point\("([a-z-]+)"\)', code))
     assert "faults.sent(" in code
     assert called | set(faults._SENT.values()) == set(faults.POINTS)
+
+
+def test_the_wall_clock_of_the_process_jumps_at_the_points_and_its_jumps_add_up():
+    jumps = "after-commit:1:clock@7200,after-commit:2:clock@-10800"
+    env = os.environ | {faults.VARIABLE: jumps, faults.SWITCH: faults.SWITCHED_ON}
+    walked = subprocess.run([sys.executable, "-c", CLOCK], env=env, text=True, capture_output=True, check=True)
+    assert walked.stdout.split() == ["0", "120", "-60"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -11,12 +12,15 @@ from streamer.core.items.fold import apply_block
 from streamer.core.settings import CoreSettings
 from tests.core.task_shop import T0, ItemRows, Shop, record
 
+if TYPE_CHECKING:
+    from streamer.core.record import Record
+
 STRETCH = 2_000
 """Events in each of the stretches that are compared."""
 STEP_MS = 60_000
 
 
-def busy(stretch: int, users: int, items: int) -> list:
+def busy(stretch: int, users: int, items: int) -> list[Record]:
     """Events of every kind, by few users or on few items, always of new ids, categories, brands and queries."""
     rng = random.Random(stretch)
     found = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import pack
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from streamer.core.items.state import Count, Words, strongest
+from streamer.core.events import item_key
+from streamer.core.items.state import Count, Words, row_key, strongest
 
 if TYPE_CHECKING:
     from streamer.core.items.state import ItemState
@@ -41,6 +43,45 @@ class IndexRow(msgspec.Struct, array_like=True, gc=False):
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(IndexRow).decode
+
+
+def read_index_row(row: bytes) -> IndexRow:
+    """What ``index_row`` made. Raises ``ValueError`` (``msgspec.DecodeError`` is one) if the bytes are no such row."""
+    try:
+        new = _DECODE(row)
+    except RecursionError:
+        raise ValueError("an index row nested too deeply") from None
+    if new.version != INDEX_ROW_VERSION:
+        raise ValueError(f"an index row of version {new.version}, this program reads {INDEX_ROW_VERSION}")
+    if len(new.neighbours) % 8 or len(new.neighbours) != 2 * len(new.amounts):
+        raise ValueError("neighbours and amounts do not match")
+    return new
+
+
+def tells_all(key: bytes | None, row: bytes | None) -> bool | None:
+    """Whether a record of topic ``item-index`` is good, and what came before it of its key makes no difference.
+
+    It does where the record is a tombstone or has no item id: then an id that was told before stands. ``None`` if the
+    key is not as items' keys are written, so that another key may name the same item.
+    """
+    if row is not None:
+        try:
+            new = read_index_row(row)
+        except ValueError:
+            pass
+        else:
+            if new.item and _key_of(new.item) == key:
+                return True
+    try:
+        return False if key == row_key(int(key or b"", 16)).encode() else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=1 << 15)
+def _key_of(item: str) -> bytes:
+    return row_key(item_key(item)).encode()
 
 
 def index_row(state: ItemState, settings: ItemSettings) -> bytes:
