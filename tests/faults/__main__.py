@@ -23,7 +23,7 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     asked.add_argument("--rounds", type=int, default=3, help="how many; each has the next seed")
     asked.add_argument("--seed", type=int, default=1, help="of the first round")
-    asked.add_argument("--faults", type=int, default=8, help="how many faults a round")
+    asked.add_argument("--faults", type=int, default=6, help="how many kinds of faults a round; many inject several")
     asked.add_argument("--only", help=f"these kinds, in this order: {', '.join(fault.name for fault in FAULTS)}")
     asked.add_argument("--json", type=Path, help="write the reports there")
     options = asked.parse_args()
@@ -66,6 +66,7 @@ def _summary(reports: list[Report]) -> dict[str, object]:
         "events": sum(report.events for report in reports),
         "candidates": sum(report.candidates for report in reports),
         "aborted_records": sum(report.aborted for report in reports),
+        "replayed": sum(report.replayed for report in reports),
         "lost": sum(report.lost for report in reports),
         "doubled": sum(report.doubled for report in reports),
         "broken": sum(len(report.broken) for report in reports),

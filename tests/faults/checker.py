@@ -17,6 +17,7 @@ import msgspec
 from tests.faults import plain, state
 from tests.faults.load import DAY_MS, MINUTE_MS
 from tests.faults.plain import HOUR_MS
+from tests.faults.promises import check_erasures, check_memory, check_replay
 from tests.faults.walk import INPUTS, Breach, walk
 
 if TYPE_CHECKING:
@@ -242,4 +243,7 @@ CHECKS: Final[tuple[Callable[[Evidence, Walked], Iterator[Breach]], ...]] = (
     check_positions,
     check_decisions,
     check_model,
+    check_erasures,
+    check_replay,
+    check_memory,
 )

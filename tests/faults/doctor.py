@@ -18,7 +18,14 @@ def doctored(evidence: Evidence) -> Evidence:
     """A copy whose lists and tables may be changed; the records themselves cannot."""
     topics = {name: {p: list(records) for p, records in parts.items()} for name, parts in evidence.topics.items()}
     stores = copy.deepcopy(evidence.stores)
-    return replace(evidence, topics=topics, stores=stores, offsets=dict(evidence.offsets))
+    return replace(
+        evidence,
+        topics=topics,
+        stores=stores,
+        offsets=dict(evidence.offsets),
+        rss=dict(evidence.rss),
+        shadow=copy.deepcopy(evidence.shadow),
+    )
 
 
 def change(evidence: Evidence, rec: Rec, **fields: Any) -> None:

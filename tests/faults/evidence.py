@@ -31,8 +31,19 @@ class Store:
 
 
 @dataclass
+class Shadow:
+    """What a replay of the run made: tables and candidates (key, value) by partition; and what commands failed at."""
+
+    tables: dict[int, dict[str, Rows]] = field(default_factory=dict)
+    candidates: dict[int, list[tuple[bytes | None, bytes | None]]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Evidence:
     """Topics by logical name and partition, in offset order, ``read_committed``; stores; the groups' offsets.
+
+    ``rss``: the most bytes that each worker held. ``shadow``: the run replayed, None where that could not be.
 
     ``aborted`` counts records that a ``read_uncommitted`` reader of candidates and decisions sees besides.
     """
@@ -44,6 +55,8 @@ class Evidence:
     stores: list[Store] = field(default_factory=list)
     offsets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     aborted: int = 0
+    rss: dict[str, int] = field(default_factory=dict)
+    shadow: Shadow | None = None
 
     def records(self, topic: str, partition: int) -> list[Rec]:
         """Of one partition."""

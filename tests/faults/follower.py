@@ -120,8 +120,8 @@ class Follower:
             max_partition_fetch_bytes=4 << 20,
             request_timeout_ms=10_000,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             tps = [TopicPartition(self._prefix + t, n) for t, parts in self.topics.items() for n in parts]
             consumer.assign(tps)
             for tp in tps:

@@ -58,6 +58,7 @@ def input_truncated(rig: Rig, random: Random) -> Injected:
         for topic, offset in rig.follower.applied("user", p).items()
         if offset > 1
     }
+    rig.unreplayable = "input was deleted"
     truncate(rig.site.client, rig.prefix, before)
     worker = first(rig, "user")
     sigkill(rig, worker)
@@ -77,6 +78,7 @@ def changelog_truncated(rig: Rig, random: Random) -> Injected:
         if (offset := rig.follower.last(f"changelog-{worker.role}-{table}", p)) > 1
     }
     begins = {tp: max(1, offset - random.randrange(20)) for tp, offset in before.items()}
+    rig.unreplayable = "rows of changelogs were deleted"
     truncate(rig.site.client, rig.prefix, begins)
     worker.wanted = True
     return over(f"changelogs of {table} truncated below the stored position", 1, worker.role)

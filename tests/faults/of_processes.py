@@ -31,65 +31,115 @@ def kill_all(rig: Rig, _: Random) -> Injected:
     return over("SIGKILL of all workers", len(rig.workers.all), *ALL)
 
 
+COMMITTING: Final[tuple[Point, ...]] = (
+    "after-changelog-send",
+    "after-offsets",
+    "before-commit",
+    "after-commit",
+    "during-store-write",
+)
+FOLDING: Final[tuple[Point, ...]] = (*COMMITTING, "after-state", "before-offsets", "during-rebalance")
 POINTS: Final[dict[str, tuple[Point, ...]]] = {
-    "user": (
-        "after-state",
-        "after-candidate-send",
-        "after-changelog-send",
-        "before-offsets",
-        "after-offsets",
-        "before-commit",
-        "after-commit",
-        "during-store-write",
-        "after-store-write",
-        "during-rebalance",
-    ),
-    "item": (
-        "after-state",
-        "after-changelog-send",
-        "before-offsets",
-        "after-offsets",
-        "before-commit",
-        "after-commit",
-        "during-store-write",
-        "during-rebalance",
-    ),
-    "trainer": ("after-changelog-send", "after-offsets", "before-commit", "after-commit", "during-store-write"),
+    "user": (*FOLDING, "after-candidate-send", "after-store-write"),
+    "item": FOLDING,
+    "trainer": COMMITTING,
 }
+#: What a worker's log says of each jump.
+JUMPED: Final = "fault: clock@"
+#: Seconds: within a record's five minutes of grace, beyond them, beyond 12 hours of staleness of local state.
+JUMPS_S: Final = (90, 600, 3000, 7200, 50_000, -90, -600, -7200, -50_000)
 
 
-def at_points(rig: Rig, random: Random, role: str, points: int) -> Injected:
-    """A worker that kills itself at one named point after another, each time it has come back."""
-    worker, done = first(rig, role), []
-    for _ in range(points):
-        point = random.choice(POINTS[role])
-        nth = 1 if point == "during-rebalance" else random.choice((1, 2, 5, 11) if role == "user" else (1, 2, 4))
-        delay = random.choice((0.05, 0.3, 1, 3, 10))
-        action = f"kill@{delay}" if point == "during-store-write" or random.random() < 0.2 else "kill"
-        worker.fault = f"{point}:{nth}:{action}"
-        done.append(worker.fault)
-        if len(done) == 1:
-            sigkill(rig, worker)
-        ended = len(worker.exits)
-        rig.until(f"dead by {done[-1]}", lambda ended=ended: len(worker.exits) > ended, READY_S)  # type: ignore[misc]  # default argument
-        if worker.exits[-1] not in KILLED:
-            raise AssertionError(f"{worker.name} ended with {worker.exits[-1]} on its way to {done[-1]}")
-    return over(f"{worker.name} at {', '.join(done)}", points + 1, role)
+def at_points(rig: Rig, random: Random, points: int, *roles: str) -> Injected:
+    """Workers that kill themselves at one named point after another, each time they have come back; all at once."""
+    plans = [(first(rig, role), [_drawn(random, role) for _ in range(points)]) for role in roles]
+    begun = {worker.name: len(worker.exits) for worker, _ in plans}
+    told = "; ".join(f"{worker.name} at {', '.join(faults)}" for worker, faults in plans)
+
+    def dead() -> bool:
+        """Whether all are through; arms the next fault of each that has died of its last, before it starts again."""
+        through = True
+        for worker, faults in plans:
+            deaths = worker.exits[begun[worker.name] :]
+            if set(deaths) - KILLED:
+                raise AssertionError(f"{worker.name} ended with {deaths[-1]} on its way through {faults}")
+            if len(deaths) <= points:
+                through = False
+                if worker.process is None:  # else its last exit may not be counted yet
+                    worker.fault = faults[max(0, len(deaths) - 1)]
+        return through
+
+    for worker, faults in plans:
+        worker.fault = faults[0]
+        worker.signal(signal.SIGKILL)
+    rig.until(f"dead by {told}", dead, READY_S + 10 * points)
+    return over(told, (points + 1) * len(plans), *roles)
+
+
+def _drawn(random: Random, role: str) -> str:
+    point = random.choice(POINTS[role])
+    nth = 1 if point == "during-rebalance" else random.choice((1, 2, 5, 11) if role == "user" else (1, 2, 4))
+    delay = random.choice((0.05, 0.3, 1, 3, 10))
+    action = f"kill@{delay}" if point == "during-store-write" or random.random() < 0.2 else "kill"
+    return f"{point}:{nth}:{action}"
 
 
 def user_at_points(rig: Rig, random: Random) -> Injected:
     """Six points of the user role."""
-    return at_points(rig, random, "user", 6)
+    return at_points(rig, random, 6, "user")
 
 
 def item_at_points(rig: Rig, random: Random) -> Injected:
     """Three points of the item role."""
-    return at_points(rig, random, "item", 3)
+    return at_points(rig, random, 3, "item")
 
 
 def trainer_at_points(rig: Rig, random: Random) -> Injected:
     """Two points of the trainer."""
-    return at_points(rig, random, "trainer", 2)
+    return at_points(rig, random, 2, "trainer")
+
+
+def all_at_points(rig: Rig, random: Random) -> Injected:
+    """Four points of all roles at the same time, so that one recovers while another dies."""
+    return at_points(rig, random, 4, *ALL)
+
+
+def clock(rig: Rig, random: Random) -> Injected:
+    """The wall clock of a worker jumps up to three times while it runs, by minutes and hours; it keeps the last one.
+
+    Should the broker refuse records stamped so far in its future, the worker may fail, and comes back with the right
+    time.
+    """
+    worker = first(rig, random.choice(ALL))
+    points = ("after-commit", "before-offsets" if worker.role != "trainer" else "after-offsets", "after-commit")
+    jumped_s = [random.choice(JUMPS_S) for _ in points]
+    while not sum(jumped_s) < 3000:  # a broker takes no record that is stamped an hour or more in its future
+        jumped_s[-1] = random.choice(JUMPS_S)
+        jumped_s[0] = min(jumped_s[0], 90)
+    jumps = [f"{point}:{nth}:clock@{by}" for nth, (point, by) in enumerate(zip(points, jumped_s, strict=True), 1)]
+    armed, before = ",".join(jumps), rig.said(worker, JUMPED)
+    worker.fault = armed
+    sigkill(rig, worker)
+    killed = len(worker.exits)
+    rig.until(
+        f"jumped as in {armed}",
+        lambda: len(worker.exits) > killed or rig.said(worker, JUMPED) >= before + len(jumps),
+        READY_S,
+    )
+    ended = worker.exits[killed:]
+    if set(ended) - FAILED:
+        raise AssertionError(f"{worker.name} ended with {ended} when its clock jumped: {armed}")
+    jumped = rig.said(worker, JUMPED) - before
+    return over(f"{worker.name} jumped {jumped} times of {armed}, ended with {ended}", 1 + jumped, worker.role)
+
+
+def producer_clock(rig: Rig, random: Random) -> Injected:
+    """The clock of the producer jumps: the timestamps of its records do, by minutes and hours, and then back."""
+    jump_s = random.choice([jump for jump in JUMPS_S if jump < 3600])
+    rig.publisher.jump_ms = 1000 * jump_s
+    rig.run(1.0)
+    rig.publisher.jump_ms = 0
+    return over(f"the producer's timestamps jumped by {jump_s} s, and back", 2, "user")
 
 
 def stop_alone(rig: Rig, random: Random) -> Injected:

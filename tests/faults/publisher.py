@@ -24,10 +24,13 @@ WAITING: Final = 2_000
 
 
 class Publisher:
-    """``sent`` counts the records handed to the producer; ``stop()`` waits until the broker has them."""
+    """``sent`` counts the records handed to the producer; ``stop()`` waits until the broker has them.
+
+    ``jump_ms`` is how far its wall clock is off, by which it stamps its records.
+    """
 
     def __init__(self, client: Mapping[str, Any], prefix: str, load: Load, *, rate: float, partitions: int) -> None:
-        self.sent = self.failed = 0
+        self.sent = self.failed = self.jump_ms = 0
         self._client, self._prefix, self._load = client, prefix, load
         self._rate, self._partitions = rate, partitions
         self._more: list[Sending] = []
@@ -54,10 +57,10 @@ class Publisher:
         producer = AIOKafkaProducer(
             **self._client, enable_idempotence=True, acks="all", max_request_size=3 << 20, request_timeout_ms=60_000
         )
-        await producer.start()
         waiting: set[asyncio.Future[Any]] = set()
         before, credit = time.monotonic(), 0.0
         try:
+            await producer.start()
             while not self._ended.is_set():
                 # At most a second's worth: nobody catches up on an outage.
                 now = time.monotonic()
@@ -86,7 +89,13 @@ class Publisher:
             partition = partition_of(row.key, self._partitions) if row.key is not None else self.sent % self._partitions
         self.sent += 1
         headers = list(row.headers)
+        stamped = int(time.time() * 1000) + self.jump_ms
         future: asyncio.Future[Any] = await producer.send(
-            self._prefix + row.topic, row.value, key=row.key, partition=partition, headers=headers
+            self._prefix + row.topic,
+            row.value,
+            key=row.key,
+            partition=partition,
+            headers=headers,
+            timestamp_ms=stamped,
         )
         return future

@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import time
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Final, Self
 
 from agents.clients import read_topic
@@ -19,6 +20,7 @@ from tests.faults.follower import Follower
 from tests.faults.load import Load
 from tests.faults.meddle import group_offsets
 from tests.faults.publisher import Publisher
+from tests.faults.replayed import replayed
 from tests.faults.site import Disk
 from tests.faults.workers import Workers
 
@@ -58,7 +60,9 @@ class Rig:
             site.client, prefix, {spec.name: spec.partitions(topics) for spec in TOPICS if spec.name not in UNREAD}
         )
         self.publisher = Publisher(site.client, prefix, self.load, rate=rate, partitions=topics.partitions)
-        self.workers = Workers(self.settings, self.folder, free_ports(8))
+        self._random = Random(seed)
+        self.unreplayable = ""
+        self.workers = Workers(self.settings, self.folder, free_ports(8), seed)
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -140,8 +144,13 @@ class Rig:
                 return False
         return True
 
-    def finish(self) -> Evidence:
-        """Stop the workers, and gather what they leave. Raises ``NotWithinError`` if one does not stop in order."""
+    def finish(self, *, canonical: bool = False) -> Evidence:
+        """Stop the workers, gather what they leave, and replay it unless ``unreplayable`` says why not.
+
+        Raises ``NotWithinError`` if a worker does not stop in order.
+        """
+        # One that is still on its way up would end as if interrupted.
+        self.until("up", lambda: all(worker.ready for worker in self.workers.all if worker.wanted), READY_S)
         codes = self.workers.stop()
         if any(codes.values()):
             raise NotWithinError(f"not stopped in order: exit codes {codes}; last words {self.last_words()}")
@@ -156,6 +165,9 @@ class Rig:
         ]
         evidence.offsets = group_offsets(self.site.client, self.prefix, ROLES)
         evidence.aborted = asyncio.run(self._aborted())
+        evidence.rss = self.workers.rss
+        if not self.unreplayable:
+            evidence.shadow = asyncio.run(replayed(self.settings, self._random, canonical=canonical))
         return evidence
 
     async def _aborted(self) -> int:
@@ -169,6 +181,10 @@ class Rig:
         return count
 
     # -- what faults need -------------------------------------------------------------------------------------
+
+    def said(self, worker: Worker, what: str) -> int:
+        """How often a worker's log has it."""
+        return (self.folder / f"{worker.name}.log").read_text(errors="replace").count(what)
 
     def stores(self, worker: Worker) -> list[Path]:
         """The directories of a worker's tasks."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults.checker import check
+from tests.faults.fault import ALL, first
 from tests.faults.kinds import FAULTS
 from tests.faults.rig import NotWithinError, Rig
 
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
 
 RATE: Final = 250.0
 #: Seconds of load before the first fault and between two.
-CALM_S: Final = 1.0
+CALM_S: Final = 0.5
+#: How often a worker is killed while the system still recovers from a fault.
+AGAIN: Final = 0.4
 #: What a fault takes, about: only the pace of event time depends on it.
 FAULT_S: Final = 8.0
 
 
 @dataclass
 class Report:
-    """What became of a round. ``recovery_s``: from the end of each fault until all tasks it hit had committed again."""
+    """What became of a round. ``recovery_s``: from the end of each fault until all tasks it hit had committed again.
+
+    ``took_s``: seconds from the round's beginning to the end of each of its phases; the checker's ends at ``seconds``.
+    """
 
     seed: int
     faults: list[str] = field(default_factory=list)
@@ -39,12 +46,14 @@ class Report:
     events: int = 0
     unsent: int = 0
     aborted: int = 0
+    replayed: bool = False
     candidates: int = 0
     lost: int = 0
     doubled: int = 0
     broken: list[str] = field(default_factory=list)
     recovery_s: list[float] = field(default_factory=list)
     drain_s: float = 0.0
+    took_s: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -71,20 +80,30 @@ def play(
     tell: Callable[[str], None] = print,
     keep: Callable[[Evidence], None] | None = None,
 ) -> Report:
-    """One round. Whatever breaks is in the report; ``keep`` gets the evidence."""
+    """One round. Whatever breaks is in the report; ``keep`` gets the evidence.
+
+    Unless a fault deleted what a replay needs, the round is replayed; in one seed of four ``--canonical`` as well.
+    """
     report, started = Report(seed), time.monotonic()
     random = Random(seed)
     site.broker.start()  # should the round before have ended while it was away
     try:
         with Rig(site, f"f{seed}-{time.time_ns() % 10**9}.", seed, rate=RATE, seconds=len(faults) * FAULT_S) as rig:
+            report.took_s["start"] = round(time.monotonic() - started, 1)
             rig.run(CALM_S)
             for fault in faults:
                 _inject(rig, fault, random, report, tell)
+            report.took_s["faults"] = round(time.monotonic() - started, 1)
             report.drain_s = round(rig.drain(), 1)
-            evidence = rig.finish()
+            report.took_s["drain"] = round(time.monotonic() - started, 1)
+            evidence = rig.finish(canonical=seed % 4 == 3)
             report.events, report.unsent = rig.publisher.sent, rig.publisher.failed
+            if rig.unreplayable:
+                report.skipped.append(f"replay: {rig.unreplayable}")
+        report.replayed = evidence.shadow is not None
         report.aborted = evidence.aborted
         report.candidates = len(evidence.all("push-candidates"))
+        report.took_s["evidence"] = round(time.monotonic() - started, 1)
         _judge(report, check(evidence))
         if keep is not None:
             keep(evidence)
@@ -114,7 +133,17 @@ def _inject(rig: Rig, fault: Fault, random: Random, report: Report, tell: Callab
         tell(f"  {fault.name} skipped: {injected.skipped}")
         return
     report.injected += injected.count
-    took = rig.recovered(injected.roles, injected.over)
+    roles = injected.roles
+    if random.random() < AGAIN:
+        # Real life: the next one comes while the last one is being got over.
+        rig.run(2 * random.random())
+        worker = first(rig, random.choice(ALL))
+        if worker.running:
+            worker.signal(signal.SIGKILL)
+            report.injected += 1
+            injected = replace(injected, what=f"{injected.what}; then SIGKILL of {worker.name}", over=time.monotonic())
+            roles = (*roles, worker.role)
+    took = rig.recovered(roles, injected.over)
     report.recovery_s.append(round(took, 2))
     tell(f"  {fault.name}: {injected.what}; {injected.over - began:.1f} s, recovered in {took:.1f} s")
     rig.run(CALM_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from agents import faults
@@ -18,16 +21,17 @@ from streamer.process import Watcher
 from streamer.supervisor import BACKOFF_S, environment_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamer.settings import Settings
 
 GRACE_S: Final = 40.0
+WEIGHED_EVERY_S: Final = 0.25
 
 
 @dataclass
 class Worker:
-    """One process of a role. ``fault`` arms its next start, once; ``exits`` are the codes it ended with so far.
+    """One process of a role. ``fault`` arms its next start, once.
+
+    ``exits``: the codes it ended with so far; ``rss``: the most bytes that one of its processes was seen to have held.
 
     ``instance`` is its name in the group, its own unless told.
     """
@@ -39,6 +43,7 @@ class Worker:
     bootstrap: str
     fault: str = ""
     instance: str = ""
+    rss: int = 0
     process: subprocess.Popen[bytes] | None = None
     wanted: bool = True
     due: float = 0.0
@@ -63,6 +68,17 @@ class Worker:
         except (urllib.error.URLError, OSError):
             return False
 
+    def weigh(self) -> None:
+        """Look at the most memory that its process ever held."""
+        if self.process is None:
+            return
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return
+        if (most := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)) is not None:
+            self.rss = max(self.rss, int(most[1]) * 1024)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if there is anybody to get it."""
         if self.process is not None and self.process.poll() is None:
@@ -70,12 +86,17 @@ class Worker:
 
 
 class Workers:
-    """The processes of a system. ``tend()`` starts again what has ended, with whatever code, after half a second."""
+    """The processes of a system. ``tend()`` starts again what has ended, with whatever code, after half a second.
 
-    def __init__(self, settings: Settings, folder: Path, ports: int) -> None:
+    Each process has a hash seed of its own, which follows from ``seed``, its worker's name and how often that has
+    started. ``rss``: the most memory (bytes) of each worker.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, ports: int, seed: int) -> None:
         self.all: list[Worker] = []
         self._settings, self._folder, self._ports = settings, folder, ports
-        self._watcher = Watcher()
+        self.rss: dict[str, int] = {}
+        self._watcher, self._seed, self._weighed = Watcher(), seed, 0.0
 
     def add(
         self,
@@ -118,6 +139,9 @@ class Workers:
     def tend(self) -> None:
         """Call this about every 50 ms."""
         now = time.monotonic()
+        if now - self._weighed > WEIGHED_EVERY_S:
+            self._weighed = now
+            self.weigh()
         for worker in self.all:
             if worker.process is not None and (code := worker.process.poll()) is not None:
                 worker.exits.append(code)
@@ -125,6 +149,12 @@ class Workers:
                 worker.process, worker.due = None, now + BACKOFF_S
             if worker.process is None and worker.wanted and now >= worker.due:
                 self._start(worker)
+
+    def weigh(self) -> None:
+        """Look at the memory of all."""
+        for worker in self.all:
+            worker.weigh()
+            self.rss[worker.name] = max(self.rss.get(worker.name, 0), worker.rss)
 
     def end(self, worker: Worker) -> int:
         """SIGTERM, and wait. The exit code; it stays away until ``wanted`` again."""
@@ -138,6 +168,7 @@ class Workers:
             worker.wanted = False
             worker.signal(signal.SIGCONT)
             worker.signal(signal.SIGTERM)
+        self.weigh()
         codes = {worker.name: self._wait(worker) for worker in self.all}
         self._watcher.stop()
         return codes
@@ -163,7 +194,8 @@ class Workers:
             runtime=dataclasses.replace(settings.runtime, data_dir=worker.data_dir),
             web=dataclasses.replace(settings.web, port=worker.port),
         )
-        env = os.environ | environment_of(own)
+        hashed = Random(f"{self._seed} {worker.name} {len(worker.exits)}").randrange(1 << 32)
+        env = os.environ | environment_of(own) | {"PYTHONHASHSEED": str(hashed)}
         if worker.fault:
             env |= {faults.VARIABLE: worker.fault, faults.SWITCH: faults.SWITCHED_ON}
             worker.fault = ""
