@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 #: Records of one partition handed over at once. Each partition is asked in turn, or a long backlog on one topic would
 #: starve the others, which its task then waits for.
 FETCH_RECORDS = 500
+FETCH_BYTES = 4 << 20
+PORTION = 16
 
 #: A member learns of a rebalance by its next heartbeat, and until then whoever leaves or joins is waited for.
 HEARTBEAT_MS = 300
@@ -136,11 +138,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             state = assignment.state_value(tp)
             if state is None or not state.has_valid_position:
                 continue
-            start = state.position
-            given = await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=FETCH_RECORDS)  # noqa: SLF001
+            start, records = state.position, list[Any]()
+            size = 0
+            # A few at a time: a response is bounded as it is sent, and what was compressed in it may be any size.
+            while len(records) < FETCH_RECORDS and size < FETCH_BYTES:
+                more = await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=PORTION)  # noqa: SLF001
+                if not more:
+                    break
+                records += more[tp]
+                size += sum(len(record.value or b"") for record in more[tp])
             # last stable offset -1: no fetch has answered yet, so nothing is known
             end = -1 if state.lso is None else state.lso
-            fetched[tp] = Fetched(start, state.position, end, given.get(tp, []))
+            fetched[tp] = Fetched(start, state.position, end, records)
         return fetched
 
     async def send_back(self, positions: Mapping[TP, int]) -> dict[TP, int]:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def size_of(record: Record) -> int:
-    """Bytes of a record's key and value."""
-    return len(record.key or b"") + len(record.value or b"")
+    """Bytes of a record's key, value and headers."""
+    size = len(record.key or b"") + len(record.value or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size
 
 
 class Merge:
@@ -52,7 +55,7 @@ class Merge:
         return len(self._buffers[topic])
 
     def buffered_bytes(self, topic: str) -> int:
-        """How many bytes of keys and values they have."""
+        """How many bytes of keys, values and headers they have."""
         return self._bytes[topic]
 
     def __len__(self) -> int:

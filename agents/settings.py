@@ -123,9 +123,9 @@ class RuntimeSettings:
     buffer_records: int = 4_000
     """Fetched records of an input's partition that are held in memory before fetching pauses."""
     buffer_bytes: int = 8 << 20
-    """The same in bytes of keys and values. One fetch more, 4 MiB or one record, may come on top."""
+    """The same in bytes. What is handed over at once, up to 4 MiB and 16 records, may come on top."""
     commit_bytes: int = 16 << 20
-    """A commit is begun, whatever its interval, once so much was folded and staged; until it can be, nothing is."""
+    """A commit is begun, whatever its interval, once so much was folded and written; until it can be, nothing is."""
     fetch_max_wait_ms: int = 25
     """How long a broker may hold a fetch open while nothing arrives."""
     merge_wait_ms: int = 200

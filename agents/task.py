@@ -342,7 +342,8 @@ class Task:
         """
         if not self._dirty:
             return False
-        if self._folded_bytes + self.context.outbox.size_bytes >= self.settings.commit_bytes:
+        held = self._folded_bytes + self.context.outbox.size_bytes + self.context.store.written_bytes
+        if held >= self.settings.commit_bytes:
             return True
         more = 0
         if self._committing is not None:

@@ -108,6 +108,11 @@ class TaskStore:
         return sum(table.dirty for table in self._tables.values())
 
     @property
+    def written_bytes(self) -> int:
+        """Bytes of rows put since the last take, over all tables: at least as many as the rows changed hold."""
+        return sum(table.written_bytes for table in self._tables.values())
+
+    @property
     def in_flight(self) -> bool:
         """Whether taken changes await ``committed`` or ``aborted``."""
         return self._in_flight

@@ -69,6 +69,8 @@ class Table(Generic[V]):
         self._immutable = spec.immutable
         # Newest first: rows changed since the last take, rows taken but not yet committed.
         self._dirty: dict[bytes, bytes | None] = {}
+        self.written_bytes = 0
+        """Of rows put since the last take, those that were replaced since counted too."""
         self._taken: dict[bytes, bytes | None] = {}
 
     def get_many(self, keys: Sequence[Key]) -> list[V | None]:
@@ -116,6 +118,7 @@ class Table(Generic[V]):
         keys = self._physical([key for key, _ in pairs])
         encoded = [encode(value) for _, value in pairs]
         self._dirty.update(zip(keys, encoded, strict=True))
+        self.written_bytes += sum(map(len, encoded))
         remember, immutable = self._hot.put, self._immutable
         for key, row, (_, value) in zip(keys, encoded, pairs, strict=True):
             remember(key, value if immutable else row, len(row))
@@ -156,7 +159,7 @@ class Table(Generic[V]):
 
     def take(self) -> list[tuple[str, bytes, bytes | None]]:
         """Start the next generation; the rows of this one as (table, key bytes, row or None)."""
-        self._taken, self._dirty = self._dirty, {}
+        self._taken, self._dirty, self.written_bytes = self._dirty, {}, 0
         name, cut = self.name, len(self._prefix)
         return [(name, key[cut:], row) for key, row in self._taken.items()]
 
@@ -171,7 +174,7 @@ class Table(Generic[V]):
 
     def drop(self) -> None:
         """Forget every row that is not committed."""
-        self._taken, self._dirty = {}, {}
+        self._taken, self._dirty, self.written_bytes = {}, {}, 0
         self._hot.clear()
 
     def _physical(self, keys: Sequence[Key]) -> list[bytes]:
