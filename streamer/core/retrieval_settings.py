@@ -41,6 +41,8 @@ class RetrievalSettings:
     ``category_count``: the user's so many strongest categories; ``category_items``: so many items of each.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
+    ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
+    model is told to be 0.
     """
 
     trending_items: int = 40
@@ -50,3 +52,5 @@ class RetrievalSettings:
     category_items: int = 16
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
+    without: tuple[str, ...] = ()
+    without_features: tuple[str, ...] = ()
