@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from streamer import evaluate as module
 from streamer.core.events import Event
 from streamer.core.items.deltas import ItemDeltas
 from streamer.core.items.fold import apply_block
@@ -16,6 +15,7 @@ from streamer.core.parse import Limits, parse
 from streamer.core.settings import CoreSettings
 from streamer.core.views import Views
 from streamer.evaluate import EvaluateSettings, evaluate
+from streamer.evaluation import engine as module
 from tests.core.task_shop import ItemRows, Shop, browsing
 
 if TYPE_CHECKING:
