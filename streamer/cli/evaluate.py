@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Draw the users anew so often for 95 % intervals; 0 for none.",
 )
+@click.option(
+    "--model",
+    default="",
+    metavar="NAME",
+    help="Rank with a classifier of River's instead, such as linear_model.LogisticRegression. Slow.",
+)
 @click.option("--outcomes", is_flag=True, help="Keep in the report what became of each target, for --against.")
 @click.option(
     "--against",
@@ -88,6 +94,7 @@ def evaluate(
     learn_every: int,
     baselines: str,
     replicates: int,
+    model: str,
     outcomes: bool,
     against: Path | None,
     ablate: bool,
@@ -117,7 +124,7 @@ def evaluate(
     core = options.settings().core
     other = names = None
     try:
-        settings = EvaluateSettings(every, learn_every, baselines, core, replicates)
+        settings = EvaluateSettings(every, learn_every, baselines, core, replicates, model=model)
         if against is not None:
             other = read_outcomes(against)
         if ablate:

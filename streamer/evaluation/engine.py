@@ -21,6 +21,7 @@ from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
+from streamer.evaluation.river import RiverTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +51,15 @@ class _Items:
 class Engine:
     """Profiles, items, model. ``index`` and ``trainer`` are there to be read."""
 
-    def __init__(self, settings: CoreSettings) -> None:
+    def __init__(self, settings: CoreSettings, model: str = "") -> None:
+        """``model``: a classifier of River's in the champion's place, by name."""
         self._settings = settings
         self._profiles: dict[str, Profile] = {}
         self._items = _Items()
         self._deltas = ItemDeltas()
         self._encode = msgspec.msgpack.Encoder().encode
         self.index = ItemIndex()
-        self.trainer = Trainer(settings.learning)
+        self.trainer: Trainer | RiverTrainer = RiverTrainer(model) if model else Trainer(settings.learning)
 
     def knows(self, user: str) -> bool:
         """Whether the user has an earlier event."""

@@ -47,7 +47,7 @@ class Run:
 
     def __init__(self, settings: EvaluateSettings) -> None:
         self._settings = settings
-        self.engine = Engine(settings.core)
+        self.engine = Engine(settings.core, settings.model)
         self.baselines = Baselines(settings.baselines)
         names = [baseline.name for baseline in self.baselines.chosen]
         self._sightings = Sightings()
@@ -166,7 +166,6 @@ def evaluate(
     if progress is not None:
         progress(told)
     lists = max(run.next.asked.lists, 1)
-    model = run.engine.trainer.champion
     return Report(
         **run.next.figures(settings.replicates, settings.seed),
         events=count,
@@ -181,7 +180,7 @@ def evaluate(
         curve=run.next.curve(),
         stages=run.stages.milliseconds(),
         baseline_ms={name: round(1000 * s / lists, 3) for name, s in run.baseline_seconds.items()},
-        model=type(model).__name__,
+        model=settings.model or type(run.engine.trainer.champion).__name__,
         outcomes={"next": run.next.outcomes(), "discover": run.discover.outcomes()} if outcomes else None,
     )
 
