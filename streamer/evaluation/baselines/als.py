@@ -78,19 +78,21 @@ class Als:
     def _fit(self) -> None:
         from implicit.als import AlternatingLeastSquares
         from scipy.sparse import csr_matrix
+        from threadpoolctl import threadpool_limits
 
         rows = np.array(list(self._counts), np.int64)
         values = np.fromiter(self._counts.values(), np.float32, len(self._counts))
         matrix: Any = csr_matrix((values, (rows[:, 0], rows[:, 1])))
-        model = AlternatingLeastSquares(
-            FACTORS,
-            regularization=REGULARIZATION,
-            alpha=CONFIDENCE,
-            iterations=ITERATIONS,
-            num_threads=1,
-            random_state=1,
-        )
-        model.fit(matrix, show_progress=False)
+        with threadpool_limits(1, "blas"):  # many small products: threads of BLAS would only wait for each other
+            model = AlternatingLeastSquares(
+                FACTORS,
+                regularization=REGULARIZATION,
+                alpha=CONFIDENCE,
+                iterations=ITERATIONS,
+                num_threads=1,
+                random_state=1,
+            )
+            model.fit(matrix, show_progress=False)
         self._vectors = np.asarray(model.item_factors, np.float64)
         self._gram = self._vectors.T @ self._vectors + REGULARIZATION * np.eye(FACTORS)
         self.fits += 1
