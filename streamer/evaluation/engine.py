@@ -21,6 +21,7 @@ from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
+from streamer.core.sessions.rows import session_key, session_row
 from streamer.evaluation.river import RiverTrainer
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Engine:
         self._items = _Items()
         self._deltas = ItemDeltas()
         self._encode = msgspec.msgpack.Encoder().encode
-        self.index = ItemIndex()
+        self.index = ItemIndex(sessions=settings.retrieval.sessions)
+        self._touched: dict[str, None] = {}
         self.trainer: Trainer | RiverTrainer = RiverTrainer(model) if model else Trainer(settings.learning)
 
     def knows(self, user: str) -> bool:
@@ -69,7 +71,7 @@ class Engine:
         """The pool of one user, scored, from everything folded so far. ``stages`` are told what each took."""
         began = stages.clock()
         queries = Queries(self._settings.retrieval)
-        queries.add(self._profiles[user], now_ms, None)
+        queries.add(self._profiles[user], now_ms, user=user)
         retrieved = retrieve(queries, self.index, self._settings.retrieval)
         began = stages.took("retrieve", began)
         model = stages.watch(self.trainer.champion)
@@ -86,6 +88,13 @@ class Engine:
                 rows[f"{key:016x}"] = state
                 self.index.apply_state(state)
             self._deltas = ItemDeltas()
+        sessions = self._settings.retrieval.sessions
+        for user in self._touched:
+            profile = self._profiles[user]
+            row = session_row(profile, sessions)
+            if row is not None:
+                self.index.sessions.apply(session_key(user, profile.sessions, sessions), row)
+        self._touched.clear()
 
     def labels(self, ranked: Ranked, events: Sequence[Event]) -> NDArray[np.bool_]:
         """Which rows the events that followed took up."""
@@ -117,6 +126,7 @@ class Engine:
             profile = profiles.fold(profile, event, self._settings.profile)
         if profile is not None:
             self._profiles[user] = profile
+            self._touched[user] = None
 
     def digest(self, ranks: bytes) -> str:
         """BLAKE2b-128 of the state of users, items and model, and of ``ranks``."""
