@@ -12,6 +12,7 @@ from streamer.core.items.rows import index_row
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.trainer import Trainer
 from streamer.core.parse import Limits, parse
+from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import CoreSettings
 from streamer.core.views import Views
 from streamer.evaluate import EvaluateSettings, evaluate
@@ -39,6 +40,12 @@ class Live:
                 self.rows.states[f"{key:016x}"] = state
                 self.shop.index.apply_row(key, index_row(state, SETTINGS.items))
         self.shop.deltas = ItemDeltas()
+        sessions = SETTINGS.retrieval.sessions
+        for user, profile in effects.profiles.items():
+            assert profile is not None
+            row = session_row(profile, sessions)
+            if row is not None:
+                self.shop.index.sessions.apply(session_key(user, profile.sessions, sessions), row)
         self.trainer.learn(effects.examples)
 
 
