@@ -65,7 +65,7 @@ METRICS: Final = (
     Metric("counter", "streamer_events_total", "Inbound records by where each ended.", ("role", "outcome")),
     Metric("counter", "streamer_dead_letters_total", "Records that cannot be folded, by reason.", ("role", "reason")),
     Metric(
-        "counter", "streamer_input_lost_total", "Offsets of input deleted before they were read.", ("role", "topic")
+        "counter", "streamer_input_lost_offsets", "Offsets of input deleted before they were read.", ("role", "topic")
     ),
     Metric("counter", "streamer_fetches_astray_total", "Fetches that did not go on where their task stood; dropped."),
     Metric("counter", "streamer_decisions_total", "Verdicts: sent, or the rule that refused.", ("role", "reason")),
@@ -278,7 +278,7 @@ class Metrics:
 
     def input_lost(self, topic: str, offsets: int) -> None:
         """So many offsets of an input were deleted before its task read them."""
-        self._child("streamer_input_lost_total", topic).inc(offsets)
+        self._child("streamer_input_lost_offsets", topic).inc(offsets)
 
     def astray(self) -> None:
         """A fetch did not go on where its task stood."""

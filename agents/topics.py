@@ -38,7 +38,7 @@ _COMPACTED: Final = {
 
 # Compacted topics of which a replay needs every version within its window, not only the newest.
 _REPLAYED: Final = frozenset(
-    {"preferences", "catalog", "item-index", "model"}
+    {"preferences", "catalog", "item-index", "sessions", "model"}
     | {f"changelog-user-{table}" for table in ("profile", "seen", "policy", "tasks")}
 )
 _LONGEST_WINDOW_H: Final = 30 * 24
@@ -192,7 +192,7 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
         _INBOUND,
     ),
     TopicSpec("item-index", "item_tasks", "compact", None, "item", "neighbours, counters and trends of an item"),
-    TopicSpec("sessions", "tasks", "compact,delete", 30 * DAY_MS, "user", "recent sessions, bounded"),
+    TopicSpec("sessions", "tasks", "compact", None, "turn/user", "a shopper's newest few sessions"),
     TopicSpec("examples", "one", "delete", 7 * DAY_MS, "none", "labelled examples for the trainer"),
     TopicSpec(
         "model", "one", "compact", None, "block", "the trainer's parameters", {"max.message.bytes": str(2 * MIB)}
@@ -220,7 +220,7 @@ BY_NAME: Final[Mapping[str, TopicSpec]] = MappingProxyType({t.name: t for t in T
 USER_INPUTS: Final = ("browse", "search", "purchase", "feedback", "preferences", "ingress")
 ITEM_INPUTS: Final = ("item-updates",)
 TRAINER_INPUTS: Final = ("examples",)
-REPLICATED: Final = ("catalog", "item-index", "model")
+REPLICATED: Final = ("catalog", "item-index", "sessions", "model")
 
 
 def changelog(role: str, table: str) -> str:

@@ -10,11 +10,13 @@ from math import log2
 
 import pytest
 
-from streamer import evaluate as module
 from streamer.core.events import Event, Line, item_key
 from streamer.core.settings import CoreSettings
 from streamer.evaluate import EvaluateSettings, evaluate, evaluate_events
-from streamer.judge import METRICS, Judge
+from streamer.evaluation import engine as engines
+from streamer.evaluation import run as module
+from streamer.evaluation.baselines.registry import NAMES
+from streamer.evaluation.judge import METRICS, Asked, Judge, metrics
 
 HEADER = "time,user,type,item\n"
 
@@ -69,8 +71,8 @@ def test_baselines_of_a_small_file_are_those_worked_out_by_hand():
     Co-visitation: ann's shoes and cid's scarf have been next to nothing yet, so popularity's 2 and 3.
     """
     report = judged(small())
-    mrr = {name: metrics["mrr@20"] for name, metrics in report.baselines.items()}
-    assert mrr == {
+    mrr = {name: found["mrr@20"] for name, found in report.baselines.items()}
+    assert {name: mrr[name] for name in ("popularity", "trending", "repeat", "co-visitation")} == {
         "popularity": pytest.approx((1 / 2 + 1 / 3) / 3, abs=1e-6),
         "trending": pytest.approx((1 + 1 / 2) / 3, abs=1e-6),
         "repeat": pytest.approx((1 / 2 + 1) / 3, abs=1e-6),
@@ -78,15 +80,15 @@ def test_baselines_of_a_small_file_are_those_worked_out_by_hand():
     }
 
 
-class LookingAhead(module.Engine):
+class LookingAhead(engines.Engine):
     """An engine that folds a group before it is asked to rank for it: the mistake this protocol is most prone to."""
 
     upcoming: dict[tuple[str, int], list[Event]]
 
-    def rank(self, user, now_ms):
+    def rank(self, user, now_ms, stages):
         self.fold(user, self.upcoming[user, now_ms])
         self.settle()
-        return super().rank(user, now_ms)
+        return super().rank(user, now_ms, stages)
 
 
 def test_a_look_ahead_would_be_caught(monkeypatch):
@@ -132,10 +134,10 @@ def test_the_model_of_a_list_has_learned_from_earlier_lists_only(monkeypatch):
     """The ranking of a list is asked for before its group's labels are given to the trainer, every time."""
     order = []
 
-    class Watched(module.Engine):
-        def rank(self, user, now_ms):
+    class Watched(engines.Engine):
+        def rank(self, user, now_ms, stages):
             order.append(("rank", user, now_ms))
-            return super().rank(user, now_ms)
+            return super().rank(user, now_ms, stages)
 
         def learn(self, ranked, events):
             order.append(("learn", events[0].user, events[0].time))
@@ -152,7 +154,7 @@ def test_the_model_of_a_list_has_learned_from_earlier_lists_only(monkeypatch):
     [
         ("none", []),
         ("cheap", ["popularity", "trending", "repeat"]),
-        ("all", ["popularity", "trending", "repeat", "co-visitation"]),
+        ("v-sknn,co-visitation", ["co-visitation", "v-sknn"]),
     ],
 )
 def test_baselines_can_be_chosen_and_change_nothing_else(which, names):
@@ -172,19 +174,21 @@ def test_an_empty_stream_is_judged_as_nothing():
     assert report.metrics == dict.fromkeys(METRICS, 0.0)
 
 
-@pytest.mark.parametrize("wrong", [{"every": 0}, {"learn_every": -1}, {"baselines": "some"}])
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"learn_every": -1}, {"baselines": "some"}, {"replicates": -1}])
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"every|baselines"):
+    with pytest.raises(ValueError, match=r"every|baselines|replicates"):
         EvaluateSettings(**wrong)
 
 
 def test_a_judge_counts_targets_and_lists_as_the_protocol_says():
     """Two lists: one with targets at places 1 and 11 and a miss, one with its only target at place 3."""
-    judge = Judge()
-    assert judge.add(list(range(20)), [0, 10, 99], [False, True, True]) == [1, 11, 0]
-    assert judge.add(list(range(20)), [2], [True]) == [3]
+    asked, judge = Asked(), Judge()
+    asked.add(0, [False, True, True])
+    assert judge.add(list(range(20)), [0, 10, 99]) == [1, 11, 0]
+    asked.add(1, [True])
+    assert judge.add(list(range(20)), [2]) == [3]
     ideal = 1 + 1 / log2(3) + 1 / 2
-    assert judge.metrics() == {
+    assert metrics(asked, judge.places) == {
         "hr@10": pytest.approx(2 / 4, abs=1e-6),
         "hr@20": pytest.approx(3 / 4, abs=1e-6),
         "mrr@20": pytest.approx((1 + 1 / 11 + 1 / 3) / 4, abs=1e-6),
@@ -194,9 +198,10 @@ def test_a_judge_counts_targets_and_lists_as_the_protocol_says():
 
 
 def test_a_perfect_list_has_an_ndcg_of_one():
-    judge = Judge()
-    judge.add(list(range(20)), list(range(13)), [True] * 13)
-    assert judge.metrics()["ndcg@10"] == pytest.approx(1.0, abs=1e-6)
+    asked, judge = Asked(), Judge()
+    asked.add(0, [True] * 13)
+    judge.add(list(range(20)), list(range(13)))
+    assert metrics(asked, judge.places)["ndcg@10"] == pytest.approx(1.0, abs=1e-6)
 
 
 def shop():
@@ -236,12 +241,15 @@ def test_the_digest_is_the_same_whatever_the_hash_seed_and_the_json_has_its_keys
     assert one["digest"] == two["digest"]
     assert one["metrics"] == two["metrics"]
     assert one["baselines"] == two["baselines"]
-    assert list(one) == [
+    assert one["discover"] == two["discover"]
+    assert set(one) >= {
         "events", "groups", "targets", "metrics", "baselines", "events_per_second", "list_ms", "rss_mb", "digest",
-    ]  # fmt: skip
-    assert tuple(one["metrics"]) == METRICS
-    assert set(one["baselines"]) == {"popularity", "trending", "repeat", "co-visitation"}
-    assert all(tuple(metrics) == METRICS for metrics in one["baselines"].values())
+    }  # fmt: skip
+    for lists in (one, one["discover"]):
+        assert tuple(lists["metrics"]) == METRICS
+        assert set(lists["baselines"]) | set(one["missing"]) == set(NAMES)
+        assert all(tuple(found) == METRICS for found in lists["baselines"].values())
+        assert set(lists["intervals"]) == {"streamer", *lists["baselines"]}
     assert set(one["list_ms"]) == {"p50", "p99"}
     assert one["digest"] in shown
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from streamer import evaluate as module
 from streamer.core.events import Event
 from streamer.core.items.deltas import ItemDeltas
 from streamer.core.items.fold import apply_block
@@ -13,9 +12,11 @@ from streamer.core.items.rows import index_row
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.trainer import Trainer
 from streamer.core.parse import Limits, parse
+from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import CoreSettings
 from streamer.core.views import Views
 from streamer.evaluate import EvaluateSettings, evaluate
+from streamer.evaluation import engine as module
 from tests.core.task_shop import ItemRows, Shop, browsing
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class Live:
                 self.rows.states[f"{key:016x}"] = state
                 self.shop.index.apply_row(key, index_row(state, SETTINGS.items))
         self.shop.deltas = ItemDeltas()
+        sessions = SETTINGS.retrieval.sessions
+        for user, profile in effects.profiles.items():
+            assert profile is not None
+            row = session_row(profile, sessions)
+            if row is not None:
+                self.shop.index.sessions.apply(session_key(user, profile.sessions, sessions), row)
         self.trainer.learn(effects.examples)
 
 

@@ -24,6 +24,7 @@ from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
 from streamer.core.profile import Profile
 from streamer.core.profile_v1 import profile_of_version_1
+from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.views import Views
 
 if TYPE_CHECKING:
@@ -63,11 +64,16 @@ class UserRole:
         commit_interval_s: float,
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
-        self.items = ItemIndex()
+        self.items = ItemIndex(sessions=core.retrieval.sessions)
         self.model = ServedModel()
         self._metrics = metrics
         #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
-        self.appliers = {"catalog": self._catalog, "item-index": self.index_row, "model": self._block}
+        self.appliers = {
+            "catalog": self._catalog,
+            "item-index": self.index_row,
+            "sessions": self._session,
+            "model": self._block,
+        }
         self._replicas = Replicas(
             self.appliers,
             topic=topic,
@@ -78,7 +84,7 @@ class UserRole:
         )
 
     def replicas(self) -> Replicas:
-        """Catalog, item index and model."""
+        """Catalog, item index, sessions and model."""
         return self._replicas
 
     def open(self, context: TaskContext) -> UserWork:
@@ -95,6 +101,12 @@ class UserRole:
             self.items.apply_row(int(key or b"", 16), value)
         except ValueError:  # msgspec's decode errors are among them
             self._metrics.replica_rejected("item-index")
+
+    def _session(self, key: bytes | None, value: bytes | None) -> None:
+        try:
+            self.items.sessions.apply((key or b"").decode(), value)
+        except ValueError:  # msgspec's decode errors are among them
+            self._metrics.replica_rejected("sessions")
 
     def _block(self, key: bytes | None, value: bytes | None) -> None:
         if key is not None and key.startswith(b"metrics/"):
@@ -122,6 +134,8 @@ class UserWork:
             model=role.model,
         )
         self._deltas = ItemDeltas()
+        self._touched: dict[str, None] = {}
+        self._erased: dict[str, None] = {}
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """One micro-batch through the engine; its effects into tables and outbox."""
@@ -170,6 +184,8 @@ class UserWork:
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
             add(touch.event, touch.before, settings)
+            self._touched[touch.event.user] = None
+        self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)
 
     def _send(self, effects: Effects) -> None:
@@ -199,11 +215,26 @@ class UserWork:
             )
 
     def before_commit(self) -> None:
-        """Item deltas of the interval: one block an item partition."""
+        """Item deltas of the interval, one block an item partition; and the sessions that grew or are erased."""
         context = self._context
         for partition, block in self._deltas.blocks(self._role.item_partitions).items():
             context.outbox.add(context.topic("item-updates"), partition, str(context.partition).encode(), block)
         self._deltas = ItemDeltas()
+        self._send_sessions()
+
+    def _send_sessions(self) -> None:
+        context, settings = self._context, self._role.core.retrieval.sessions
+        add, topic, partition = context.outbox.add, context.topic("sessions"), self._context.partition
+        for user in self._erased:
+            for key in session_keys(user, settings):
+                add(topic, partition, key.encode(), None)
+        users = list(self._touched)
+        for user, profile in zip(users, self._profiles.get_many(users), strict=True):
+            row = None if profile is None else session_row(profile, settings)
+            if profile is not None and row is not None:
+                add(topic, partition, session_key(user, profile.sessions, settings).encode(), row)
+        self._touched.clear()
+        self._erased.clear()
 
 
 def _write(table: Table[Any], rows: Mapping[str, Any]) -> None:

@@ -82,6 +82,7 @@ class Batch:
         self.asks: list[Ask] = []
         self.lessons: list[Lesson] = []
         self.touches: list[Touch] = []
+        self.erased: dict[str, None] = {}
         self._settings = settings
 
     def fold(self, event: Event | Reset) -> None:
@@ -129,7 +130,7 @@ class Batch:
             and time >= newest_ms
             and draw(event.fingerprint, 2 * settings.seed) < settings.learning.learn_rate
         ):
-            self.lessons.append(Lesson(event, self.queries.add(before, time, None)))
+            self.lessons.append(Lesson(event, self.queries.add(before, time, user=user)))
         if event.lines:
             self.touches.append(Touch(event, touched_before(before, time, settings.items)))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
@@ -148,7 +149,7 @@ class Batch:
             refusal = cheap_refusal(case, settings.policy)
             if refusal is None:
                 case.bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                query = self.queries.add(profile, event.time, event)
+                query = self.queries.add(profile, event.time, event, event.user)
             self.asks.append(Ask(event, case, refusal, query))
 
     def _state(self, user: str) -> PolicyState:
@@ -170,6 +171,7 @@ class Batch:
 
     def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
+        self.erased[user] = None
         self.policy[user] = states.erased(states.fold(self._state(user).standing, event), event.time)
         self.dirty_profiles[user] = self.dirty_seen[user] = self.dirty_policy[user] = None
 
@@ -179,6 +181,7 @@ class Batch:
         effects.seen = {user: self.seen[user] for user in self.dirty_seen}
         effects.policy = {user: self.policy[user] for user in self.dirty_policy}
         effects.touches = self.touches
+        effects.erased = list(self.erased)
         effects.counts.update(self.counts)
         effects.now = self.now
 

@@ -133,6 +133,7 @@ class Effects:
     Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts``
     tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the
     records of the batch.
+    ``erased``: users who asked to be forgotten, even if they came back since.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
 
@@ -144,6 +145,7 @@ class Effects:
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -15,6 +15,8 @@ import numpy as np
 from streamer.core.exactmath import exp2, log2, log2_1p
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from streamer.core.candidates.pool import Pool
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 class Feature:
     """One row of X.
 
+    ``group``: the family it belongs to, that of a generator or one of its own; families are switched off as a whole.
     ``low`` and ``high`` bound it. ``prior`` is its weight before anything was learned, in log-odds per unit. ``says``:
     what a high value means to a shopper, with the fields that ``reasons.py`` fills; empty if it means nothing to one.
     """
 
     name: str
+    group: str
     unit: str
     low: float
     high: float
@@ -42,36 +46,52 @@ class Feature:
 
 
 _WITH: Final = "often viewed with {with}"
+_AGAIN: Final = "you bought it before"
+_SIMILAR: Final = "like what you looked at last"
+_ALIKE: Final = "chosen by shoppers who looked at the same"
+_NEXT: Final = "what others looked at next"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
 FEATURES: Final = (
-    Feature("recent", "log2(1 + views), faded by hours", 0.0, 8.0, 0.5, _OWN),
-    Feature("covisitation", "log2(1 + 16 * faded amount over popularity) / 4", 0.0, 4.0, 1.5, _WITH),
-    Feature("covisitation_last", "share of the newest item's interest", 0.0, 1.0, 1.8, _WITH),
-    Feature("covisitation_support", "log2(1 + faded amount) / 8", 0.0, 4.0, 0.6, _WITH),
-    Feature("category_affinity", "share by place in the list", 0.0, 1.0, 0.3, _CATEGORY),
-    Feature("trending", "place in the list, 1 the first", 0.0, 1.0, 0.0, "popular right now"),
-    Feature("popularity", "log2 of faded views / 8", -1.0, 4.0, 0.3, "popular"),
-    Feature("trend", "log2 of faded views / 8", -1.0, 4.0, 0.5, "popular right now"),
-    Feature("rise", "log2 of trend over what popularity leads to expect / 4", -2.0, 2.0, -0.2, "rising fast"),
-    Feature("own_views", "log2(1 + views)", 0.0, 8.0, 0.0, _OWN),
-    Feature("own_carts", "log2(1 + times put in the cart)", 0.0, 8.0, 0.5, "you had it in your cart"),
-    Feature("own_purchases", "log2(1 + purchases)", 0.0, 8.0, 0.5),
-    Feature("own_hour", "1 now, halved by each hour since touched", 0.0, 1.0, 0.2, _OWN),
-    Feature("own_days", "1 now, halved by each three days since touched", 0.0, 1.0, 0.3, _OWN),
-    Feature("own_place", "1 for the newest item, 1/2 for the one before, …", 0.0, 1.0, 1.8, _OWN),
-    Feature("in_cart", "1 if carted and not bought", 0.0, 1.0, 0.6, "it is in your cart"),
-    Feature("category_share", "share of the shopper's interest", 0.0, 1.0, 0.7, _CATEGORY),
-    Feature("brand_share", "share of the shopper's interest", 0.0, 1.0, 0.4, _BRAND),
-    Feature("price_distance", "|log2 of price over the shopper's usual price|", 0.0, 4.0, -0.25),
-    Feature("item_age", "square root of days since first seen / 16", 0.0, 2.0, 0.0),
-    Feature("cart_rate", "carts a view, smoothed", 0.0, 1.0, 0.1, "often put in the cart"),
-    Feature("purchase_rate", "purchases a view, smoothed", 0.0, 1.0, 0.1, "often bought"),
-    Feature("same_category", "1 if as the newest item's", 0.0, 1.0, 0.9, _CATEGORY),
-    Feature("same_brand", "1 if as the newest item's", 0.0, 1.0, 0.6, _BRAND),
-    Feature("session_events", "log2(1 + events of this session) / 4", 0.0, 4.0, 0.0),
-    Feature("activity", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
+    Feature("recent", "recent", "log2(1 + views), faded by hours", 0.0, 8.0, 0.5, _OWN),
+    Feature("covisitation", "covisitation", "log2(1 + 16 * faded amount over popularity) / 4", 0.0, 4.0, 1.5, _WITH),
+    Feature("covisitation_last", "covisitation", "share of the newest item's interest", 0.0, 1.0, 1.8, _WITH),
+    Feature("covisitation_support", "covisitation", "log2(1 + faded amount) / 8", 0.0, 4.0, 0.6, _WITH),
+    Feature("sessions", "sessions", "log2(1 + 256 * share of the nearest sessions' votes) / 8", 0.0, 1.0, 2.0, _ALIKE),
+    Feature("sessions_votes", "sessions", "log2(1 + votes of the nearest sessions) / 8", 0.0, 1.0, 0.5, _ALIKE),
+    Feature("following", "following", "log2(1 + 256 * share of sessions where it came next) / 8", 0.0, 1.0, 1.5, _NEXT),
+    Feature("preceding", "following", "log2(1 + 256 * share of sessions where it came before) / 8", 0.0, 1.0, 0.5),
+    Feature("category_affinity", "category_affinity", "share by place in the list", 0.0, 1.0, 0.3, _CATEGORY),
+    Feature("trending", "trending", "place in the list, 1 the first", 0.0, 1.0, 0.0, "popular right now"),
+    Feature("popularity", "trending", "log2 of faded views / 8", -1.0, 4.0, 0.3, "popular"),
+    Feature("trend", "trending", "log2 of faded views / 8", -1.0, 4.0, 0.5, "popular right now"),
+    Feature("rise", "trending", "log2 of trend over what popularity implies / 4", -2.0, 2.0, -0.2, "rising fast"),
+    Feature("own_views", "recent", "log2(1 + views)", 0.0, 8.0, 0.0, _OWN),
+    Feature("own_carts", "recent", "log2(1 + times put in the cart)", 0.0, 8.0, 0.5, "you had it in your cart"),
+    Feature("own_purchases", "recent", "log2(1 + purchases)", 0.0, 8.0, 0.5),
+    Feature("own_hour", "recent", "1 now, halved by each hour since touched", 0.0, 1.0, 0.2, _OWN),
+    Feature("own_days", "recent", "1 now, halved by each three days since touched", 0.0, 1.0, 0.3, _OWN),
+    Feature("own_place", "recent", "1 for the newest item, 1/2 for the one before, …", 0.0, 1.0, 1.8, _OWN),
+    Feature("replenishment", "replenishment", "1 over one more than visits' gaps since bought", 0.0, 1.0, 0.5, _AGAIN),
+    Feature("own_step", "recent", "1 for what was touched last, all of an order, then 1/2, …", 0.0, 1.0, 0.3, _OWN),
+    Feature("own_gaps", "recent", "1 over one more than visits' gaps since touched", 0.0, 1.0, 0.3, _OWN),
+    Feature("in_cart", "recent", "1 if carted and not bought", 0.0, 1.0, 0.6, "it is in your cart"),
+    Feature("category_share", "category_affinity", "share of the shopper's interest", 0.0, 1.0, 0.7, _CATEGORY),
+    Feature("brand_share", "brand", "share of the shopper's interest", 0.0, 1.0, 0.4, _BRAND),
+    Feature("price_distance", "price", "|log2 of price over the shopper's usual price|", 0.0, 4.0, -0.25),
+    Feature("item_age", "item", "square root of days since first seen / 16", 0.0, 2.0, 0.0),
+    Feature("cart_rate", "item", "carts a view, smoothed", 0.0, 1.0, 0.1, "often put in the cart"),
+    Feature("purchase_rate", "item", "purchases a view, smoothed", 0.0, 1.0, 0.1, "often bought"),
+    Feature("same_category", "category_affinity", "1 if as the newest item's", 0.0, 1.0, 0.9, _CATEGORY),
+    Feature("same_brand", "brand", "1 if as the newest item's", 0.0, 1.0, 0.6, _BRAND),
+    Feature("content", "content", "share by place in the lists", 0.0, 1.0, 0.5, _SIMILAR),
+    Feature("line_share", "content", "share of the newest items: same category and brand", 0.0, 1.0, 0.4, _SIMILAR),
+    Feature("band_share", "content", "share of the newest items: same category and price", 0.0, 1.0, 0.4, _SIMILAR),
+    Feature("price_last", "content", "|log2 of price over the newest item's|", 0.0, 4.0, -0.2),
+    Feature("dearer", "content", "log2 of price over the newest item's", -2.0, 2.0, 0.0),
+    Feature("session_events", "context", "log2(1 + events of this session) / 4", 0.0, 4.0, 0.0),
+    Feature("activity", "context", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -106,6 +126,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     x[ROW["trending"]] = scores["trending"]
     x[ROW["category_affinity"]] = scores["category_affinity"]
     _set(x, "covisitation_last", scores["covisitation_last"])
+    _shares(x, scores)
     _covisited(x, scores["covisitation"], popularity)
     _own(x, pool, asked)
 
@@ -121,15 +142,40 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     # An unknown price is NaN, and so is the distance to or from it.
     distance = np.abs(index.price.take(item) - asked.usual_price.take(query))
     x[ROW["price_distance"]] = np.where(np.isnan(distance), 0.0, np.minimum(distance, 4.0))
+    x[ROW["replenishment"]] = scores["replenishment"]
+    x[ROW["content"]] = scores["content"]
+    x[ROW["line_share"]] = _share(asked.lines, query, index.line.take(item), len(index.lines))
+    x[ROW["band_share"]] = _share(asked.bands, query, index.band.take(item), len(index.bands))
+    dearer = np.nan_to_num(index.price.take(item) - asked.last_price.take(query))
+    _set(x, "dearer", dearer)
+    _set(x, "price_last", np.abs(dearer))
     x[ROW["session_events"]] = np.minimum(log2_1p(asked.session_events) * 0.25, 4.0).take(query)
     x[ROW["activity"]] = np.minimum(log2_1p(asked.events) * 0.125, 4.0).take(query)
+    if settings.without_features:
+        x[rows_of(settings.without_features)] = 0.0
     return x
+
+
+def rows_of(names: Sequence[str]) -> list[int]:
+    """The rows of features, by their names or by the names of their groups."""
+    return [row for row, feature in enumerate(FEATURES) if feature.name in names or feature.group in names]
 
 
 def _set(x: Floats, name: str, values: Floats, at: NDArray[np.int64] | slice = slice(None)) -> None:
     """Put a feature's values, clipped into its range, at all rows or some."""
     row = ROW[name]
     x[row, at] = np.minimum(np.maximum(values, _LOWS[row]), _HIGHS[row])
+
+
+_AS_SHARES: Final = (("sessions", 256.0), ("following", 256.0), ("preceding", 256.0), ("sessions_votes", 1.0))
+
+
+def _shares(x: Floats, scores: dict[str, Floats]) -> None:
+    """Scores that are mostly 0 and small where they are not, on a logarithmic scale."""
+    for name, unit in _AS_SHARES:
+        score = scores[name]
+        at = np.flatnonzero(score)
+        _set(x, name, log2_1p(score.take(at) * unit) * 0.125, at)
 
 
 def _covisited(x: Floats, amount: Floats, popularity: Floats) -> None:
@@ -154,6 +200,8 @@ def _own(x: Floats, pool: Pool, asked: Asked) -> None:
     x[ROW["own_hour"], at] = faded[: len(at)]
     x[ROW["own_days"], at] = faded[len(at) :]
     x[ROW["own_place"], at] = 1.0 / (1.0 + recents.place[rows])
+    x[ROW["own_step"], at] = 1.0 / (1.0 + recents.step[rows])
+    x[ROW["own_gaps"], at] = 1.0 / (1.0 + age / asked.mean_gap_ms.take(recents.query[rows]))
     x[ROW["in_cart"], at] = (carts > 0) & (purchases == 0)
 
 

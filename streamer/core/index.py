@@ -19,6 +19,8 @@ from streamer.core.exactmath import log2
 from streamer.core.items.rows import IndexRow, read_index_row
 from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
+from streamer.core.retrieval_settings import SessionSettings
+from streamer.core.sessions.index import SessionIndex
 from streamer.core.toplist import TopList
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     Dense = NDArray[np.int64]
 
 NEIGHBOURS: Final = 32
+GROUPINGS: Final = ("category", "line", "band")
+"""The ways items are grouped, each an array of the index: an item is in one group of each, or in none."""
 _TRENDING: Final = 128
 _PER_CATEGORY: Final = 32
 _DAY_S: Final = 86_400.0
@@ -61,14 +65,18 @@ class ItemIndex:
 
     ``trend``, ``popularity``: levels (``decay.level``), -inf for none. ``views``: lines counted. ``cart_rate``,
     ``purchase_rate``: carts and purchases a view, smoothed. ``price``: log2 of cents, NaN if unknown. ``category``,
-    ``brand``: ids in ``categories`` and ``brands``, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
+    ``brand``: ids in ``categories`` and ``brands``, or ``NONE``. ``line``, ``band``: ids in ``lines`` and ``bands``,
+    which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
-    ``version`` counts applied rows.
+    ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids.
     """
 
-    def __init__(self, capacity: int = 1024) -> None:
+    def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
+        self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.categories = Names()
         self.brands = Names()
+        self.lines = Names()
+        self.bands = Names()
         self.version = 0
         self._dense: dict[int, int] = {}
         self._ids: list[str] = []
@@ -77,6 +85,8 @@ class ItemIndex:
         self._catalog: dict[int, CatalogEntry] = {}
         self._trending = TopList(_TRENDING)
         self._in_category: dict[int, TopList] = {}
+        self._in_line: dict[int, TopList] = {}
+        self._in_band: dict[int, TopList] = {}
         # Neighbours as they came; put into the arrays only when somebody asks.
         self._pending: dict[int, tuple[bytes, bytes] | ItemState] = {}
         self.keys = np.zeros(capacity, np.uint64)
@@ -88,6 +98,8 @@ class ItemIndex:
         self.price = np.full(capacity, np.nan, np.float32)
         self.category = np.full(capacity, NONE, np.int32)
         self.brand = np.full(capacity, NONE, np.int32)
+        self.line = np.full(capacity, NONE, np.int32)
+        self.band = np.full(capacity, NONE, np.int32)
         self.first_day = np.full(capacity, np.inf)
         self.known = np.zeros(capacity, np.bool_)
         self.in_stock = np.ones(capacity, np.bool_)
@@ -114,6 +126,11 @@ class ItemIndex:
         """``dense`` of each."""
         get = self._dense.get
         return np.array([get(key, NONE) for key in keys], np.int64)
+
+    def mention_many(self, keys: Sequence[int]) -> Dense:
+        """The dense ids of item keys, new ones to those that were never mentioned."""
+        mention = self._mention
+        return np.array([mention(key) for key in keys], np.int64)
 
     def id_of(self, dense: int) -> str:
         """An item's id, empty while only neighbours have mentioned it."""
@@ -224,9 +241,10 @@ class ItemIndex:
         self._trending.offer(dense, trend)
         if self._trending.crowded:
             self.trending()
-        category = self.category[dense]
-        if category != NONE:
-            self._top_of(category).offer(dense, popularity)
+        for kind in GROUPINGS:
+            group = int(getattr(self, kind)[dense])
+            if group != NONE:
+                self._top_of(kind, group).offer(dense, popularity)
 
     def _forget(self, key: int) -> None:
         dense = self._dense.get(key)
@@ -274,16 +292,15 @@ class ItemIndex:
             title = entry.title or title
             cents = entry.price_cents or cents
             self.in_stock[dense] = entry.stock is None or entry.stock > 0
-        before = int(self.category[dense])
-        if before != category:
-            self.category[dense] = category
-            if before != NONE:
-                self._top_of(before).offer(dense, NOTHING)
-            if category != NONE:
-                self._top_of(category).offer(dense, float(self.popularity[dense]))
         self.brand[dense] = brand
         self._titles[dense] = title
         self.price[dense] = log2(float(cents)) if cents else np.nan
+        kind = self.categories.names[category] if category != NONE else ""
+        line = self.lines.id(f"{kind}\n{self.brands.names[brand]}") if kind and brand != NONE else NONE
+        # Half octaves: what costs up to 41 % more is of one band.
+        band = self.bands.id(f"{kind}\n{int(2.0 * float(self.price[dense]))}") if kind and cents else NONE
+        for grouping, group in (("category", category), ("line", line), ("band", band)):
+            self._regroup(grouping, dense, group)
         self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)
 
     # --- what retrieval asks
@@ -293,21 +310,40 @@ class ItemIndex:
         top = self._trending
         return top.order(self.trend, self.keys, np.arange(len(self)) if top.stale else _NO_IDS)
 
-    def top_of_category(self, category: int) -> Dense:
-        """The most popular items of a category (its id), most popular first; at most 32."""
-        top = self._in_category.get(category)
+    def top_of(self, grouping: str, group: int) -> Dense:
+        """The most popular items of a group (its id), most popular first; at most 32.
+
+        ``grouping`` is one of ``GROUPINGS``.
+        """
+        top = self._groups(grouping).get(group)
         if top is None:
             return _NO_IDS
-        everyone = np.flatnonzero(self.category[: len(self)] == category) if top.stale else _NO_IDS
-        return top.order(self.popularity, self.keys, everyone)
+        members = getattr(self, grouping)[: len(self)]
+        return top.order(self.popularity, self.keys, np.flatnonzero(members == group) if top.stale else _NO_IDS)
 
-    def _top_of(self, category: int) -> TopList:
-        top = self._in_category.get(category)
+    def _groups(self, grouping: str) -> dict[int, TopList]:
+        if grouping == "category":
+            return self._in_category
+        return self._in_line if grouping == "line" else self._in_band
+
+    def _top_of(self, grouping: str, group: int) -> TopList:
+        groups = self._groups(grouping)
+        top = groups.get(group)
         if top is None:
-            top = self._in_category[category] = TopList(_PER_CATEGORY)
+            top = groups[group] = TopList(_PER_CATEGORY)
         elif top.crowded:
-            self.top_of_category(category)
+            self.top_of(grouping, group)
         return top
+
+    def _regroup(self, grouping: str, dense: int, group: int) -> None:
+        members = getattr(self, grouping)
+        before = int(members[dense])
+        if before != group:
+            members[dense] = group
+            if before != NONE:
+                self._top_of(grouping, before).offer(dense, NOTHING)
+            if group != NONE:
+                self._top_of(grouping, group).offer(dense, float(self.popularity[dense]))
 
     def neighbours(self, items: Dense, count: int = NEIGHBOURS) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The strongest neighbours of each item: dense ids [n, count], ``NONE`` where there are fewer; their amounts.
@@ -356,6 +392,8 @@ _EMPTY: Final[dict[str, float]] = {
     "price": float("nan"),
     "category": NONE,
     "brand": NONE,
+    "line": NONE,
+    "band": NONE,
     "first_day": _INFINITY,
     "known": False,
     "in_stock": True,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streamer.core.names import NONE
-from streamer.core.packed import AFFINITY, RECENT
+from streamer.core.packed import AFFINITY, BOUGHT, RECENT
+from streamer.core.sessions.rows import owner_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _WEIGHT_ONE: Final = 256.0
 NOT_TOLD: Final = -2
+_NEWEST: Final = 8
+_BY_STEP: Final = np.array([0.75**n for n in range(_NEWEST + 1)])
+_DAY_MS: Final = 86_400_000.0
 _SESSION_GAP_MS: Final = 30 * 60_000
 
 
@@ -34,17 +38,31 @@ _SESSION_GAP_MS: Final = 30 * 60_000
 class Recents:
     """The known items the shoppers touched: rows in query order, newest first. All arrays are [r].
 
-    ``item`` dense; ``age_ms`` since last touched; ``weight`` in views; ``place`` 0 for the newest; counts of touches.
+    ``item`` dense; ``age_ms`` since last touched; ``weight`` in views; ``place`` 0 for the newest; ``step``: how many
+    moments of other items lie between, 0 for all that were touched last (an order's lines); counts of touches.
     """
 
     query: Ints
     item: Ints
     place: Ints
+    step: Ints
     age_ms: Floats
     weight: Floats
     views: Floats
     carts: Floats
     purchases: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """The known items the shoppers bought: rows in query order, newest first. All arrays are [b].
+
+    ``item`` dense; ``age_ms`` since last bought.
+    """
+
+    query: Ints
+    item: Ints
+    age_ms: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +79,62 @@ class Affinities:
 class Asked:
     """All queries of a batch as arrays [queries].
 
-    ``usual_price``: log2 of cents, NaN if none is known. ``session_events``: of a session that goes on; ``events``: of
-    all. ``last_category``, ``last_brand``: ids of the newest item's, or ``NOT_TOLD``, which no item has.
+    ``lines`` and ``bands`` are shares of the newest items alone. ``usual_price``, ``last_price`` (of the newest item):
+    log2 of cents, NaN if none is known. ``session_events``: of a session that goes on; ``events``: of all.
+    ``mean_gap_ms``: between the shopper's visits, a day until there are two. ``owner``: the shoppers as
+    ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
+    ``NOT_TOLD``, which no item has.
     """
 
     count: int
     now_ms: Ints
     recents: Recents
+    bought: Purchases
     categories: Affinities
     brands: Affinities
+    lines: Affinities
+    bands: Affinities
     usual_price: Floats
     session_events: Floats
     events: Floats
+    mean_gap_ms: Floats
     last_category: Ints
     last_brand: Ints
+    last_price: Floats
+    owner: NDArray[np.uint64]
 
 
 class Queries:
     """The queries of a micro-batch. ``len`` tells how many; they are numbered from 0."""
 
-    __slots__ = ("_now", "_profiles", "settings")
+    __slots__ = ("_now", "_owners", "_profiles", "settings")
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.settings = settings
         self._now: list[int] = []
         self._profiles: list[Profile | None] = []
+        self._owners: list[int] = []
 
     def __len__(self) -> int:
         return len(self._now)
 
-    def add(self, profile: Profile | None, now_ms: int, event: Event | None = None) -> int:  # noqa: ARG002
+    def add(
+        self,
+        profile: Profile | None,
+        now_ms: int,
+        event: Event | None = None,  # noqa: ARG002
+        user: str = "",
+    ) -> int:
         """Ask what suits a shopper at a time, and return the query's number.
+
+        ``user`` is whose sessions are not those of others.
 
         ``event``, the one that made the query, is there for generators that react to more than what it left in the
         profile; none does so far.
         """
         self._now.append(now_ms)
         self._profiles.append(profile)
+        self._owners.append(owner_key(user) if user else 0)
         return len(self._now) - 1
 
     def asked(self, index: ItemIndex) -> Asked:
@@ -110,23 +147,31 @@ class Queries:
         last_brand = np.full(count, NOT_TOLD, np.int64)
         last_category[recents.query[newest]] = index.category[recents.item[newest]]
         last_brand[recents.query[newest]] = index.brand[recents.item[newest]]
+        last_price = np.full(count, np.nan)
+        last_price[recents.query[newest]] = index.price[recents.item[newest]]
         last_category[last_category == NONE] = NOT_TOLD
         last_brand[last_brand == NONE] = NOT_TOLD
         categories = [b"" if p is None else p.categories for p in self._profiles]
         brands = [b"" if p is None else p.brands for p in self._profiles]
         scalars = np.array([_scalars(p, at) for p, at in zip(self._profiles, self._now, strict=True)], np.float64)
-        scalars = scalars.reshape(count, 3)
+        scalars = scalars.reshape(count, 4)
         return Asked(
             count,
             now,
             recents,
+            self._bought(now, index),
             _shares(categories, index.categories, recents, untold_category, index.category),
             _shares(brands, index.brands, recents, untold_brand, index.brand),
+            _newest_shares(count, recents, index.line),
+            _newest_shares(count, recents, index.band),
             scalars[:, 0],
             scalars[:, 1],
             scalars[:, 2],
+            scalars[:, 3],
             last_category,
             last_brand,
+            last_price,
+            np.array(self._owners, np.uint64),
         )
 
     def _recents(self, now: Ints, index: ItemIndex) -> tuple[Recents, Ints, Ints]:
@@ -145,6 +190,7 @@ class Queries:
             query,
             item,
             place,
+            _steps(query, rows["last_s"]),
             np.maximum(now[query] - rows["last_s"] * 1000.0, 0.0),
             rows["weight"] / _WEIGHT_ONE,
             rows["views"].astype(np.float64),
@@ -153,15 +199,40 @@ class Queries:
         )
         return recents, np.flatnonzero(rows["category"] == 0), np.flatnonzero(rows["brand"] == 0)
 
+    def _bought(self, now: Ints, index: ItemIndex) -> Purchases:
+        packed = [b"" if p is None else p.purchased for p in self._profiles]
+        sizes = np.array([len(items) for items in packed], np.int64) // BOUGHT.size
+        query = np.repeat(np.arange(len(now)), sizes)
+        ends = np.cumsum(sizes)
+        place = np.arange(len(query)) - (ends - sizes).take(query)
+        rows = np.frombuffer(b"".join(packed), BOUGHT.dtype)[(ends - 1).take(query) - place]
+        item = index.dense_many(rows["key"].tolist())
+        kept = np.flatnonzero(index.known.take(item))
+        query, item, rows = query.take(kept), item.take(kept), rows[kept]
+        return Purchases(query, item, np.maximum(now.take(query) - rows["time_s"] * 1000.0, 0.0))
 
-def _scalars(profile: Profile | None, now_ms: int) -> tuple[float, int, int]:
-    """Usual price, events of a session that goes on, events."""
+
+def _steps(query: Ints, last_s: NDArray[np.uint32]) -> Ints:
+    """Of rows in query order, newest first: how many other moments came after."""
+    if not len(query):
+        return query
+    begins = np.concatenate(([True], query[1:] != query[:-1]))
+    moments = np.cumsum(np.concatenate(([True], last_s[1:] != last_s[:-1])) | begins)
+    first = np.flatnonzero(begins)
+    steps: Ints = moments - np.repeat(moments[first], np.diff(np.append(first, len(query))))
+    return steps
+
+
+def _scalars(profile: Profile | None, now_ms: int) -> tuple[float, int, int, float]:
+    """Usual price, events of a session that goes on, events, mean gap between visits in ms."""
     if profile is None:
-        return _NAN, 0, 0
+        return _NAN, 0, 0, _DAY_MS
+    gaps = profile.sessions - 1
     return (
         profile.price_mean if profile.price_weight else _NAN,
         profile.session_events if now_ms - profile.last_ms <= _SESSION_GAP_MS else 0,
         sum(profile.counts),
+        max((profile.session_start_ms - profile.first_ms) / gaps, 1.0) if gaps > 0 else _DAY_MS,
     )
 
 
@@ -190,6 +261,16 @@ def _shares(
     # replica's own, nor the other queries show.
     total = np.bincount(query, weights=amount, minlength=queries)
     return Affinities(queries, query, group, amount / total[query])
+
+
+def _newest_shares(queries: int, recents: Recents, group_of: NDArray[np.int32]) -> Affinities:
+    """Groups of the newest few items, the newer the greater their share."""
+    group = group_of.take(recents.item).astype(np.int64)
+    kept = np.flatnonzero((group != NONE) & (recents.place < _NEWEST))
+    amount = _BY_STEP.take(np.minimum(recents.step.take(kept), _NEWEST))
+    query, group, amount = _summed(recents.query.take(kept), group.take(kept), amount)
+    total = np.bincount(query, weights=amount, minlength=queries)
+    return Affinities(queries, query, group, amount / total.take(query))
 
 
 def _summed(query: Ints, group: Ints, amount: Floats) -> tuple[Ints, Ints, Floats]:

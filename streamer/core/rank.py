@@ -90,6 +90,14 @@ def top(ranked: Ranked, query: int, count: int) -> NDArray[np.int64]:
     return best
 
 
+def discover(ranked: Ranked, query: int, count: int) -> NDArray[np.int64]:
+    """As ``top``, of the candidates that the shopper has not touched before, as far as the profile remembers."""
+    rows = ranked.rows(query)
+    new = np.flatnonzero(ranked.pool.own[rows] < 0) + rows.start
+    best: NDArray[np.int64] = new.take(np.lexsort((ranked.keys.take(new), -ranked.p.take(new)))[:count])
+    return best
+
+
 def contributions(ranked: Ranked, row: int, model: Model) -> list[tuple[str, float]]:
     """What each feature adds to a row's log-odds, the greatest first, ties in the order of ``FEATURES``."""
     parts = model.contributions(ranked.x[:, row]).tolist()

@@ -7,6 +7,8 @@ from typing import Final
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
+LONGEST_SESSION: Final = 64
+"""Items: what holds more is no row of a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,42 @@ class ItemSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """How much of others' sessions is remembered, by every worker.
+
+    ``per_user``: so many of a shopper's newest sessions are on the topic. ``items``: of a session, so many of the
+    items touched last, at most 64. ``kept``: a replica holds so many sessions, the newest. ``per_item``: of these an
+    item finds the newest so many that it was in.
+    """
+
+    per_user: int = 4
+    items: int = 32
+    kept: int = 1 << 17
+    per_item: int = 64
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be kept."""
+        if not 2 <= self.items <= LONGEST_SESSION:
+            raise ValueError(f"items of a session must be from 2 to {LONGEST_SESSION}, not {self.items}")
+        if min(self.per_user, self.kept, self.per_item) < 1:
+            raise ValueError("per_user, kept and per_item must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
 class RetrievalSettings:
     """How candidates are found.
 
     ``trending_items``: how many of the most trending items everybody gets. ``covisitation_recents``: neighbours are
     looked up of so many of the newest items; ``covisitation_neighbours``: so many neighbours of each.
     ``category_count``: the user's so many strongest categories; ``category_items``: so many items of each.
+    ``content_groups``: of the newest items so many groups alike in category and brand, and as many in category and
+    price; ``content_items``: so many items of each.
+    ``session_recents``: the nearest sessions are looked for by so many of the newest items; ``session_neighbours``: so
+    many sessions vote, for ``session_items`` items. ``following_items``: so many items that came next for others.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
+    ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
+    model is told to be 0.
     """
 
     trending_items: int = 40
@@ -48,5 +78,14 @@ class RetrievalSettings:
     covisitation_neighbours: int = 24
     category_count: int = 3
     category_items: int = 16
+    content_groups: int = 4
+    content_items: int = 12
+    session_recents: int = 12
+    session_neighbours: int = 100
+    session_items: int = 80
+    following_items: int = 40
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
+    sessions: SessionSettings = SessionSettings()
+    without: tuple[str, ...] = ()
+    without_features: tuple[str, ...] = ()

@@ -191,11 +191,11 @@ def test_a_task_goes_on_where_an_input_begins_that_was_cut_above_it_and_counts_w
     async def drive() -> None:
         task = opened(Listing(), {"browse": (7, 9), "purchase": (0, 9)}, {"browse": 4, "purchase": 3})
         assert task.next_offsets == {"browse": 7, "purchase": 3}
-        assert b'streamer_input_lost_total{role="listing",topic="browse"} 3.0' in task.context.metrics.render()
+        assert b'streamer_input_lost_offsets{role="listing",topic="browse"} 3.0' in task.context.metrics.render()
         task.lost_before("purchase", 8)  # and while it runs
         await task.pause()
         assert task.next_offsets == {"browse": 7, "purchase": 8}
-        assert b'streamer_input_lost_total{role="listing",topic="purchase"} 5.0' in task.context.metrics.render()
+        assert b'streamer_input_lost_offsets{role="listing",topic="purchase"} 5.0' in task.context.metrics.render()
         await task.close()
 
     asyncio.run(drive())

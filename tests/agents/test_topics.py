@@ -101,8 +101,9 @@ def test_a_wrong_cleanup_policy_is_a_problem(name):
 
 
 def test_the_order_of_two_cleanup_policies_does_not_matter():
-    turned = BY_NAME["sessions"].configs() | {"cleanup.policy": "delete,compact"}
-    assert problems(altered("sessions", configs=turned), SETTINGS) == []
+    both = replace(BY_NAME["sessions"], cleanup="compact,delete")
+    turned = replace(TopicState(both, "shop.sessions", 3, 1, both.configs() | {"cleanup.policy": "delete,compact"}))
+    assert problems([turned if s.spec.name == "sessions" else s for s in as_created(SETTINGS)], SETTINGS) == []
 
 
 def test_an_inbound_topic_that_cannot_hold_two_megabytes_is_a_problem():

@@ -15,6 +15,7 @@ from streamer.core.items.state import ItemState, row_key
 from streamer.core.profile import Profile, fold
 from streamer.core.queries import Queries
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import ProfileSettings
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ PROFILES = ProfileSettings()
 
 @dataclass
 class Shop:
-    """Profiles by user and the item role's rows, after all events."""
+    """Profiles by user, the item role's rows and the newest row of each session, after all events."""
 
     now_ms: int = START_MS
     profiles: dict[str, Profile] = field(default_factory=dict)
     rows: dict[str, ItemState] = field(default_factory=dict)
+    sessions: dict[str, bytes] = field(default_factory=dict)
 
     def get_many(self, keys: Sequence[str]) -> list[ItemState | None]:
         """As the table of items."""
@@ -44,15 +46,21 @@ class Shop:
         deltas = ItemDeltas()
         deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS)
         self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
-        self.profiles[event.user] = fold(profile, event, PROFILES)
+        profile = self.profiles[event.user] = fold(profile, event, PROFILES)
+        session = session_row(profile, RETRIEVAL.sessions)
+        if session is not None:
+            self.sessions[session_key(event.user, profile.sessions, RETRIEVAL.sessions)] = session
         self.now_ms = max(self.now_ms, event.time)
 
     def index(self, seed: int | None = None) -> ItemIndex:
         """An index of all rows, applied in an order that the seed decides."""
         index = ItemIndex(capacity=8)
-        states = list(self.rows.values())
+        states, sessions = list(self.rows.values()), list(self.sessions.items())
         if seed is not None:
             Random(seed).shuffle(states)
+            Random(seed).shuffle(sessions)
+        for key, session in sessions:
+            index.sessions.apply(key, session)
         for state in states:
             index.apply_row(state.key, index_row(state, ITEMS))
         return index
@@ -61,7 +69,7 @@ class Shop:
         """One query for each user, at the end of time."""
         queries = Queries(RETRIEVAL)
         for user in users:
-            queries.add(self.profiles.get(user), self.now_ms)
+            queries.add(self.profiles.get(user), self.now_ms, user=user)
         return queries
 
 

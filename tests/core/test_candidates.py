@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from streamer.core.candidates import covisitation
 from streamer.core.candidates.pool import retrieve
 from streamer.core.candidates.registry import GENERATORS
 from streamer.core.events import item_key
@@ -111,5 +112,5 @@ def test_covisitation_finds_what_others_touched_together() -> None:
     for n, (user, name) in enumerate([("a", "lamp"), ("a", "bulb"), ("b", "lamp"), ("b", "bulb"), ("c", "lamp")]):
         shop.happen(Event(user, str(n), "t", "view", START_MS + n * 1000, n, (Line(name, item_key(name)),)))
     index = shop.index()
-    made = GENERATORS[1].propose(shop.queries(["c"]).asked(index), index, RETRIEVAL)
+    made = covisitation.propose(shop.queries(["c"]).asked(index), index, RETRIEVAL)
     assert [index.id_of(i) for i in made.item.tolist()] == ["bulb"]

@@ -68,7 +68,7 @@ def described(index: ItemIndex) -> dict[str, object]:
         for d in range(len(index))
         if index.known[d]
     }
-    tops = {name: index.keys[index.top_of_category(c)].tolist() for c, name in enumerate(index.categories.names)}
+    tops = {name: index.keys[index.top_of("category", c)].tolist() for c, name in enumerate(index.categories.names)}
     return {
         "items": of_item,
         "trending": index.keys[index.trending()].tolist(),
@@ -156,7 +156,7 @@ def test_an_item_that_is_forgotten_is_in_no_list() -> None:
     gone = {index.dense(KEYS[3]), index.dense(KEYS[4])}
     left = {index.dense(key) for key in KEYS} - gone
     assert set(index.trending().tolist()) == left
-    assert set(index.top_of_category(index.categories.id("shoes")).tolist()) == left
+    assert set(index.top_of("category", index.categories.id("shoes")).tolist()) == left
     assert [bool(index.known[index.dense(key)]) for key in KEYS[2:5]] == [True, False, True]
 
 

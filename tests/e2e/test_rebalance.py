@@ -127,4 +127,4 @@ def test_input_that_was_deleted_unread_is_counted_and_what_came_after_it_is_fold
         system.start()
         counts = system.drain(known + len(after))
         assert counts["applied"] == known + len(after)
-        assert metric(system, 0, "streamer_input_lost_total") == len(unread)
+        assert metric(system, 0, "streamer_input_lost_offsets") == len(unread)

@@ -24,7 +24,7 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     first = np.searchsorted(query, np.arange(asked.count))
     chosen = order[np.arange(len(order)) - first[query] < settings.category_count]
     groups = categories.group[chosen].tolist()
-    tops = {group: index.top_of_category(group)[: settings.category_items] for group in set(groups)}
+    tops = {group: index.top_of("category", group)[: settings.category_items] for group in set(groups)}
     lists = [tops[group] for group in groups]
     sizes = [len(top) for top in lists]
     if not sum(sizes):

@@ -41,7 +41,10 @@ class Pool:
 
 def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Pool:
     """The candidates of all queries. Neither the other queries nor dense ids show in a query's list."""
-    proposals = [generator.propose(asked, index, settings) for generator in GENERATORS]
+    proposals = [
+        generator.nothing() if generator.name in settings.without else generator.propose(asked, index, settings)
+        for generator in GENERATORS
+    ]
     query = np.concatenate([p.query for p in proposals])
     item = np.concatenate([p.item for p in proposals])
     total = len(query)
@@ -65,8 +68,7 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
     into = np.empty(total, np.int64)
     into[row] = position.take(first).take(np.cumsum(new) - 1)
     ends = np.cumsum([len(p.query) for p in proposals])
-    own = np.full(count, -1, np.int64)
-    own[into[: ends[0]]] = np.arange(ends[0])
+    own = _own(asked, (place >> row_bits << item_bits) | item.take(rows), item_bits)
     scores: dict[str, NDArray[np.float64]] = {}
     for generator, proposed, end in zip(GENERATORS, proposals, ends.tolist(), strict=True):
         at = into[end - len(proposed.query) : end]
@@ -83,3 +85,12 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
         own=own,
         scores=scores,
     )
+
+
+def _own(asked: Asked, codes: NDArray[np.int64], item_bits: int) -> NDArray[np.int64]:
+    """The row of ``Asked.recents`` of each candidate, -1 for none; ``codes`` [n] are its query and item."""
+    mine = (asked.recents.query << item_bits) | asked.recents.item
+    order = np.argsort(mine)
+    sorted_ = np.append(mine.take(order), np.int64(-1))
+    at = np.searchsorted(sorted_[:-1], codes)
+    return np.where(sorted_.take(at) == codes, np.append(order, np.int64(-1)).take(at), -1)

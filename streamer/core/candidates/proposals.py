@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from streamer.core.index import ItemIndex
@@ -46,3 +47,11 @@ class Generator:
     def name(self) -> str:
         """As candidates and metrics spell it."""
         return self.columns[0]
+
+    def nothing(self) -> Proposals:
+        """What it hands in when it is switched off."""
+        return Proposals(_NO_ROWS, _NO_ROWS, (_NO_SCORES,) * len(self.columns))
+
+
+_NO_ROWS: Final = np.zeros(0, np.int64)
+_NO_SCORES: Final = np.zeros(0)

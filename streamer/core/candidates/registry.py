@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamer.core.candidates import category_affinity, covisitation, recent, trending
+from streamer.core.candidates import (
+    category_affinity,
+    content,
+    covisitation,
+    following,
+    recent,
+    replenishment,
+    sessions,
+    trending,
+)
 from streamer.core.candidates.proposals import Generator
 
 GENERATORS: Final = (
     # Recent must be the first: the features of a shopper's own items are found by its rows (pool.py).
     Generator(("recent",), recent.propose),
+    Generator(("replenishment",), replenishment.propose),
     Generator(("covisitation", "covisitation_last"), covisitation.propose),
+    Generator(("sessions", "sessions_votes"), sessions.propose),
+    Generator(("following", "preceding"), following.propose),
     Generator(("category_affinity",), category_affinity.propose),
+    Generator(("content",), content.propose),
     Generator(("trending",), trending.propose),
 )

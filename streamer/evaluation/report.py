@@ -1,0 +1,49 @@
+"""What an evaluation found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streamer.evaluation.outcomes import Outcomes  # noqa: TC001 - msgspec reads the annotation
+
+
+class ListReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of list was worth. ``groups`` are the lists judged.
+
+    ``beyond``: novelty, coverage, gini and diversity by ranking, ``streamer`` the engine's. ``intervals``: of the
+    metrics by ranking, [low, high]; ``lead``: by how much the engine is above each baseline, [by, low, high]; empty
+    without a bootstrap.
+    """
+
+    groups: int
+    targets: int
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    beyond: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, tuple[float, float]]]
+    lead: dict[str, dict[str, tuple[float, float, float]]]
+
+
+class Report(ListReport, frozen=True, kw_only=True):
+    """Of the list ``next``; ``discover`` has the same of the other. ``events`` are groups of one user and time.
+
+    ``ranker``: log loss, AUC and calibration; ``retrieval``: the pool and what each family gave; ``curve``: hr@20 and
+    mrr@20 by stretches of the run, by ranking; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
+    """
+
+    events: int
+    discover: ListReport
+    missing: dict[str, str]
+    events_per_second: float
+    list_ms: dict[str, float]
+    rss_mb: float
+    digest: str
+    ranker: dict[str, Any]
+    retrieval: dict[str, Any]
+    curve: dict[str, dict[str, list[float]]]
+    stages: dict[str, dict[str, float]]
+    baseline_ms: dict[str, float]
+    model: str
+    outcomes: dict[str, Outcomes] | None = None
