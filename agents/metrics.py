@@ -64,9 +64,7 @@ METRICS: Final = (
     Metric("counter", "streamer_records_total", "Records folded; its rate is the throughput."),
     Metric("counter", "streamer_events_total", "Inbound records by where each ended.", ("role", "outcome")),
     Metric("counter", "streamer_dead_letters_total", "Records that cannot be folded, by reason.", ("role", "reason")),
-    Metric(
-        "counter", "streamer_input_lost_offsets", "Offsets of input deleted before they were read.", ("role", "topic")
-    ),
+    Metric("gauge", "streamer_input_lost_offsets", "Deleted before they were read, since the start.", _BY_TOPIC),
     Metric("counter", "streamer_fetches_astray_total", "Fetches that did not go on where their task stood; dropped."),
     Metric("counter", "streamer_decisions_total", "Verdicts: sent, or the rule that refused.", ("role", "reason")),
     Metric("counter", "streamer_candidates_total", "Push candidates sent."),

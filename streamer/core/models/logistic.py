@@ -139,6 +139,18 @@ class OnlineLogistic(Logistic):
         if scales is not None:
             self._rates /= np.asarray(scales, dtype=np.float64)
 
+    def memory(self) -> Floats:
+        """What learning goes on from, beside the parameters: AdaGrad's accumulators [F]."""
+        return self.squares
+
+    def remember(self, model: Logistic, memory: Floats) -> bool:
+        """Go on from a model and its ``memory()``. ``False``, and nothing changed, if the memory is not one."""
+        if memory.shape != self.squares.shape or not (np.isfinite(memory) & (memory >= 0)).all():
+            return False
+        self.weights, self.bias, self.version = model.weights, model.bias, model.version
+        self.squares = memory.copy()
+        return True
+
     def learn_one(self, x: Mapping[str, float], y: bool, w: float = 1.0) -> None:  # noqa: FBT001 - River's protocol
         """River's protocol: one step on one row. ``w`` is how many rows it stands for."""
         residual = max(-self.clip, min(self.clip, (self.predict_proba_one(x)[True] - y) * w))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from streamer.core.features import FEATURES
-from streamer.core.models import logistic
+from streamer.core.models import listwise, logistic
 from streamer.core.models.model import CHAMPION, ModelRefused, decode_block, features_id
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MODELS: Final[dict[str, Callable[[bytes, Sequence[str]], Model]]] = {
     logistic.KIND: logistic.from_block,
+    listwise.KIND: listwise.from_block,
 }
 """By kind: what makes a model of a block and the names of this program's features, or raises ``ModelRefused``."""
 

@@ -7,15 +7,16 @@ metrics are honest: they are of a model that had not seen the example.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import numpy as np
 
-from streamer.core.models.logistic import KIND, OnlineLogistic, from_block
+from streamer.core.features import FEATURES
+from streamer.core.models import listwise, logistic
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
-from streamer.core.models.model import CHAMPION, ModelRefused
-from streamer.core.models.registry import FEATURE_NAMES, PRIOR_BIAS
+from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
+from streamer.core.models.registry import FEATURE_NAMES, MODELS, PRIOR_BIAS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from streamer.core.models.example import Example
     from streamer.core.models.model import Floats
 
-CHAMPION_BLOCK: Final = CHAMPION + KIND
+CHAMPION_BLOCK: Final = CHAMPION + logistic.KIND
 LEARNER_BLOCK: Final = "trainer/learner"
 """Of the trainer's own table only: accumulators, metrics and counters."""
 
 
 class LearnerRow(msgspec.Struct, array_like=True):
-    """What the champion's published block leaves out. ``squares``: AdaGrad's accumulators, float64 [F]."""
+    """What the champion's published block leaves out. ``squares``: the ``memory()`` of its learning, float64."""
 
     squares: bytes
     examples: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -40,8 +41,35 @@ class LearnerRow(msgspec.Struct, array_like=True):
     served: MetricsState
 
 
+def learner(settings: LearningSettings) -> logistic.OnlineLogistic | listwise.OnlineListwise:
+    """The untaught champion that the settings name. Raises ValueError if there is no such kind."""
+    priors = [feature.prior for feature in FEATURES]
+    if settings.model == listwise.KIND:
+        return listwise.OnlineListwise(
+            FEATURE_NAMES,
+            priors,
+            PRIOR_BIAS,
+            rate=settings.net_rate,
+            bias_rate=settings.bias_rate,
+            l2=settings.l2,
+            clip=settings.clip,
+        )
+    if settings.model != logistic.KIND:
+        raise ValueError(f"no model of kind {settings.model!r}; there are {', '.join(MODELS)}")
+    return logistic.OnlineLogistic(
+        FEATURE_NAMES,
+        priors,
+        PRIOR_BIAS,
+        learning_rate=settings.learning_rate,
+        bias_rate=settings.bias_rate,
+        l2=settings.l2,
+        clip=settings.clip,
+        prior_strength=settings.prior_strength,
+    )
+
+
 class Trainer:
-    """Learns the champion.
+    """Learns the champion, of the kind that the settings name.
 
     ``champion`` is the live model: it may be served from at once (as ``evaluate`` does) or through ``blocks()``.
     ``version`` goes up by one with the first example after a publication. ``refused`` counts examples of another
@@ -49,18 +77,9 @@ class Trainer:
     """
 
     def __init__(self, settings: LearningSettings) -> None:
-        from streamer.core.features import FEATURES
-
-        self.champion = OnlineLogistic(
-            FEATURE_NAMES,
-            [feature.prior for feature in FEATURES],
-            PRIOR_BIAS,
-            learning_rate=settings.learning_rate,
-            bias_rate=settings.bias_rate,
-            l2=settings.l2,
-            clip=settings.clip,
-            prior_strength=settings.prior_strength,
-        )
+        self.champion = learner(settings)
+        self.block_key = CHAMPION + settings.model
+        self._from_block = MODELS[settings.model]
         self.examples = self.rows = self.refused = 0
         self._own = BinaryMetrics(settings.metrics_memory)
         self._served = BinaryMetrics(settings.metrics_memory)
@@ -108,40 +127,41 @@ class Trainer:
         if not self._touched:
             return {}
         self._touched = False
-        return {CHAMPION_BLOCK: self.champion.block()}
+        return {self.block_key: self.champion.block()}
 
     def state(self) -> dict[str, bytes]:
         """Everything ``restore`` needs, for the trainer's table."""
         row = LearnerRow(
-            self.champion.squares.astype("<f8").tobytes(),
+            self.champion.memory().astype("<f8").tobytes(),
             self.examples,
             self.rows,
             self.refused,
             self._own.state(),
             self._served.state(),
         )
-        return {CHAMPION_BLOCK: self.champion.block(), LEARNER_BLOCK: msgspec.msgpack.encode(row)}
+        return {self.block_key: self.champion.block(), LEARNER_BLOCK: msgspec.msgpack.encode(row)}
 
     def restore(self, blocks: Mapping[str, bytes]) -> str:
         """Go on from what ``state`` gave. Says why if it could not, and then begins at the priors.
 
         Versions only ever go up: one that could not be restored in full is still counted on from.
         """
-        if CHAMPION_BLOCK not in blocks or LEARNER_BLOCK not in blocks:
-            return ""
         champion = self.champion
+        # A table that was another kind's: its versions go on, nothing else.
+        others = [_version(blocks[key]) for key in blocks if key.startswith(CHAMPION)]
+        champion.version = max(champion.version, *others, 0)
+        if self.block_key not in blocks or LEARNER_BLOCK not in blocks:
+            return ""
         try:
-            kept = from_block(blocks[CHAMPION_BLOCK], champion.names)
+            kept: Any = self._from_block(blocks[self.block_key], champion.names)
             row = msgspec.msgpack.decode(blocks[LEARNER_BLOCK], type=LearnerRow)
         except (ModelRefused, msgspec.DecodeError, RecursionError) as error:
-            champion.version = max(champion.version, _version(blocks[CHAMPION_BLOCK]))
             return str(error)
-        squares = np.frombuffer(row.squares if len(row.squares) == champion.squares.nbytes else b"", dtype="<f8")
-        if squares.shape != champion.squares.shape or not (np.isfinite(squares) & (squares >= 0)).all():
-            champion.version = kept.version
+        memory = np.frombuffer(row.squares if len(row.squares) % 8 == 0 else b"", dtype="<f8")
+        newest = champion.version
+        if not champion.remember(kept, memory):
             return "the learner's accumulators are not those of this feature list"
-        champion.weights, champion.bias, champion.version = kept.weights, kept.bias, kept.version
-        champion.squares = squares.copy()
+        champion.version = newest
         self.examples, self.rows, self.refused = row.examples, row.rows, row.refused
         self._own.restore(row.champion)
         self._served.restore(row.served)
@@ -162,13 +182,11 @@ class Trainer:
 
     def digest(self) -> str:
         """BLAKE2b-128 of the parameters and the counters: equal for equal examples in equal order, on any machine."""
-        state = self.champion.block() + self.champion.squares.astype("<f8").tobytes()
+        state = self.champion.block() + self.champion.memory().astype("<f8").tobytes()
         return blake2b(state + f"{self.examples}:{self.rows}:{self.refused}".encode(), digest_size=16).hexdigest()
 
 
 def _version(block: bytes) -> int:
-    from streamer.core.models.model import decode_block
-
     try:
         return decode_block(block).version
     except ModelRefused:

@@ -1,0 +1,263 @@
+"""A small neural net that ranks, learned online from whole lists: listwise softmax, in numpy.
+
+Scores are a linear part over the features plus a net F-32-16-1 of rectifiers, whose last layer begins at 0; so an
+untaught net ranks by the features' priors. The loss of a list is the cross entropy of the softmax over it against what
+was taken up (ListNet's top-one, Cao et al., ICML 2007). A sampled row stands for ``w`` rows, so it enters the softmax
+with ``w`` times its exponential: the logit correction of sampled softmax (Jean et al., ACL 2015). Steps are Adam's
+(Kingma, Ba, ICLR 2015) at a rate that falls with 1/sqrt(1 + 0.001 t).
+
+A softmax does not say how likely a row is as such. Two more parameters do: the probability is
+``sigmoid(bias + slope * score)``, learned beside the net by the log loss (Platt scaling, online).
+
+Rows are scored in blocks of ``BLOCK`` filled up with zeros, so that one product of matrices has one shape always and a
+row's score does not hang on where a batch was cut. Products are the BLAS's, whose last bits may differ between
+kinds of processors; ``logistic`` has equal bits on all.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from streamer.core.exactmath import LOG2_E, exp2, sigmoid
+from streamer.core.models.model import (
+    BLOCK_VERSION,
+    GRID,
+    ModelBlock,
+    ModelRefused,
+    decode_block,
+    encode_block,
+    features_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from streamer.core.models.model import Floats
+
+KIND: Final = "listwise"
+BLOCK: Final = 64
+_WIDE, _NARROW = 32, 16
+_ABSURD: Final = 1e6
+_LEAST_SLOPE: Final = 0.05
+"""The slope stays above 0, so that probabilities are in the order of the scores."""
+_MOMENTUM, _MEMORY, _EPS = 0.9, 0.999, 1e-8
+_DECAY: Final = 0.001
+_WEIGHT_DECIMALS: Final = 53
+
+
+def parameters(features: int) -> int:
+    """How many numbers a net over so many features has, the slope among them and the bias not."""
+    return features + _WIDE * features + _WIDE + _NARROW * _WIDE + _NARROW + _NARROW + 1
+
+
+class Listwise:
+    """A net that only scores. ``theta`` float64 [parameters(F)] holds all of it, ``bias`` apart."""
+
+    def __init__(self, names: Sequence[str], theta: Floats, bias: float, version: int = 0) -> None:
+        self.names = tuple(names)
+        self.features = features_id(self.names)
+        self.bias, self.version = float(bias), version
+        if theta.shape != (parameters(len(self.names)),):
+            raise ValueError(f"{len(self.names)} features but parameters of shape {theta.shape}")
+        self.theta: Floats = np.array(theta, dtype=np.float64)
+
+    def _parts(self, of: Floats) -> list[Floats]:
+        """Views into a vector of parameters: linear [F], W1 [32, F], b1, W2 [16, 32], b2, w3 [16], slope [1]."""
+        f = len(self.names)
+        shapes = ((f,), (_WIDE, f), (_WIDE,), (_NARROW, _WIDE), (_NARROW,), (_NARROW,), (1,))
+        parts, at = [], 0
+        for shape in shapes:
+            size = int(np.prod(shape))
+            parts.append(of[at : at + size].reshape(shape))
+            at += size
+        return parts
+
+    @property
+    def weights(self) -> Floats:
+        """The linear part [F]."""
+        return self.theta[: len(self.names)]
+
+    @property
+    def slope(self) -> float:
+        """What a unit of score adds to the log-odds."""
+        return float(self.theta[-1])
+
+    def _layers(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """Hidden layers and scores of features [F, n], padded to whole blocks: [b, 64, 32], [b, 64, 16], [n]."""
+        n = x.shape[1]
+        blocks = max(1, -(-n // BLOCK))
+        padded = np.zeros((blocks * BLOCK, len(self.names)))
+        padded[:n] = x.T
+        rows = padded.reshape(blocks, BLOCK, -1)
+        linear, w1, b1, w2, b2, w3, _ = self._parts(self.theta)
+        # Contiguous operands and one shape: the BLAS takes one path for every block.
+        first = np.maximum(np.matmul(rows, np.ascontiguousarray(w1.T)) + b1, 0.0)
+        second = np.maximum(np.matmul(first, np.ascontiguousarray(w2.T)) + b2, 0.0)
+        # Products and sums along a short axis in index order.
+        score = np.add.accumulate(rows * linear, axis=2)[..., -1] + np.add.accumulate(second * w3, axis=2)[..., -1]
+        return first, second, score.reshape(-1)[:n]
+
+    def scores(self, x: Floats) -> Floats:
+        """Scores [n] of features [F, n]; differences within a list are what counts."""
+        return self._layers(x)[2]
+
+    def predict_proba_many(self, x: Floats) -> Floats:
+        """Probabilities [n] of features [F, n]."""
+        return sigmoid(self.bias + self.slope * self.scores(x))
+
+    def predict_many(self, x: Floats) -> Floats:
+        """As ``Model.predict_many``."""
+        rounded: Floats = np.rint(self.predict_proba_many(x) * GRID) / GRID
+        return rounded
+
+    def contributions(self, row: Floats) -> Floats:
+        """As ``Model.contributions``: features times the slopes of the linear piece of the net that the row lies in.
+
+        With what that piece has at 0 they add up to the log-odds.
+        """
+        linear, w1, b1, w2, b2, w3, _ = self._parts(self.theta)
+        one = w1 @ row + b1
+        two = w2 @ np.maximum(one, 0.0) + b2
+        inner = ((w3 * (two > 0)) @ w2) * (one > 0)
+        parts: Floats = self.slope * (linear + inner @ w1) * row
+        return parts
+
+    def is_finite(self) -> bool:
+        """Whether every parameter is a finite number of a sane size, and the slope above 0."""
+        return abs(self.bias) < _ABSURD and bool((np.abs(self.theta) < _ABSURD).all()) and self.slope > 0
+
+    def block(self) -> bytes:
+        """The model as published."""
+        weights = self.theta.astype("<f8").tobytes()
+        return encode_block(ModelBlock(BLOCK_VERSION, KIND, self.version, self.features, self.bias, weights))
+
+
+def from_block(value: bytes, names: Sequence[str]) -> Listwise:
+    """The model of a block; ``ModelRefused`` if it is of another feature list, not finite or not of this kind."""
+    block = decode_block(value)
+    if block.kind != KIND:
+        raise ModelRefused(f"a block of kind {block.kind!r} under a {KIND!r} key")
+    if block.features != features_id(names):
+        raise ModelRefused(f"model version {block.version} was learned on another list of features than this program's")
+    if len(block.weights) != 8 * parameters(len(names)):
+        raise ModelRefused(f"model version {block.version} has {len(block.weights)} bytes of weights")
+    model = Listwise(names, np.frombuffer(block.weights, dtype="<f8"), block.bias, block.version)
+    if not model.is_finite():
+        raise ModelRefused(f"model version {block.version} has parameters that are not finite")
+    return model
+
+
+def beginning(priors: Sequence[float]) -> Floats:
+    """Parameters [parameters(F)] of an untaught net: the priors, layers always drawn alike, a last layer of 0."""
+    f = len(priors)
+    theta = np.zeros(parameters(f))
+    theta[:f] = priors
+    at = f
+    for size, inputs, biases in ((_WIDE * f, f, _WIDE), (_NARROW * _WIDE, _WIDE, _NARROW)):
+        # He's uniform initialisation (ICCV 2015).
+        theta[at : at + size] = (2.0 * _uniform(size, at) - 1.0) * np.sqrt(6.0 / inputs)
+        at += size + biases
+    theta[-1] = 1.0
+    return theta
+
+
+def _uniform(count: int, seed: int) -> Floats:
+    """``count`` numbers in [0, 1) of SplitMix64 (Steele et al., OOPSLA 2014): the same in every version of numpy."""
+    z: NDArray[np.uint64] = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(
+        0x9E37_79B9_7F4A_7C15
+    )
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
+    z ^= z >> np.uint64(31)
+    return (z >> np.uint64(64 - _WEIGHT_DECIMALS)).astype(np.float64) / float(1 << _WEIGHT_DECIMALS)
+
+
+class OnlineListwise(Listwise):
+    """A net that learns. The trainer owns it.
+
+    ``rate`` is Adam's, ``bias_rate`` that of bias and slope, ``l2`` pulls parameters back to where they began, ``clip``
+    bounds the norm of a list's gradient.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        priors: Sequence[float],
+        bias: float = 0.0,
+        *,
+        rate: float = 3e-3,
+        bias_rate: float = 0.005,
+        l2: float = 0.0,
+        clip: float = 8.0,
+    ) -> None:
+        super().__init__(names, beginning(priors), bias)
+        self.start: Floats = self.theta.copy()
+        self.rate, self.bias_rate, self.l2, self.clip = rate, bias_rate, l2, clip
+        self._mean, self._square, self._steps = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
+
+    def memory(self) -> Floats:
+        """What learning goes on from, beside the parameters: Adam's two averages and the count of steps."""
+        return np.concatenate((self._mean, self._square, [float(self._steps)]))
+
+    def remember(self, model: Listwise, memory: Floats) -> bool:
+        """Go on from a model and its ``memory()``. ``False``, and nothing changed, if the memory is not one."""
+        size = len(self.theta)
+        if memory.shape != (2 * size + 1,) or not np.isfinite(memory).all() or (memory[size:] < 0).any():
+            return False
+        self.theta, self.bias, self.version = model.theta.copy(), model.bias, model.version
+        self._mean, self._square, self._steps = memory[:size].copy(), memory[size:-1].copy(), int(memory[-1])
+        return True
+
+    def gradient(self, x: Floats, y: Floats, w: Floats) -> Floats:
+        """Of the list's cross entropy, in the layout of ``theta``; 0 for the slope. x [F, n], y [n], w [n]."""
+        n = len(y)
+        first, second, scores = self._layers(x)
+        first, second = first.reshape(-1, _WIDE)[:n], second.reshape(-1, _NARROW)[:n]
+        shares = exp2((scores - scores.max()) * LOG2_E) * w
+        taken = y * w
+        residual = shares / shares.sum() - taken / taken.sum()
+        gradient = np.zeros_like(self.theta)
+        linear, w1, b1, w2, b2, w3, _ = self._parts(gradient)
+        _, _, _, deep, _, last, _ = self._parts(self.theta)
+        linear[:] = x @ residual
+        w3[:] = residual @ second
+        back = np.outer(residual, last) * (second > 0)
+        w2[:], b2[:] = back.T @ first, back.sum(axis=0)
+        back = (back @ deep) * (first > 0)
+        w1[:], b1[:] = back.T @ x.T, back.sum(axis=0)
+        return gradient
+
+    def learn_many(self, x: Floats, y: Floats, w: Floats, p: Floats | None = None) -> bool:
+        """One step on a list of rows: x [F, n], y [n] 0 or 1, w [n] how many rows each stands for.
+
+        ``p`` saves the prediction if the caller has this model's already. ``False``, and nothing changed, if the step
+        would not be finite or nothing was taken up.
+        """
+        if not (np.isfinite(x).all() and np.isfinite(w).all() and (y * w).sum() > 0):
+            return False
+        gradient = self.gradient(x, y, w)
+        gradient[:-1] += self.l2 * (self.theta - self.start)[:-1]
+        norm = float(np.sqrt((gradient * gradient).sum()))
+        if not isfinite(norm):
+            return False
+        gradient *= min(1.0, self.clip / max(norm, _EPS))
+        steps = self._steps + 1
+        mean = _MOMENTUM * self._mean + (1.0 - _MOMENTUM) * gradient
+        square = _MEMORY * self._square + (1.0 - _MEMORY) * gradient * gradient
+        rate = self.rate / np.sqrt(1.0 + _DECAY * steps)
+        unbiased = np.sqrt(square / (1.0 - _MEMORY**steps)) + _EPS
+        theta = self.theta - rate * (mean / (1.0 - _MOMENTUM**steps)) / unbiased
+        predicted = self.predict_proba_many(x) if p is None else p
+        off = (predicted - y) * w
+        scale = self.bias_rate / w.sum()
+        bias = self.bias - min(1.0, max(-1.0, self.bias_rate * float(off.sum())))
+        theta[-1] = max(_LEAST_SLOPE, self.slope - scale * float((off * self.scores(x)).sum()))
+        if not (abs(bias) < _ABSURD and (np.abs(theta) < _ABSURD).all()):
+            return False
+        self.theta, self.bias, self._mean, self._square, self._steps = theta, bias, mean, square, steps
+        return True
