@@ -50,7 +50,7 @@ class Sparing(logging.Filter):
             return True
         place = (record.name, record.levelno, str(record.msg))
         at, kept_back = self._said.get(place, (float("-inf"), 0))
-        if record.created - at < _SPARE_S:
+        if 0 <= record.created - at < _SPARE_S:  # a clock that was set back silences nobody
             self._said[place] = (at, kept_back + 1)
             return False
         if len(self._said) > 1_000:

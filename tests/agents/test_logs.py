@@ -131,3 +131,14 @@ def test_a_library_that_repeats_itself_is_heard_once_a_second_with_how_often_it_
         "no node last (999 more like this since)",
     ]
     assert len(lines) == 1_000 + 3
+
+
+def test_a_clock_that_is_set_back_silences_no_library():
+    sparing, out = Sparing(), io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.addFilter(sparing)
+    for at in (50_000.0, 100.0, 100.5, 101.5):
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 1, "no node", (), None)
+        record.created = at
+        handler.handle(record)
+    assert out.getvalue().splitlines() == ["no node", "no node", "no node (1 more like this since)"]
