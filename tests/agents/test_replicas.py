@@ -15,7 +15,7 @@ from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.replicas import supersede
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, TopicSettings, create_topics
+from agents.topics import BY_NAME, REPLICATED, TopicSettings, create_topics
 from agents.transaction import ExactlyOnce
 from streamer.core.events import item_key
 from streamer.core.index import ItemIndex
@@ -120,7 +120,7 @@ def role_of(prefix: str, broker: Broker) -> UserRole:
 
 def test_a_worker_that_starts_stands_where_a_replay_gets_to(broker: Broker, prefix: str) -> None:
     topics = TopicSettings(prefix=prefix, item_partitions=2)
-    names = ("catalog", "item-index", "model")
+    names = REPLICATED
 
     async def commit(committer: ExactlyOnce, rows: Sequence[tuple[str, int, bytes, bytes | None]]) -> None:
         outbox = Outbox()
