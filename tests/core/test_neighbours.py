@@ -65,7 +65,7 @@ def test_lines_of_one_order_weigh_the_same() -> None:
 @pytest.mark.parametrize("propose", [sessions.propose, following.propose])
 def test_a_shopper_s_own_sessions_are_not_asked(propose: Propose) -> None:
     """Of today or of before."""
-    assert offered(propose, shop_of(("me", "ab"), ("you", "cd"), ("me", "ab"), apart_s=3600), "me") == {}
+    assert offered(propose, shop_of(("me", "ab"), ("you", "cd"), ("me", "ab"), apart_s=1000), "me") == {}
 
 
 def test_what_came_next_goes_before_what_came_later_and_what_came_before() -> None:

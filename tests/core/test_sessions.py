@@ -18,7 +18,7 @@ from streamer.core.settings import ProfileSettings
 
 T0_S = 1_700_000_000
 SETTINGS = SessionSettings()
-SMALL = SessionSettings(items=4, kept=12, per_item=3)
+SMALL = SessionSettings(items=4, kept=24, per_item=3)
 
 
 def profile_of(*moments: tuple[int, str]) -> Profile:
@@ -65,7 +65,7 @@ def test_the_newest_sessions_of_a_shopper_take_turns() -> None:
     assert keys[0] == keys[SETTINGS.per_user]
 
 
-def rows_of(random: Random, count: int, users: int = 20, items: int = 10) -> list[tuple[str, bytes]]:
+def rows_of(random: Random, count: int, users: int = 20, items: int = 6) -> list[tuple[str, bytes]]:
     """Rows in the order written: sessions grow and are replaced, and time goes on."""
     rows = []
     for n in range(count):
@@ -82,6 +82,7 @@ def held(index: ItemIndex) -> dict[str, list[int]]:
 
 def found(index: ItemIndex, item: int) -> set[str]:
     """The keys of the sessions an item finds."""
+    assert len(index.sessions)  # puts in what is pending, so that the item is mentioned
     slots = index.sessions.holding(np.array([index.dense(item)]))[0]
     return {index.sessions._key[slot] for slot in slots.tolist() if slot != -1}
 
@@ -90,7 +91,7 @@ def found(index: ItemIndex, item: int) -> set[str]:
 def test_what_is_held_is_the_newest_however_the_rows_came(seed: int) -> None:
     """Against a dict: rows of one key in order, those of different keys in any, and asked at any moment."""
     random = Random(seed)
-    rows = rows_of(random, 120)
+    rows = rows_of(random, 240)
     newest = dict(rows)
     by_time = sorted(newest, key=lambda key: -decode(newest[key]).last_s)
     last_kept = decode(newest[by_time[SMALL.kept - 1]]).last_s
@@ -119,6 +120,23 @@ def test_what_is_held_is_the_newest_however_the_rows_came(seed: int) -> None:
             assert finds <= set(holders)
             oldest = min(decode(newest[key]).last_s for key in finds)
             assert {key for key in holders if decode(newest[key]).last_s > oldest} <= finds
+
+
+def test_older_sessions_count_again_once_the_newer_ones_have_lost_the_item() -> None:
+    """More than the slack: six of ten shoppers begin a session without it, in the turn of the one that had it."""
+    index = ItemIndex(sessions=SMALL)
+
+    def write(user: int, last_s: int, *items: int) -> None:
+        keys = np.array(items, "<u8").tobytes()
+        index.sessions.apply(f"0/{user}", msgspec.msgpack.encode(SessionRow(1, last_s, keys, bytes(len(items)))))
+
+    for user in range(10):
+        write(user, T0_S + user, 1, 100 + user)
+    assert found(index, 1) == {"0/7", "0/8", "0/9"}
+    for user in range(4, 10):
+        write(user, T0_S + 100 + user, 2, 100 + user)
+    assert found(index, 1) == {"0/1", "0/2", "0/3"}
+    assert found(index, 2) == {"0/7", "0/8", "0/9"}
 
 
 def test_a_tombstone_forgets_a_session_and_its_slot_is_used_again() -> None:
