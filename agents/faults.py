@@ -11,7 +11,8 @@ point, the action is taken. Actions are
   handles, which ends a process as abruptly);
 - ``stop``: SIGSTOP to itself, until somebody sends SIGCONT: a zombie in the making;
 - ``clock@s``: the wall clock of this process is ``s`` seconds later from now on, earlier if negative. ``time.time`` is
-  replaced, which is how this program and aiokafka read that clock; the monotonic clock does not jump on any machine.
+  replaced, which is how this program reads that clock (aiokafka's compiled record code reads it by itself, but is given
+  our stamps); the monotonic clock does not jump on any machine.
   Setting the machine's clock would hit the broker and the other processes as well, and intercepting ``clock_gettime``
   (an ``LD_PRELOAD``) takes a compiler wherever the tests run.
 

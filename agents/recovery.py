@@ -179,7 +179,7 @@ def _drop_what_cannot_be_completed(
     fresh_ms, stored = store.fresh_ms(), store.positions()
     unusable = ""
     if fresh_ms is not None and abs(now_ms - fresh_ms) > STALE_MS:  # dated that far ahead, its age is not known
-        unusable = "is too old to be completed"
+        unusable = "is too old to be completed, or dated ahead"
     if any(not begins[tp] <= stored.get(tp.topic, 0) <= ends[tp] for tp in begins):
         unusable = "lies outside its changelog"
     if unusable:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 #: Records applied between two looks at the event loop: about 10 ms of work.
 CHUNK = 1000
 
-#: Rows put by in the hope that a later one of their key makes them needless; about 50 MB.
+#: Rows of a topic put by in the hope that a later one of their key makes them needless.
 KEPT_ROWS = 100_000
 
 

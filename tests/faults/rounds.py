@@ -86,14 +86,14 @@ def play(
     Unless a fault deleted what a replay needs, the round is replayed; in one seed of four ``--canonical`` as well.
     """
     report, started = Report(seed), time.monotonic()
-    random = Random(seed)
     site.broker.start()  # should the round before have ended while it was away
     try:
         with Rig(site, f"f{seed}-{time.time_ns() % 10**9}.", seed, rate=RATE, seconds=len(faults) * FAULT_S) as rig:
             report.took_s["start"] = round(time.monotonic() - started, 1)
             rig.run(CALM_S)
-            for fault in faults:
-                _inject(rig, fault, random, report, tell)
+            for place, fault in enumerate(faults):
+                # Of its own: how often one fault draws depends on what it finds, and must not change the next.
+                _inject(rig, fault, Random(f"{seed} {place} {fault.name}"), report, tell)
             report.took_s["faults"] = round(time.monotonic() - started, 1)
             report.drain_s = round(rig.drain(), 1)
             report.took_s["drain"] = round(time.monotonic() - started, 1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.core.items.state import LARGEST, MOST, Count, Era, Key, Words
+from streamer.core.rows import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,13 +64,7 @@ def decode(block: bytes) -> Block:
     Raises ``msgspec.DecodeError`` (``ValidationError`` is one) if the bytes are no block, ``ValueError`` if they are of
     a version this program does not know.
     """
-    try:
-        decoded = _DECODE(block)
-    except RecursionError:
-        raise ValueError("a block nested too deeply") from None
-    if decoded.version != BLOCK_VERSION:
-        raise ValueError(f"a block of version {decoded.version}, this program reads {BLOCK_VERSION}")
-    return decoded
+    return read(_DECODE, block, BLOCK_VERSION, "a block")
 
 
 @dataclass(frozen=True, slots=True)

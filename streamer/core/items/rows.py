@@ -10,6 +10,7 @@ import msgspec
 
 from streamer.core.events import item_key
 from streamer.core.items.state import Count, Words, row_key, strongest
+from streamer.core.rows import read
 
 if TYPE_CHECKING:
     from streamer.core.items.state import ItemState
@@ -48,12 +49,7 @@ _DECODE: Final = msgspec.msgpack.Decoder(IndexRow).decode
 
 def read_index_row(row: bytes) -> IndexRow:
     """What ``index_row`` made. Raises ``ValueError`` (``msgspec.DecodeError`` is one) if the bytes are no such row."""
-    try:
-        new = _DECODE(row)
-    except RecursionError:
-        raise ValueError("an index row nested too deeply") from None
-    if new.version != INDEX_ROW_VERSION:
-        raise ValueError(f"an index row of version {new.version}, this program reads {INDEX_ROW_VERSION}")
+    new = read(_DECODE, row, INDEX_ROW_VERSION, "an index row")
     if len(new.neighbours) % 8 or len(new.neighbours) != 2 * len(new.amounts):
         raise ValueError("neighbours and amounts do not match")
     return new

@@ -22,9 +22,9 @@ from streamer.core.models.model import (
     GRID,
     ModelBlock,
     ModelRefused,
-    decode_block,
     encode_block,
     features_id,
+    read_block,
 )
 
 if TYPE_CHECKING:
@@ -96,13 +96,7 @@ class Logistic:
 
 def from_block(value: bytes, names: Sequence[str]) -> Logistic:
     """The model of a block; ``ModelRefused`` if it is of another feature list, not finite or not a logistic one."""
-    block = decode_block(value)
-    if block.kind != KIND:
-        raise ModelRefused(f"a block of kind {block.kind!r} under a {KIND!r} key")
-    if block.features != features_id(names):
-        raise ModelRefused(f"model version {block.version} was learned on another list of features than this program's")
-    if len(block.weights) != 8 * len(names):
-        raise ModelRefused(f"model version {block.version} has {len(block.weights)} bytes of weights")
+    block = read_block(value, KIND, names, len(names))
     model = Logistic(names, np.frombuffer(block.weights, dtype="<f8"), block.bias, block.version)
     if not model.is_finite():
         raise ModelRefused(f"model version {block.version} has parameters that are not finite")

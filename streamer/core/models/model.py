@@ -86,6 +86,18 @@ def decode_block(value: bytes) -> ModelBlock:
     return block
 
 
+def read_block(value: bytes, kind: str, names: Sequence[str], count: int) -> ModelBlock:
+    """A block that is of ``kind``, of these features and of ``count`` weights, or ``ModelRefused``."""
+    block = decode_block(value)
+    if block.kind != kind:
+        raise ModelRefused(f"a block of kind {block.kind!r} under a {kind!r} key")
+    if block.features != features_id(names):
+        raise ModelRefused(f"model version {block.version} was learned on another list of features than this program's")
+    if len(block.weights) != 8 * count:
+        raise ModelRefused(f"model version {block.version} has {len(block.weights)} bytes of weights")
+    return block
+
+
 class ServedModel:
     """The model that is served: the priors until a block arrives, then the newest good one.
 

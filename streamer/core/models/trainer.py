@@ -181,7 +181,10 @@ class Trainer:
         }
 
     def digest(self) -> str:
-        """BLAKE2b-128 of the parameters and the counters: equal for equal examples in equal order, on any machine."""
+        """BLAKE2b-128 of the parameters and the counters: equal for equal examples in equal order.
+
+        On any machine for the logistic model; the listwise net's last bits are those of its processor's BLAS.
+        """
         state = self.champion.block() + self.champion.memory().astype("<f8").tobytes()
         return blake2b(state + f"{self.examples}:{self.rows}:{self.refused}".encode(), digest_size=16).hexdigest()
 

@@ -14,6 +14,7 @@ import numpy as np
 from streamer.core.events import key64
 from streamer.core.packed import MAX32, RECENT
 from streamer.core.retrieval_settings import LONGEST_SESSION
+from streamer.core.rows import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,12 +85,7 @@ def decode(row: bytes) -> SessionRow:
     Raises ``msgspec.DecodeError`` if they are no row, ``ValueError`` if they are of an unknown version or do not fit
     together.
     """
-    try:
-        session = _DECODE(row)
-    except RecursionError:
-        raise ValueError("a session nested too deeply") from None
-    if session.version != SESSION_ROW_VERSION:
-        raise ValueError(f"a session row of version {session.version}, this program reads {SESSION_ROW_VERSION}")
+    session = read(_DECODE, row, SESSION_ROW_VERSION, "a session row")
     if not 0 < len(session.steps) <= LONGEST_SESSION or len(session.keys) != 8 * len(session.steps):
         raise ValueError("keys and steps of a session do not match")
     return session
