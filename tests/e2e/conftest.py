@@ -52,11 +52,17 @@ class System:
             self.supervisor.tend()
             time.sleep(0.1)
 
-    def send(self, rows: Sequence[tuple[str, bytes | None, bytes | None]], *, partition: int | None = None) -> None:
+    def send(
+        self,
+        rows: Sequence[tuple[str, bytes | None, bytes | None]],
+        *,
+        partition: int | None = None,
+        compression: str | None = None,
+    ) -> None:
         """Produce (logical topic, key, value) rows with a stock client."""
 
         async def produce() -> None:
-            producer = AIOKafkaProducer(**self.client, max_request_size=3 << 20)
+            producer = AIOKafkaProducer(**self.client, max_request_size=3 << 20, compression_type=compression)
             await producer.start()
             try:
                 headers = [("produced_at", str(int(time.time() * 1000)).encode())]
