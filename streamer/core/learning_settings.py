@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+KINDS: Final = ("logistic", "listwise")
+"""The kinds of models of ours, by the names of ``models/registry.py``, which the settings need not import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,22 @@ class LearningSettings:
     prior_strength: float = 10.0
     metrics_memory: int = 20_000
     challenger_every: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, with a line for each, for what cannot be used."""
+        problems = []
+        if self.model not in KINDS:
+            problems.append(f"model: {self.model!r} is none of {', '.join(KINDS)}")
+        # So written, NaN is refused too.
+        problems += [
+            f"{name} must be above 0, not {getattr(self, name)}"
+            for name in ("learning_rate", "net_rate", "bias_rate", "clip", "max_negatives", "challenger_every")
+            if not getattr(self, name) > 0
+        ]
+        problems += [
+            f"{name} must be at least 0, not {getattr(self, name)}"
+            for name in ("learn_rate", "l2", "prior_strength", "metrics_memory")
+            if not getattr(self, name) >= 0
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
