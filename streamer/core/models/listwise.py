@@ -6,8 +6,10 @@ was taken up (ListNet's top-one, Cao et al., ICML 2007). A sampled row stands fo
 with ``w`` times its exponential: the logit correction of sampled softmax (Jean et al., ACL 2015). Steps are Adam's
 (Kingma, Ba, ICLR 2015) at a rate that falls with 1/sqrt(1 + 0.001 t).
 
-A softmax does not say how likely a row is as such. Two more parameters do: the probability is
-``sigmoid(bias + slope * score)``, learned beside the net by the log loss (Platt scaling, online).
+A softmax does not say how likely a row is as such: it leaves open what all scores of a list have in common. The
+probability is ``sigmoid(bias + slope * score)``; these two are learned by the log loss of the rows (Platt scaling,
+online), and so is the net, which has that loss beside the softmax's (ranking and calibration learned together: Sheng
+et al., "Joint optimization of ranking and calibration with contextualized hybrid model", KDD 2023).
 
 Rows are scored in blocks of ``BLOCK`` filled up with zeros, so that one product of matrices has one shape always and a
 row's score does not hang on where a batch was cut. Products are the BLAS's, whose last bits may differ between
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.model import Floats
 
 KIND: Final = "listwise"
@@ -95,11 +98,12 @@ class Listwise:
         padded[:n] = x.T
         rows = padded.reshape(blocks, BLOCK, -1)
         linear, w1, b1, w2, b2, w3, _ = self._parts(self.theta)
-        # Contiguous operands and one shape: the BLAS takes one path for every block.
-        first = np.maximum(np.matmul(rows, np.ascontiguousarray(w1.T)) + b1, 0.0)
+        # Contiguous operands and one shape: the BLAS takes one path for every block. The linear part goes along.
+        both = np.matmul(rows, np.ascontiguousarray(np.concatenate((w1, linear[None])).T))
+        first = np.maximum(both[..., :_WIDE] + b1, 0.0)
         second = np.maximum(np.matmul(first, np.ascontiguousarray(w2.T)) + b2, 0.0)
         # Products and sums along a short axis in index order.
-        score = np.add.accumulate(rows * linear, axis=2)[..., -1] + np.add.accumulate(second * w3, axis=2)[..., -1]
+        score = both[..., _WIDE] + np.add.accumulate(second * w3, axis=2)[..., -1]
         return first, second, score.reshape(-1)[:n]
 
     def scores(self, x: Floats) -> Floats:
@@ -171,11 +175,25 @@ def _uniform(count: int, seed: int) -> Floats:
     return (z >> np.uint64(64 - _WEIGHT_DECIMALS)).astype(np.float64) / float(1 << _WEIGHT_DECIMALS)
 
 
+def learner(names: Sequence[str], priors: Sequence[float], bias: float, settings: LearningSettings) -> OnlineListwise:
+    """An untaught net that learns as the settings say."""
+    return OnlineListwise(
+        names,
+        priors,
+        bias,
+        rate=settings.net_rate,
+        bias_rate=settings.bias_rate,
+        l2=settings.l2,
+        clip=settings.clip,
+    )
+
+
 class OnlineListwise(Listwise):
     """A net that learns. The trainer owns it.
 
-    ``rate`` is Adam's, ``bias_rate`` that of bias and slope, ``l2`` pulls parameters back to where they began, ``clip``
-    bounds the norm of a list's gradient.
+    ``rate`` is Adam's, ``bias_rate`` that of bias and slope, ``pointwise`` what the log loss of the rows counts for beside
+    the list's cross entropy, ``l2`` pulls parameters back to where they began, ``clip`` bounds the norm of a list's
+    gradient.
     """
 
     def __init__(
@@ -186,10 +204,12 @@ class OnlineListwise(Listwise):
         *,
         rate: float = 3e-3,
         bias_rate: float = 0.005,
+        pointwise: float = 1.0,
         l2: float = 0.0,
         clip: float = 8.0,
     ) -> None:
         super().__init__(names, beginning(priors), bias)
+        self.pointwise = pointwise
         self.start: Floats = self.theta.copy()
         self.rate, self.bias_rate, self.l2, self.clip = rate, bias_rate, l2, clip
         self._mean, self._square, self._steps = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
@@ -207,14 +227,19 @@ class OnlineListwise(Listwise):
         self._mean, self._square, self._steps = memory[:size].copy(), memory[size:-1].copy(), int(memory[-1])
         return True
 
-    def gradient(self, x: Floats, y: Floats, w: Floats) -> Floats:
-        """Of the list's cross entropy, in the layout of ``theta``; 0 for the slope. x [F, n], y [n], w [n]."""
+    def gradient(self, x: Floats, y: Floats, w: Floats) -> tuple[Floats, Floats]:
+        """Of the loss of a list, in the layout of ``theta``, 0 for the slope; and the scores [n].
+
+        x [F, n], y [n], w [n]. The loss is the list's cross entropy and, ``pointwise`` times, the log loss of the rows
+        for each row taken up.
+        """
         n = len(y)
         first, second, scores = self._layers(x)
         first, second = first.reshape(-1, _WIDE)[:n], second.reshape(-1, _NARROW)[:n]
         shares = exp2((scores - scores.max()) * LOG2_E) * w
         taken = y * w
-        residual = shares / shares.sum() - taken / taken.sum()
+        off = (sigmoid(self.bias + self.slope * scores) - y) * w
+        residual = shares / shares.sum() + (self.pointwise * self.slope * off - taken) / taken.sum()
         gradient = np.zeros_like(self.theta)
         linear, w1, b1, w2, b2, w3, _ = self._parts(gradient)
         _, _, _, deep, _, last, _ = self._parts(self.theta)
@@ -224,17 +249,17 @@ class OnlineListwise(Listwise):
         w2[:], b2[:] = back.T @ first, back.sum(axis=0)
         back = (back @ deep) * (first > 0)
         w1[:], b1[:] = back.T @ x.T, back.sum(axis=0)
-        return gradient
+        return gradient, scores
 
-    def learn_many(self, x: Floats, y: Floats, w: Floats, p: Floats | None = None) -> bool:
+    def learn_many(self, x: Floats, y: Floats, w: Floats, p: Floats | None = None) -> bool:  # noqa: ARG002
         """One step on a list of rows: x [F, n], y [n] 0 or 1, w [n] how many rows each stands for.
 
-        ``p`` saves the prediction if the caller has this model's already. ``False``, and nothing changed, if the step
-        would not be finite or nothing was taken up.
+        ``p``, the prediction, is of no use here. ``False``, and nothing changed, if the step would not be finite or
+        nothing was taken up.
         """
         if not (np.isfinite(x).all() and np.isfinite(w).all() and (y * w).sum() > 0):
             return False
-        gradient = self.gradient(x, y, w)
+        gradient, scores = self.gradient(x, y, w)
         gradient[:-1] += self.l2 * (self.theta - self.start)[:-1]
         norm = float(np.sqrt((gradient * gradient).sum()))
         if not isfinite(norm):
@@ -246,11 +271,9 @@ class OnlineListwise(Listwise):
         rate = self.rate / np.sqrt(1.0 + _DECAY * steps)
         unbiased = np.sqrt(square / (1.0 - _MEMORY**steps)) + _EPS
         theta = self.theta - rate * (mean / (1.0 - _MOMENTUM**steps)) / unbiased
-        predicted = self.predict_proba_many(x) if p is None else p
-        off = (predicted - y) * w
-        scale = self.bias_rate / w.sum()
+        off = (sigmoid(self.bias + self.slope * scores) - y) * w
         bias = self.bias - min(1.0, max(-1.0, self.bias_rate * float(off.sum())))
-        theta[-1] = max(_LEAST_SLOPE, self.slope - scale * float((off * self.scores(x)).sum()))
+        theta[-1] = max(_LEAST_SLOPE, self.slope - self.bias_rate * float((off * scores).sum()) / float(w.sum()))
         if not (abs(bias) < _ABSURD and (np.abs(theta) < _ABSURD).all()):
             return False
         self.theta, self.bias, self._mean, self._square, self._steps = theta, bias, mean, square, steps

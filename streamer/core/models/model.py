@@ -50,6 +50,41 @@ class Model(Protocol):
         ...
 
 
+class Learner(Model, Protocol):
+    """A model that learns, as the trainer sees it."""
+
+    names: tuple[str, ...]
+    features: int
+    version: int
+
+    def predict_proba_many(self, x: Floats) -> Floats:
+        """Probabilities [n] of features [F, n], not rounded."""
+        ...
+
+    def learn_many(self, x: Floats, y: Floats, w: Floats, p: Floats | None = None) -> bool:
+        """One step on a list: x [F, n], y [n] 0 or 1, w [n] how many rows each stands for.
+
+        ``p``: what ``predict_proba_many`` of this ``x`` just gave. ``False``, and nothing changed, if no step is taken.
+        """
+        ...
+
+    def is_finite(self) -> bool:
+        """Whether every parameter is a finite number of a sane size."""
+        ...
+
+    def block(self) -> bytes:
+        """The model as published."""
+        ...
+
+    def memory(self) -> Floats:
+        """What learning goes on from, beside the block: float64, of any one length."""
+        ...
+
+    def remember(self, model: Any, memory: Floats) -> bool:
+        """Go on from the model of a block and its ``memory()``. ``False``, and nothing changed, if they do not fit."""
+        ...
+
+
 class ModelBlock(msgspec.Struct, array_like=True, frozen=True):
     """A published model: ``weights`` are little-endian float64 [F], ``features`` names the list they belong to."""
 

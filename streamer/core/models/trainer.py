@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import numpy as np
 
-from streamer.core.features import FEATURES
-from streamer.core.models import listwise, logistic
+from streamer.core.models import logistic
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
-from streamer.core.models.registry import FEATURE_NAMES, MODELS, PRIOR_BIAS
+from streamer.core.models.registry import MODELS, learner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.example import Example
-    from streamer.core.models.model import Floats
+    from streamer.core.models.model import Floats, Learner
 
 CHAMPION_BLOCK: Final = CHAMPION + logistic.KIND
 LEARNER_BLOCK: Final = "trainer/learner"
@@ -41,33 +40,6 @@ class LearnerRow(msgspec.Struct, array_like=True):
     served: MetricsState
 
 
-def learner(settings: LearningSettings) -> logistic.OnlineLogistic | listwise.OnlineListwise:
-    """The untaught champion that the settings name. Raises ValueError if there is no such kind."""
-    priors = [feature.prior for feature in FEATURES]
-    if settings.model == listwise.KIND:
-        return listwise.OnlineListwise(
-            FEATURE_NAMES,
-            priors,
-            PRIOR_BIAS,
-            rate=settings.net_rate,
-            bias_rate=settings.bias_rate,
-            l2=settings.l2,
-            clip=settings.clip,
-        )
-    if settings.model != logistic.KIND:
-        raise ValueError(f"no model of kind {settings.model!r}; there are {', '.join(MODELS)}")
-    return logistic.OnlineLogistic(
-        FEATURE_NAMES,
-        priors,
-        PRIOR_BIAS,
-        learning_rate=settings.learning_rate,
-        bias_rate=settings.bias_rate,
-        l2=settings.l2,
-        clip=settings.clip,
-        prior_strength=settings.prior_strength,
-    )
-
-
 class Trainer:
     """Learns the champion, of the kind that the settings name.
 
@@ -77,9 +49,9 @@ class Trainer:
     """
 
     def __init__(self, settings: LearningSettings) -> None:
-        self.champion = learner(settings)
+        self.champion: Learner = learner(settings.model, settings)
         self.block_key = CHAMPION + settings.model
-        self._from_block = MODELS[settings.model]
+        self._from_block = MODELS[settings.model].from_block
         self.examples = self.rows = self.refused = 0
         self._own = BinaryMetrics(settings.metrics_memory)
         self._served = BinaryMetrics(settings.metrics_memory)
