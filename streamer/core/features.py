@@ -74,6 +74,10 @@ FEATURES: Final = (
     Feature("own_days", "recent", "1 now, halved by each three days since touched", 0.0, 1.0, 0.3, _OWN),
     Feature("own_place", "recent", "1 for the newest item, 1/2 for the one before, …", 0.0, 1.0, 1.8, _OWN),
     Feature("replenishment", "replenishment", "1 over one more than visits' gaps since bought", 0.0, 1.0, 0.5, _AGAIN),
+    Feature("bought_orders", "replenishment", "log2(1 + orders it was in)", 0.0, 8.0, 0.3, _AGAIN),
+    Feature("bought_share", "replenishment", "orders over visits since first bought", 0.0, 1.0, 1.0, _AGAIN),
+    Feature("bought_step", "replenishment", "1 for the last order's, 1/2 for the one before, …", 0.0, 1.0, 0.0),
+    Feature("bought_rhythm", "replenishment", "log2 of age over the item's own mean gap / 4", -1.0, 1.0, 0.0),
     Feature("own_step", "recent", "1 for what was touched last, all of an order, then 1/2, …", 0.0, 1.0, 0.3, _OWN),
     Feature("own_gaps", "recent", "1 over one more than visits' gaps since touched", 0.0, 1.0, 0.3, _OWN),
     Feature("in_cart", "recent", "1 if carted and not bought", 0.0, 1.0, 0.6, "it is in your cart"),
@@ -129,6 +133,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     _shares(x, scores)
     _covisited(x, scores["covisitation"], popularity)
     _own(x, pool, asked)
+    _bought(x, pool, asked)
 
     x[ROW["cart_rate"]] = index.cart_rate.take(item)
     x[ROW["purchase_rate"]] = index.purchase_rate.take(item)
@@ -203,6 +208,22 @@ def _own(x: Floats, pool: Pool, asked: Asked) -> None:
     x[ROW["own_step"], at] = 1.0 / (1.0 + recents.step[rows])
     x[ROW["own_gaps"], at] = 1.0 / (1.0 + age / asked.mean_gap_ms.take(recents.query[rows]))
     x[ROW["in_cart"], at] = (carts > 0) & (purchases == 0)
+
+
+def _bought(x: Floats, pool: Pool, asked: Asked) -> None:
+    """The features of candidates that the shopper bought before."""
+    at = np.flatnonzero(pool.bought >= 0)
+    if not len(at):
+        return
+    rows, bought = pool.bought[at], asked.bought
+    age, known, orders = bought.age_ms[rows], bought.known_ms[rows], bought.orders[rows]
+    visits = 1.0 + known / asked.mean_gap_ms.take(bought.query[rows])
+    _set(x, "bought_orders", log2_1p(orders), at)
+    _set(x, "bought_share", orders / np.maximum(visits, orders), at)
+    x[ROW["bought_step"], at] = 1.0 / (1.0 + bought.step[rows])
+    # Of what was bought once there is no gap to compare with.
+    gap = np.where(orders > 1.0, (known - age) / np.maximum(orders - 1.0, 1.0), age)
+    _set(x, "bought_rhythm", log2((age + _HOUR_MS) / (gap + _HOUR_MS)) * 0.25, at)
 
 
 def _share(affinities: Affinities, query: NDArray[np.int64], group: NDArray[np.int32], groups: int) -> Floats:

@@ -57,12 +57,16 @@ class Recents:
 class Purchases:
     """The known items the shoppers bought: rows in query order, newest first. All arrays are [b].
 
-    ``item`` dense; ``age_ms`` since last bought.
+    ``item`` dense; ``age_ms`` since last bought, ``known_ms`` since first; ``orders``: at how many moments; ``step``:
+    how many moments of other purchases came after, 0 for the last order's lines.
     """
 
     query: Ints
     item: Ints
     age_ms: Floats
+    known_ms: Floats
+    orders: Floats
+    step: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,15 @@ class Queries:
         item = index.dense_many(rows["key"].tolist())
         kept = np.flatnonzero(index.known.take(item))
         query, item, rows = query.take(kept), item.take(kept), rows[kept]
-        return Purchases(query, item, np.maximum(now.take(query) - rows["time_s"] * 1000.0, 0.0))
+        then = now.take(query)
+        return Purchases(
+            query,
+            item,
+            np.maximum(then - rows["time_s"] * 1000.0, 0.0),
+            np.maximum(then - rows["first_s"] * 1000.0, 0.0),
+            rows["orders"].astype(np.float64),
+            _steps(query, rows["time_s"]),
+        )
 
 
 def _steps(query: Ints, last_s: NDArray[np.uint32]) -> Ints:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from streamer.core.candidates.pool import retrieve
+from streamer.core.events import Event, Line, item_key
 from streamer.core.features import FEATURES, ROW, compute
-from tests.core.shop import RETRIEVAL, make_shop
+from tests.core.shop import RETRIEVAL, START_MS, Shop, make_shop
 
 
 def test_the_list_is_well_formed() -> None:
@@ -91,3 +92,27 @@ def test_category_share_is_the_share_of_the_candidate_s_category() -> None:
         for q, i in zip(pool.query.tolist(), pool.item.tolist(), strict=True)
     ]
     assert x[ROW["category_share"]].tolist() == expected
+
+
+def test_what_was_bought_is_told_by_orders_and_by_its_own_rhythm() -> None:
+    """Bought at days 0, 2 and 4 by one who came every day, seen at day 6: due, and in three of seven visits."""
+    day_ms = 24 * 3_600_000
+    shop = Shop()
+    for day in range(7):
+        lines = [Line(name, item_key(name)) for name in (f"only {day}", "again") if name != "again" or day in {0, 2, 4}]
+        kind = "purchase" if day < 5 else "view"
+        shop.happen(Event("user", str(day), "test", kind, START_MS + day * day_ms, day, tuple(lines)))
+    index = shop.index()
+    asked = shop.queries(["user"]).asked(index)
+    pool = retrieve(asked, index, RETRIEVAL)
+    x = compute(pool, asked, index, RETRIEVAL)
+    at = pool.item.tolist().index(index.dense(item_key("again")))
+    assert x[ROW["bought_orders"], at] == pytest.approx(2.0)
+    assert x[ROW["bought_share"], at] == pytest.approx(3 / 7)
+    assert x[ROW["bought_step"], at] == 1.0
+    assert x[ROW["bought_rhythm"], at] == pytest.approx(0.0)
+    assert x[ROW["replenishment"], at] == pytest.approx(1 / 3)
+    viewed = pool.item.tolist().index(index.dense(item_key("only 6")))
+    told = [ROW[name] for name in ("bought_orders", "bought_share", "bought_step", "bought_rhythm")]
+    assert not x[told, viewed].any()
+    assert pool.bought[viewed] == -1

@@ -22,8 +22,9 @@ class Pool:
     """Candidates [n], in query order, and within a query in the order they were first proposed.
 
     Query ``q``'s are ``offsets[q]:offsets[q + 1]``. ``item`` dense; ``own``: the row of ``Asked.recents`` that is the
-    item, or -1; ``scores``: of each generator's columns. ``first``: the first of the proposals of the item, numbered
-    through all generators, of which ``ends`` [generators] tells where each one's end.
+    item, or -1; ``bought``: that of ``Asked.bought``; ``scores``: of each generator's columns. ``first``: the first of
+    the proposals of the item, numbered through all generators, of which ``ends`` [generators] tells where each one's
+    end.
     """
 
     offsets: NDArray[np.int64]
@@ -32,6 +33,7 @@ class Pool:
     first: NDArray[np.int64]
     ends: NDArray[np.int64]
     own: NDArray[np.int64]
+    bought: NDArray[np.int64]
     scores: dict[str, NDArray[np.float64]]
 
     def generator(self, row: int) -> str:
@@ -68,7 +70,7 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
     into = np.empty(total, np.int64)
     into[row] = position.take(first).take(np.cumsum(new) - 1)
     ends = np.cumsum([len(p.query) for p in proposals])
-    own = _own(asked, (place >> row_bits << item_bits) | item.take(rows), item_bits)
+    codes = (place >> row_bits << item_bits) | item.take(rows)
     scores: dict[str, NDArray[np.float64]] = {}
     for generator, proposed, end in zip(GENERATORS, proposals, ends.tolist(), strict=True):
         at = into[end - len(proposed.query) : end]
@@ -82,14 +84,14 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
         item=item.take(rows),
         first=rows,
         ends=ends,
-        own=own,
+        own=_rows_of((asked.recents.query << item_bits) | asked.recents.item, codes),
+        bought=_rows_of((asked.bought.query << item_bits) | asked.bought.item, codes),
         scores=scores,
     )
 
 
-def _own(asked: Asked, codes: NDArray[np.int64], item_bits: int) -> NDArray[np.int64]:
-    """The row of ``Asked.recents`` of each candidate, -1 for none; ``codes`` [n] are its query and item."""
-    mine = (asked.recents.query << item_bits) | asked.recents.item
+def _rows_of(mine: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place in ``mine`` of each of ``codes`` [n], -1 for none; both are queries and items."""
     order = np.argsort(mine)
     sorted_ = np.append(mine.take(order), np.int64(-1))
     at = np.searchsorted(sorted_[:-1], codes)
