@@ -183,7 +183,7 @@ class UserWork:
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
-            add(touch.event, touch.before, settings)
+            add(touch.event, touch.before, settings, touch.leads)
             self._touched[touch.event.user] = None
         self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)

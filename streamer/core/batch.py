@@ -17,6 +17,7 @@ from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES
 from streamer.core.intake import Reset
 from streamer.core.items.deltas import touched_before
+from streamer.core.items.leads import leads_of
 from streamer.core.policy import state as states
 from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case
@@ -132,7 +133,8 @@ class Batch:
         ):
             self.lessons.append(Lesson(event, self.queries.add(before, time, user=user)))
         if event.lines:
-            self.touches.append(Touch(event, touched_before(before, time, settings.items)))
+            leads = leads_of(event, before, settings.items)
+            self.touches.append(Touch(event, touched_before(before, time, settings.items), leads))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
         if event_type.triggers:

@@ -10,6 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from streamer.core.events import Event
+    from streamer.core.items.leads import Leads
     from streamer.core.models.example import Example
     from streamer.core.policy.state import PolicyState
     from streamer.core.profile import Profile
@@ -109,13 +110,14 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Touch(NamedTuple):
-    """An event of items, and the keys of those its user touched not long before, newest last.
+    """An event of items, the keys of those its user touched not long before, newest last, and what led to them.
 
     For ``ItemDeltas.add``; the shell adds up a whole commit's, so the core does not add up each batch's.
     """
 
     event: Event
     before: list[int]
+    leads: Leads
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

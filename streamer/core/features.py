@@ -50,6 +50,7 @@ _AGAIN: Final = "you bought it before"
 _SIMILAR: Final = "like what you looked at last"
 _ALIKE: Final = "chosen by shoppers who looked at the same"
 _NEXT: Final = "what others looked at next"
+_GOES_WITH: Final = "often bought with what you chose"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
@@ -96,6 +97,8 @@ FEATURES: Final = (
     Feature("dearer", "content", "log2 of price over the newest item's", -2.0, 2.0, 0.0),
     Feature("session_events", "context", "log2(1 + events of this session) / 4", 0.0, 4.0, 0.0),
     Feature("activity", "context", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
+    Feature("complements", "complements", "log2(1 + lift) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
+    Feature("complements_share", "complements", "log2(1 + 256 * share of baskets) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -172,7 +175,14 @@ def _set(x: Floats, name: str, values: Floats, at: NDArray[np.int64] | slice = s
     x[row, at] = np.minimum(np.maximum(values, _LOWS[row]), _HIGHS[row])
 
 
-_AS_SHARES: Final = (("sessions", 256.0), ("following", 256.0), ("preceding", 256.0), ("sessions_votes", 1.0))
+_AS_SHARES: Final = (
+    ("sessions", 256.0),
+    ("following", 256.0),
+    ("preceding", 256.0),
+    ("sessions_votes", 1.0),
+    ("complements", 1.0),
+    ("complements_share", 256.0),
+)
 
 
 def _shares(x: Floats, scores: dict[str, Floats]) -> None:

@@ -19,6 +19,7 @@ from streamer.core.exactmath import log2
 from streamer.core.items.rows import IndexRow, read_index_row
 from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
+from streamer.core.nodes import Nodes
 from streamer.core.retrieval_settings import SessionSettings
 from streamer.core.sessions.index import SessionIndex
 from streamer.core.toplist import TopList
@@ -68,11 +69,13 @@ class ItemIndex:
     ``brand``: ids in ``categories`` and ``brands``, or ``NONE``. ``line``, ``band``: ids in ``lines`` and ``bands``,
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
-    ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids.
+    ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
+    are what else leads to items.
     """
 
     def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
+        self.nodes = Nodes(self)
         self.categories = Names()
         self.brands = Names()
         self.lines = Names()

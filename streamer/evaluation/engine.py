@@ -16,6 +16,7 @@ from streamer.core.events import EVENT_TYPES
 from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas, touched_before
 from streamer.core.items.fold import apply_deltas
+from streamer.core.items.leads import leads_of
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
@@ -122,7 +123,9 @@ class Engine:
         """Fold a group into its user's profile and the items' news."""
         profile = self._profiles.get(user)
         for event in events:
-            self._deltas.add(event, touched_before(profile, event.time, self._settings.items), self._settings.items)
+            before = touched_before(profile, event.time, self._settings.items)
+            leads = leads_of(event, profile, self._settings.items)
+            self._deltas.add(event, before, self._settings.items, leads)
             profile = profiles.fold(profile, event, self._settings.profile)
         if profile is not None:
             self._profiles[user] = profile

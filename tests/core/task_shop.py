@@ -104,7 +104,7 @@ class Shop:
         for name in ("candidates", "decisions", "examples", "rekeyed", "dead_letters"):
             getattr(total, name).extend(getattr(effects, name))
         for touch in effects.touches:
-            self.deltas.add(touch.event, touch.before, self.settings.items)
+            self.deltas.add(touch.event, touch.before, self.settings.items, touch.leads)
         return effects
 
     def run(self, records: Sequence[Record], cuts: Iterable[int] = ()) -> Shop:

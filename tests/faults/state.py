@@ -135,6 +135,8 @@ def items(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
             counted.add(key)
             where = f"item-{partition} table items key {key}"
             if key not in due:
+                if not body[1]:
+                    continue  # a row that is no item: what an item was bought with, or a query's or newcomers' choices
                 yield Breach(1, where, f"counts {body[2:6]} of an item that nobody touched")
                 continue
             name, item = due[key]

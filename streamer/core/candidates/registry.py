@@ -6,6 +6,7 @@ from typing import Final
 
 from streamer.core.candidates import (
     category_affinity,
+    complements,
     content,
     covisitation,
     following,
@@ -23,6 +24,7 @@ GENERATORS: Final = (
     Generator(("covisitation", "covisitation_last"), covisitation.propose),
     Generator(("sessions", "sessions_votes"), sessions.propose),
     Generator(("following", "preceding"), following.propose),
+    Generator(("complements", "complements_share"), complements.propose),
     Generator(("category_affinity",), category_affinity.propose),
     Generator(("content",), content.propose),
     Generator(("trending",), trending.propose),
