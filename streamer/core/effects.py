@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from streamer.core.items.leads import Leads
     from streamer.core.models.example import Example
     from streamer.core.policy.state import PolicyState
+    from streamer.core.predictions.example import Outcome
+    from streamer.core.predictions.pending import Slot
     from streamer.core.profile import Profile
     from streamer.core.record import Record
 
@@ -132,9 +134,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts``
-    tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the
-    records of the batch.
+    Rows in ``profiles``, ``seen``, ``policy`` and ``pending`` replace what the tables hold; ``None`` deletes the row.
+    ``outcomes``: predictions of which it is known what came of them. ``counts`` tells where every record went:
+    ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch.
     ``erased``: users who asked to be forgotten, even if they came back since.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
@@ -143,9 +145,11 @@ class Effects:
     profiles: dict[str, Profile | None] = field(default_factory=dict)
     seen: dict[str, bytes | None] = field(default_factory=dict)
     policy: dict[str, PolicyState | None] = field(default_factory=dict)
+    pending: dict[str, Slot | None] = field(default_factory=dict)
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)
