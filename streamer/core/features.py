@@ -51,6 +51,7 @@ _SIMILAR: Final = "like what you looked at last"
 _ALIKE: Final = "chosen by shoppers who looked at the same"
 _NEXT: Final = "what others looked at next"
 _GOES_WITH: Final = "often bought with what you chose"
+_SEARCHED: Final = "you searched for it"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
@@ -99,6 +100,8 @@ FEATURES: Final = (
     Feature("activity", "context", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
     Feature("complements", "complements", "log2(1 + lift) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
     Feature("complements_share", "complements", "log2(1 + 256 * share of baskets) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
+    Feature("search", "search", "log2(1 + 256 * share of searchers' choices) / 8", 0.0, 1.0, 1.0, _SEARCHED),
+    Feature("search_words", "search", "BM25 over what all words would give, by newness", 0.0, 2.0, 1.0, _SEARCHED),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -152,6 +155,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     x[ROW["price_distance"]] = np.where(np.isnan(distance), 0.0, np.minimum(distance, 4.0))
     x[ROW["replenishment"]] = scores["replenishment"]
     x[ROW["content"]] = scores["content"]
+    _set(x, "search_words", scores["search_words"])
     x[ROW["line_share"]] = _share(asked.lines, query, index.line.take(item), len(index.lines))
     x[ROW["band_share"]] = _share(asked.bands, query, index.band.take(item), len(index.bands))
     dearer = np.nan_to_num(index.price.take(item) - asked.last_price.take(query))
@@ -182,6 +186,7 @@ _AS_SHARES: Final = (
     ("sessions_votes", 1.0),
     ("complements", 1.0),
     ("complements_share", 256.0),
+    ("search", 256.0),
 )
 
 

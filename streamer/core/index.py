@@ -22,6 +22,7 @@ from streamer.core.names import NONE, Names
 from streamer.core.nodes import Nodes
 from streamer.core.retrieval_settings import SessionSettings
 from streamer.core.sessions.index import SessionIndex
+from streamer.core.titles import TitleIndex
 from streamer.core.toplist import TopList
 
 if TYPE_CHECKING:
@@ -70,12 +71,13 @@ class ItemIndex:
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
     ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
-    are what else leads to items.
+    are what else leads to items, ``titles`` finds items by words.
     """
 
     def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.nodes = Nodes(self)
+        self.titles = TitleIndex()
         self.categories = Names()
         self.brands = Names()
         self.lines = Names()
@@ -299,6 +301,8 @@ class ItemIndex:
         self._titles[dense] = title
         self.price[dense] = log2(float(cents)) if cents else np.nan
         kind = self.categories.names[category] if category != NONE else ""
+        name = self.brands.names[brand] if brand != NONE else ""
+        self.titles.tell(dense, f"{title} {name} {kind}".strip())
         line = self.lines.id(f"{kind}\n{self.brands.names[brand]}") if kind and brand != NONE else NONE
         # Half octaves: what costs up to 41 % more is of one band.
         band = self.bands.id(f"{kind}\n{int(2.0 * float(self.price[dense]))}") if kind and cents else NONE

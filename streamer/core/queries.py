@@ -12,6 +12,7 @@ import numpy as np
 
 from streamer.core.names import NONE
 from streamer.core.packed import AFFINITY, BOUGHT, RECENT
+from streamer.core.searches import searches_of
 from streamer.core.sessions.rows import owner_key
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from streamer.core.names import Names
     from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import RetrievalSettings
+    from streamer.core.searches import Searches
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -106,6 +108,7 @@ class Asked:
     last_brand: Ints
     last_price: Floats
     owner: NDArray[np.uint64]
+    searches: Searches
 
 
 class Queries:
@@ -176,6 +179,7 @@ class Queries:
             last_brand,
             last_price,
             np.array(self._owners, np.uint64),
+            searches_of(self._profiles, self._now),
         )
 
     def _recents(self, now: Ints, index: ItemIndex) -> tuple[Recents, Ints, Ints]:

@@ -77,6 +77,8 @@ class RetrievalSettings:
     many sessions vote, for ``session_items`` items. ``following_items``: so many items that came next for others.
     ``complement_recents``: what goes with so many of the newest items is looked up; ``complement_neighbours``: so many
     items that were bought with each; ``complement_items``: so many of all.
+    ``search_items``: so many items that searchers chose, and as many that are called so, of which for each word the
+    ``search_looked_at`` most popular are looked at.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
@@ -97,6 +99,8 @@ class RetrievalSettings:
     complement_recents: int = 8
     complement_neighbours: int = 24
     complement_items: int = 32
+    search_items: int = 32
+    search_looked_at: int = 256
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
     sessions: SessionSettings = SessionSettings()

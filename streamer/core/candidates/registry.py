@@ -12,6 +12,7 @@ from streamer.core.candidates import (
     following,
     recent,
     replenishment,
+    search,
     sessions,
     trending,
 )
@@ -25,6 +26,7 @@ GENERATORS: Final = (
     Generator(("sessions", "sessions_votes"), sessions.propose),
     Generator(("following", "preceding"), following.propose),
     Generator(("complements", "complements_share"), complements.propose),
+    Generator(("search", "search_words"), search.propose),
     Generator(("category_affinity",), category_affinity.propose),
     Generator(("content",), content.propose),
     Generator(("trending",), trending.propose),
