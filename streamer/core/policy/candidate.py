@@ -41,11 +41,13 @@ def build_candidate(
     identity: str,
     model_version: int,
     policy_version: str,
+    propensity: float = 1.0,
     settings: PolicySettings,
 ) -> Candidate:
     """The candidate of a case that no rule refused.
 
-    ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``.
+    ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``,
+    ``propensity`` the probability that its first item is that one.
     """
     campaign = case.campaign
     return Candidate(
@@ -65,7 +67,7 @@ def build_candidate(
         priority=campaign.priority,
         expires_at=rfc3339(event.time + settings.expiry_ms),
         score=items[0].score,
-        propensity=1.0,
+        propensity=propensity,
         experiments=(),
         model_version=model_version,
         policy_version=policy_version,
