@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from streamer.core.affinities import Affinities
     from streamer.core.candidates.pool import Pool
     from streamer.core.index import ItemIndex
-    from streamer.core.queries import Affinities, Asked
+    from streamer.core.queries import Asked
     from streamer.core.retrieval_settings import RetrievalSettings
 
     Floats = NDArray[np.float64]
@@ -136,8 +137,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     x[ROW["trending"]] = scores["trending"]
     x[ROW["category_affinity"]] = scores["category_affinity"]
     _set(x, "covisitation_last", scores["covisitation_last"])
-    _shares(x, scores)
-    _covisited(x, scores["covisitation"], popularity)
+    _logarithms(x, scores, popularity)
     _own(x, pool, asked)
     _bought(x, pool, asked)
 
@@ -151,18 +151,21 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     x[ROW["same_category"]] = category == asked.last_category.take(query)
     x[ROW["same_brand"]] = brand == asked.last_brand.take(query)
     # An unknown price is NaN, and so is the distance to or from it.
-    distance = np.abs(index.price.take(item) - asked.usual_price.take(query))
+    price = index.price.take(item)
+    distance = np.abs(price - asked.usual_price.take(query))
     x[ROW["price_distance"]] = np.where(np.isnan(distance), 0.0, np.minimum(distance, 4.0))
     x[ROW["replenishment"]] = scores["replenishment"]
     x[ROW["content"]] = scores["content"]
     _set(x, "search_words", scores["search_words"])
     x[ROW["line_share"]] = _share(asked.lines, query, index.line.take(item), len(index.lines))
     x[ROW["band_share"]] = _share(asked.bands, query, index.band.take(item), len(index.bands))
-    dearer = np.nan_to_num(index.price.take(item) - asked.last_price.take(query))
+    dearer = price - asked.last_price.take(query)
+    dearer[np.isnan(dearer)] = 0.0
     _set(x, "dearer", dearer)
     _set(x, "price_last", np.abs(dearer))
-    x[ROW["session_events"]] = np.minimum(log2_1p(asked.session_events) * 0.25, 4.0).take(query)
-    x[ROW["activity"]] = np.minimum(log2_1p(asked.events) * 0.125, 4.0).take(query)
+    of_session, of_all = log2_1p(np.concatenate((asked.session_events, asked.events))).reshape(2, -1)
+    x[ROW["session_events"]] = np.minimum(of_session * 0.25, 4.0).take(query)
+    x[ROW["activity"]] = np.minimum(of_all * 0.125, 4.0).take(query)
     if settings.without_features:
         x[rows_of(settings.without_features)] = 0.0
     return x
@@ -190,38 +193,48 @@ _AS_SHARES: Final = (
 )
 
 
-def _shares(x: Floats, scores: dict[str, Floats]) -> None:
-    """Scores that are mostly 0 and small where they are not, on a logarithmic scale."""
+def _logarithms(x: Floats, scores: dict[str, Floats], popularity: Floats) -> None:
+    """Scores that are mostly 0 and small where they are not, on a logarithmic scale: one call for all.
+
+    Co-visitation with the recents is told as such, and for how popular the candidate is anyway.
+    """
+    names, places, values, scales = [], [], [], []
     for name, unit in _AS_SHARES:
-        score = scores[name]
-        at = np.flatnonzero(score)
-        _set(x, name, log2_1p(score.take(at) * unit) * 0.125, at)
-
-
-def _covisited(x: Floats, amount: Floats, popularity: Floats) -> None:
-    """Co-visitation with the recents, as such and for how popular the candidate is anyway."""
-    at = np.flatnonzero(amount)
-    support = amount[at]
-    _set(x, "covisitation_support", log2_1p(support) * 0.125, at)
-    expected = np.sqrt(exp2(popularity[at]) + 1.0)
-    _set(x, "covisitation", log2_1p(support / expected * 16.0) * 0.25, at)
+        at = scores[name].nonzero()[0]
+        names.append(name)
+        places.append(at)
+        values.append(scores[name].take(at) * unit)
+        scales.append(0.125)
+    amount = scores["covisitation"]
+    at = amount.nonzero()[0]
+    support = amount.take(at)
+    expected = np.sqrt(exp2(popularity.take(at)) + 1.0)
+    names += ["covisitation_support", "covisitation"]
+    places += [at, at]
+    values += [support, support / expected * 16.0]
+    scales += [0.125, 0.25]
+    logarithms = log2_1p(np.concatenate(values))
+    start = 0
+    for name, at, scale in zip(names, places, scales, strict=True):
+        _set(x, name, logarithms[start : start + len(at)] * scale, at)
+        start += len(at)
 
 
 def _own(x: Floats, pool: Pool, asked: Asked) -> None:
     """The features of candidates that the shopper touched before; of others they stay 0."""
-    at = np.flatnonzero(pool.own >= 0)
-    rows = pool.own[at]
+    at = (pool.own >= 0).nonzero()[0]
+    rows = pool.own.take(at)
     recents = asked.recents
-    carts, purchases, age = recents.carts[rows], recents.purchases[rows], recents.age_ms[rows]
-    counts = log2_1p(np.concatenate((pool.scores["recent"][at], recents.views[rows], carts, purchases)))
+    carts, purchases, age = recents.carts.take(rows), recents.purchases.take(rows), recents.age_ms.take(rows)
+    counts = log2_1p(np.concatenate((pool.scores["recent"].take(at), recents.views.take(rows), carts, purchases)))
     for n, name in enumerate(("recent", "own_views", "own_carts", "own_purchases")):
         _set(x, name, counts[n * len(at) : (n + 1) * len(at)], at)
     faded = exp2(np.concatenate((age / -_HOUR_MS, age / (-3.0 * _DAY_MS))))
     x[ROW["own_hour"], at] = faded[: len(at)]
     x[ROW["own_days"], at] = faded[len(at) :]
-    x[ROW["own_place"], at] = 1.0 / (1.0 + recents.place[rows])
-    x[ROW["own_step"], at] = 1.0 / (1.0 + recents.step[rows])
-    x[ROW["own_gaps"], at] = 1.0 / (1.0 + age / asked.mean_gap_ms.take(recents.query[rows]))
+    x[ROW["own_place"], at] = 1.0 / (1.0 + recents.place.take(rows))
+    x[ROW["own_step"], at] = 1.0 / (1.0 + recents.step.take(rows))
+    x[ROW["own_gaps"], at] = 1.0 / (1.0 + age / asked.mean_gap_ms.take(recents.query.take(rows)))
     x[ROW["in_cart"], at] = (carts > 0) & (purchases == 0)
 
 
@@ -243,15 +256,26 @@ def _bought(x: Floats, pool: Pool, asked: Asked) -> None:
 
 def _share(affinities: Affinities, query: NDArray[np.int64], group: NDArray[np.int32], groups: int) -> Floats:
     """The share of each row's group in its query's interest, 0 if it has none."""
-    count = len(affinities.group)
-    if not count:
+    if not len(affinities.group):
         return np.zeros(len(query))
-    # Ids to the few columns that the batch has (one of its rows' numbers); the last is for what nobody asked of.
-    present = np.sort(affinities.group)
-    column = np.full(groups + 1, count, np.int64)
-    column[present] = np.arange(count)
-    table = np.zeros((affinities.queries, count + 1))
-    table[affinities.query, column[affinities.group]] = affinities.share
-    # NONE, which is -1, reads the last entry, which no group has.
-    share: Floats = table.ravel().take(query * (count + 1) + column.take(group))
+    # NONE, which is -1, reads a last entry, which no group has: of the query before, or of the last one.
+    width = groups + 1
+    if affinities.queries * width > _SMALL:
+        # Ids to the few columns that the batch has; the last is for what nobody asked of.
+        present = np.zeros(groups, np.bool_)
+        present[affinities.group] = True
+        some = present.nonzero()[0]
+        column = np.full(groups + 1, len(some), np.int64)
+        column[some] = np.arange(len(some))
+        width = len(some) + 1
+        asked_for, at = column.take(affinities.group), column.take(group)
+    else:
+        asked_for, at = affinities.group, group.astype(np.int64)
+    table = np.zeros(affinities.queries * width)
+    table[affinities.query * width + asked_for] = affinities.share
+    share: Floats = table.take(query * width + at)
     return share
+
+
+_SMALL: Final = 1 << 14
+"""Entries that are sooner cleared than done without."""

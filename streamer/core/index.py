@@ -134,8 +134,11 @@ class ItemIndex:
 
     def mention_many(self, keys: Sequence[int]) -> Dense:
         """The dense ids of item keys, new ones to those that were never mentioned."""
-        mention = self._mention
-        return np.array([mention(key) for key in keys], np.int64)
+        get, mention = self._dense.get, self._mention
+        found = [get(key) for key in keys]
+        if None in found:
+            found = [mention(key) if dense is None else dense for key, dense in zip(keys, found, strict=True)]
+        return np.array(found, np.int64)
 
     def id_of(self, dense: int) -> str:
         """An item's id, empty while only neighbours have mentioned it."""
