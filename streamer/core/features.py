@@ -2,7 +2,8 @@
 
 Features are about one in size, logarithms where they count something, clipped into their ranges; ranges are wide
 enough that clipping is for what is absurd. All are computed element by element, so that a candidate's features do not
-depend on what else is ranked with it.
+depend on what other queries ask for, and but for those of the list as a whole (``choices``, ``rivals``) not on the
+candidates beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.core.exactmath import exp2, log2, log2_1p
+from streamer.core.exactmath import LOG2_E, exp2, log2, log2_1p
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +49,10 @@ class Feature:
 
 _WITH: Final = "often viewed with {with}"
 _AGAIN: Final = "you bought it before"
-_SIMILAR: Final = "like what you looked at last"
+_LOOKED: Final = "you looked at {newest} {newest_times}"
+_SIMILAR: Final = "much like {newest}"
 _ALIKE: Final = "chosen by shoppers who looked at the same"
-_NEXT: Final = "what others looked at next"
+_NEXT: Final = "what others looked at after {newest}"
 _GOES_WITH: Final = "often bought with what you chose"
 _SEARCHED: Final = "you searched for it"
 _CATEGORY: Final = "in {category}, which you browse"
@@ -59,7 +61,7 @@ _OWN: Final = "you looked at it {times}"
 FEATURES: Final = (
     Feature("recent", "recent", "log2(1 + views), faded by hours", 0.0, 8.0, 0.5, _OWN),
     Feature("covisitation", "covisitation", "log2(1 + 16 * faded amount over popularity) / 4", 0.0, 4.0, 1.5, _WITH),
-    Feature("covisitation_last", "covisitation", "share of the newest item's interest", 0.0, 1.0, 1.8, _WITH),
+    Feature("covisitation_last", "covisitation", "share of the newest item's interest", 0.0, 1.0, 1.8, _LOOKED),
     Feature("covisitation_support", "covisitation", "log2(1 + faded amount) / 8", 0.0, 4.0, 0.6, _WITH),
     Feature("sessions", "sessions", "log2(1 + 256 * share of the nearest sessions' votes) / 8", 0.0, 1.0, 2.0, _ALIKE),
     Feature("sessions_votes", "sessions", "log2(1 + votes of the nearest sessions) / 8", 0.0, 1.0, 0.5, _ALIKE),
@@ -99,6 +101,8 @@ FEATURES: Final = (
     Feature("dearer", "content", "log2 of price over the newest item's", -2.0, 2.0, 0.0),
     Feature("session_events", "context", "log2(1 + events of this session) / 4", 0.0, 4.0, 0.0),
     Feature("activity", "context", "log2(1 + events of the shopper) / 8", 0.0, 4.0, 0.0),
+    Feature("choices", "context", "log2(1 + candidates of the list) / 4", 0.0, 4.0, 0.0),
+    Feature("rivals", "context", "log2 of what the priors make of the whole list / 4", -5.0, 8.0, 0.0),
     Feature("complements", "complements", "log2(1 + lift) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
     Feature("complements_share", "complements", "log2(1 + 256 * share of baskets) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
     Feature("search", "search", "log2(1 + 256 * share of searchers' choices) / 8", 0.0, 1.0, 1.0, _SEARCHED),
@@ -110,6 +114,9 @@ _HOUR_MS: Final = 3_600_000.0
 _DAY_MS: Final = 24 * _HOUR_MS
 _LOWS: Final = [feature.low for feature in FEATURES]
 _HIGHS: Final = [feature.high for feature in FEATURES]
+_WITH_PRIOR: Final = [row for row, feature in enumerate(FEATURES) if feature.prior]
+_PRIORS: Final = np.array([[feature.prior * LOG2_E] for feature in FEATURES if feature.prior])
+_LEAST_TOTAL: Final = 1e-6
 _LEAST_LEVEL: Final = -8.0
 """An item of less than 2^-8 views, or of none, counts as one of as much."""
 
@@ -166,6 +173,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     of_session, of_all = log2_1p(np.concatenate((asked.session_events, asked.events))).reshape(2, -1)
     x[ROW["session_events"]] = np.minimum(of_session * 0.25, 4.0).take(query)
     x[ROW["activity"]] = np.minimum(of_all * 0.125, 4.0).take(query)
+    _listed(x, pool)
     if settings.without_features:
         x[rows_of(settings.without_features)] = 0.0
     return x
@@ -174,6 +182,20 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
 def rows_of(names: Sequence[str]) -> list[int]:
     """The rows of features, by their names or by the names of their groups."""
     return [row for row, feature in enumerate(FEATURES) if feature.name in names or feature.group in names]
+
+
+def _listed(x: Floats, pool: Pool) -> None:
+    """How many candidates there are and how strong they are together: one row's chances fall with both.
+
+    Strong is what the priors give much: the sum over the list of e to the power of their score.
+    """
+    query, queries = pool.query, len(pool.offsets) - 1
+    # Rows in order of features, candidates in order within their query: nothing else shows in a sum.
+    score = np.add.accumulate(x[_WITH_PRIOR] * _PRIORS, axis=0)[-1]
+    total = np.bincount(query, weights=exp2(score), minlength=queries)
+    count = np.diff(pool.offsets).astype(np.float64)
+    _set(x, "choices", (log2_1p(count) * 0.25).take(query))
+    _set(x, "rivals", (log2(np.maximum(total, _LEAST_TOTAL)) * 0.25).take(query))
 
 
 def _set(x: Floats, name: str, values: Floats, at: NDArray[np.int64] | slice = slice(None)) -> None:
