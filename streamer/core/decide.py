@@ -23,7 +23,7 @@ from streamer.core.policy.rule import Offer
 from streamer.core.policy.state import Sent, remember
 from streamer.core.policy.verdict import cheap_refusal, choose
 from streamer.core.rank import top
-from streamer.core.reasons import reasons
+from streamer.core.reasons import explain
 from streamer.core.sampling import EXPLORED, mixed
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _decide_ranked(
         case,
         slate,
         words(int(ranked.items[shown[0]]), index),
-        reasons(ranked, shown[0], ask.query, index, views.model),
+        explain(ranked, shown[0], ask.query, index, views.model),
         identity=decision.candidate_id,
         model_version=decision.model_version,
         policy_version=decision.policy_version,

@@ -57,7 +57,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     ``candidate_id`` is BLAKE2b-128 over length-prefixed user, trigger (source, id) and campaign: the
     same after a replay. ``dedupe_key`` and ``collapse_key`` are for the channel. A candidate emitted is valid
-    until ``expires_at``.
+    until ``expires_at``. ``contributions``: what each of ``reasons`` adds to the log-odds of ``score``, and last what
+    everything else does; they sum to the log-odds.
     """
 
     schema_version: int
@@ -81,6 +82,7 @@ class Candidate(msgspec.Struct, frozen=True):
     model_version: int
     policy_version: str
     reasons: tuple[str, ...]
+    contributions: tuple[float, ...] = ()
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -155,6 +155,17 @@ def test_what_waits_is_bounded_by_the_slots() -> None:
     assert all(len(row.opens) <= len(PREDICTORS) for row in rows)
 
 
+def test_whoever_never_comes_again_is_settled_by_somebody_of_another_slot() -> None:
+    """One other shopper is enough: their events point at all slots in turn."""
+    world = World(replace(ALL, predictions=replace(ALL.predictions, slots=64)))
+    world.see(*[event(f"user {n}", "view", T0 + n, "a") for n in range(50)])
+    waiting = {w.owner for row in world.pending.rows.values() if row for w in row.opens if w.predictor == "purchase"}
+    world.see(*[event("other", "search", T0 + HOUR_MS + n) for n in range(1000)])
+    settled = {waited.owner for waited, outcome in world.settled if waited.predictor == "purchase" and outcome < 0}
+    assert len(waiting) > 20
+    assert waiting <= settled
+
+
 def test_everything_that_waits_is_settled_once_its_time_is_over_and_never_twice() -> None:
     world = World()
     for n in range(40):

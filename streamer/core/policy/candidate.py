@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamer.core.effects import SlateItem
     from streamer.core.events import Event
     from streamer.core.policy.rule import Case
+    from streamer.core.reasons import Explanation
     from streamer.core.settings import PolicySettings
 
 SCHEMA_VERSION: Final = 1
@@ -36,7 +37,7 @@ def build_candidate(
     case: Case,
     items: Sequence[SlateItem],
     words: dict[str, str],
-    reasons: Sequence[str],
+    why: Explanation,
     *,
     identity: str,
     model_version: int,
@@ -71,5 +72,6 @@ def build_candidate(
         experiments=(),
         model_version=model_version,
         policy_version=policy_version,
-        reasons=tuple(reasons),
+        reasons=tuple(why.words()),
+        contributions=tuple(why.parts()),
     )
