@@ -55,6 +55,7 @@ _ALIKE: Final = "chosen by shoppers who looked at the same"
 _NEXT: Final = "what others looked at after {newest}"
 _GOES_WITH: Final = "often bought with what you chose"
 _SEARCHED: Final = "you searched for it"
+_RISES: Final = "rising fast"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
@@ -106,6 +107,12 @@ FEATURES: Final = (
     Feature("complements", "complements", "log2(1 + lift) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
     Feature("complements_share", "complements", "log2(1 + 256 * share of baskets) / 8", 0.0, 2.0, 0.5, _GOES_WITH),
     Feature("search", "search", "log2(1 + 256 * share of searchers' choices) / 8", 0.0, 1.0, 1.0, _SEARCHED),
+    Feature(
+        "rising", "rising", "log2(1 + deviations above the usual, by share of interest) / 8", 0.0, 1.0, 0.2, _RISES
+    ),
+    Feature("newcomers", "newcomers", "log2(1 + 256 * share of newcomers' choices) / 8", 0.0, 1.0, 0.5, "popular"),
+    Feature("fresh", "fresh", "share of the newest items alike, over the root of views", 0.0, 1.0, 0.3, "new here"),
+    Feature("few_views", "fresh", "1 over the root of one more than the views", 0.0, 1.0, 0.0),
     Feature("search_words", "search", "BM25 over what all words would give, by newness", 0.0, 2.0, 1.0, _SEARCHED),
 )
 
@@ -164,6 +171,8 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     x[ROW["replenishment"]] = scores["replenishment"]
     x[ROW["content"]] = scores["content"]
     _set(x, "search_words", scores["search_words"])
+    x[ROW["fresh"]] = scores["fresh"]
+    x[ROW["few_views"]] = 1.0 / np.sqrt(1.0 + index.views.take(item).astype(np.float64))
     x[ROW["line_share"]] = _share(asked.lines, query, index.line.take(item), len(index.lines))
     x[ROW["band_share"]] = _share(asked.bands, query, index.band.take(item), len(index.bands))
     dearer = price - asked.last_price.take(query)
@@ -212,6 +221,8 @@ _AS_SHARES: Final = (
     ("complements", 1.0),
     ("complements_share", 256.0),
     ("search", 256.0),
+    ("rising", 1.0),
+    ("newcomers", 256.0),
 )
 
 

@@ -22,6 +22,7 @@ from streamer.core.names import NONE, Names
 from streamer.core.nodes import Nodes
 from streamer.core.retrieval_settings import SessionSettings
 from streamer.core.sessions.index import SessionIndex
+from streamer.core.shelves import Shelves
 from streamer.core.titles import TitleIndex
 from streamer.core.toplist import TopList
 
@@ -71,13 +72,15 @@ class ItemIndex:
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
     ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
-    are what else leads to items, ``titles`` finds items by words.
+    are what else leads to items, ``titles`` finds items by words,
+    ``shelves`` new and trending ones.
     """
 
     def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.nodes = Nodes(self)
         self.titles = TitleIndex()
+        self.shelves = Shelves(self)
         self.categories = Names()
         self.brands = Names()
         self.lines = Names()
@@ -246,6 +249,7 @@ class ItemIndex:
         self.popularity[dense] = popularity
         if not self._ids[dense]:
             return
+        self.shelves.put(dense)
         self._trending.offer(dense, trend)
         if self._trending.crowded:
             self.trending()
@@ -312,6 +316,7 @@ class ItemIndex:
         for grouping, group in (("category", category), ("line", line), ("band", band)):
             self._regroup(grouping, dense, group)
         self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)
+        self.shelves.put(dense)
 
     # --- what retrieval asks
 

@@ -78,7 +78,9 @@ class RetrievalSettings:
     ``complement_recents``: what goes with so many of the newest items is looked up; ``complement_neighbours``: so many
     items that were bought with each; ``complement_items``: so many of all.
     ``search_items``: so many items that searchers chose, and as many that are called so, of which for each word the
-    ``search_looked_at`` most popular are looked at.
+    ``search_looked_at`` most popular are looked at. ``rising_items``: so many items that rise, and
+    ``rising_in_category`` of each category. ``newcomer_items``: so many that newcomers took. ``fresh_items``: so many
+    new items, which are those of fewer than ``fresh_views`` views.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
@@ -101,6 +103,11 @@ class RetrievalSettings:
     complement_items: int = 32
     search_items: int = 32
     search_looked_at: int = 256
+    rising_items: int = 12
+    rising_in_category: int = 6
+    newcomer_items: int = 24
+    fresh_items: int = 12
+    fresh_views: int = 8
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
     sessions: SessionSettings = SessionSettings()

@@ -63,11 +63,12 @@ class TitleIndex:
         self._settle()
         low = np.searchsorted(self._sorted_words, np.uint32(word), side="left")
         high = np.searchsorted(self._sorted_words, np.uint32(word), side="right")
-        found = [self._sorted_items[low:high]]
-        found += [items[words == word] for words, items in zip(self._new_words, self._new_items, strict=True)]
-        items = np.unique(np.concatenate(found))
+        items = self._sorted_items[low:high]
+        new = [items[words == word] for words, items in zip(self._new_words, self._new_items, strict=True)]
+        if any(map(len, new)):
+            items = np.unique(np.concatenate((items, *new)))
         # What was renamed since is still listed under the words that it had.
-        still: Dense = items[(self.words[items] == word).any(axis=1)].astype(np.int64)
+        still: Dense = items[(self.words.take(items, axis=0) == word).any(axis=1)].astype(np.int64)
         return still
 
     def _settle(self) -> None:

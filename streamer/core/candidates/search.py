@@ -76,16 +76,17 @@ def _called(text: str, index: ItemIndex, settings: RetrievalSettings) -> tuple[I
     titles, known = index.titles, index.known
     held = {}
     for word in [word_key(word) for word in words_of(text, WIDTH)]:
-        having = titles.holding(word)
-        held[word] = having.take(known.take(having).nonzero()[0])
+        items = titles.holding(word)
+        held[word] = items.take(known.take(items).nonzero()[0])
     found = {word: items for word, items in held.items() if len(items)}
     if not found:
         return _NOTHING
     item = np.unique(np.concatenate([_popular(items, index, settings.search_looked_at) for items in found.values()]))
-    named, words = max(titles.named, 1), titles.words[item]
-    rarity = log2(np.array([(named - n + 0.5) / (n + 0.5) + 1.0 for n in (min(len(i), named) for i in held.values())]))
+    named, words = max(titles.named, 1), titles.words.take(item, axis=0)
     score, most = np.zeros(len(item)), 0.0
-    for word, worth in zip(held, rarity.tolist(), strict=True):
+    for word, having in held.items():
+        count = min(len(having), named)
+        worth = log2((named - count + 0.5) / (count + 0.5) + 1.0)
         score += np.where((words == word).any(axis=1), worth, 0.0)
         most += worth
     length = titles.lengths[item] * (named / max(titles.total, 1))
