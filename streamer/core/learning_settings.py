@@ -32,7 +32,7 @@ class LearningSettings:
     0 for all. ``challenger_every``: the challenger learns from each so-manieth example, which bounds what it costs.
     """
 
-    model: str = "logistic"
+    model: str = "listwise"
     learn_rate: float = 0.05
     max_negatives: int = 32
     learning_rate: float = 0.1
