@@ -12,9 +12,9 @@ _DAY_MS: Final = 86_400_000
 class PredictionSettings:
     """How behaviour is predicted, and how that is learned.
 
-    ``learn_rate``: the share of visits (of events, for what the next event settles), drawn by a seeded hash, that a
-    prediction is made of to be learned from; 0 learns nothing and keeps nothing. ``slots``: so many shoppers of a task
-    at most have predictions waiting for their outcome.
+    ``learn_rate``: the share of visits (a quarter as much of events, for what the next event settles), drawn by a
+    seeded hash, that a prediction is made of to be learned from; 0 learns nothing and keeps nothing. ``slots``: so many
+    shoppers of a task at most have predictions waiting for their outcome.
     ``patience``: a shopper who stays away for this many times their mean gap between visits does not return within
     their own rhythm; ``first_rhythm_ms``: the mean gap of who has come only once; ``longest_wait_ms``: no outcome is
     waited for any longer.
@@ -23,7 +23,7 @@ class PredictionSettings:
     of; 0 for all.
     """
 
-    learn_rate: float = 0.25
+    learn_rate: float = 0.1
     slots: int = 2048
     patience: float = 2.0
     first_rhythm_ms: int = 7 * _DAY_MS

@@ -7,13 +7,10 @@ from typing import Final
 _MASK: Final = 2**64 - 1
 _GOLDEN: Final = 0x9E37_79B9_7F4A_7C15
 
-POINTED: Final = 1_000
 RESERVOIR: Final = 1_001
 BEGINS: Final = 10_000
 EXPLORED: Final = 2_000_000
-"""Streams of ``mixed``: slots pointed at, moments of a visit, beginnings of predictions by predictor and seed, and what
-is explored, by seed.
-"""
+"""Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed."""
 
 
 def draw(fingerprint: int, seed: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,16 @@ def test_it_is_the_greedy_rule_pair_by_pair(rows: list[Any], count: int, bits: f
     first = min(first, len(items) - 1)
     found = diversify(items, p, groups, count, bits=bits, cap=cap, first=first)  # type: ignore[arg-type]
     assert found.tolist() == slowly(p, groups, count, bits, cap, first)
+
+
+def test_it_is_the_greedy_rule_on_long_lists_of_few_categories_too() -> None:
+    """Where what was listed before the last one matters."""
+    rng = random.Random(3)
+    for _ in range(60):
+        rows = [((rng.randrange(3), rng.randrange(3), rng.randrange(2)), rng.randrange(1, 1 << 20)) for _ in range(14)]
+        items, p, groups = given_lists(rows)
+        found = diversify(items, p, groups, 10, bits=4.0, cap=0)  # type: ignore[arg-type]
+        assert found.tolist() == slowly(p, groups, 10, 4.0, 0, 0)
 
 
 @given(lists, st.integers(1, 12))

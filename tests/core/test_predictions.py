@@ -17,6 +17,7 @@ from streamer.core.policy.campaign import NEXT_ITEM
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import Standing
 from streamer.core.prediction_settings import PredictionSettings
+from streamer.core.predictions import pending as module
 from streamer.core.predictions.example import Outcome, outcome_of
 from streamer.core.predictions.pending import Open, Pending, Settled, Slot
 from streamer.core.predictions.predictor import NONE_OF_THEM, Moment, Predictor
@@ -39,6 +40,14 @@ SPARSE = replace(ALL, learning=LearningSettings(learn_rate=0.0), policy=PolicySe
 def event(user: str, kind: str, time: int, item: str = "", category: str = "") -> Event:
     lines = (Line(item, item_key(item), category=category),) if item else ()
     return Event(user, f"{user}{time}{kind}", "t", kind, time, item_key(f"{user}{time}{kind}"), lines, query="shoes")
+
+
+@pytest.fixture(autouse=True)
+def _every_event_is_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictors that take only a part of the rate take all of it, so that outcomes can be worked out by hand."""
+    everybody = tuple(replace(predictor, rate=1.0) for predictor in PREDICTORS)
+    monkeypatch.setattr(module, "PREDICTORS", everybody)
+    monkeypatch.setattr(module, "AT_ANY_EVENT", [(n, p) for n, p in enumerate(everybody) if not p.once_a_visit])
 
 
 class World:
@@ -160,10 +169,19 @@ def test_whoever_never_comes_again_is_settled_by_somebody_of_another_slot() -> N
     world = World(replace(ALL, predictions=replace(ALL.predictions, slots=64)))
     world.see(*[event(f"user {n}", "view", T0 + n, "a") for n in range(50)])
     waiting = {w.owner for row in world.pending.rows.values() if row for w in row.opens if w.predictor == "purchase"}
-    world.see(*[event("other", "search", T0 + HOUR_MS + n) for n in range(1000)])
+    world.see(*[event("other", "search", T0 + HOUR_MS + n) for n in range(4000)])
     settled = {waited.owner for waited, outcome in world.settled if waited.predictor == "purchase" and outcome < 0}
     assert len(waiting) > 20
     assert waiting <= settled
+
+
+def test_at_a_streams_end_what_time_has_overtaken_is_settled_and_nothing_else() -> None:
+    world = World()
+    world.see(event("ann", "view", T0, "a"), event("bob", "view", T0 + HOUR_MS, "a"))
+    told = [(waited.predictor, waited.made_ms) for waited, _ in world.pending.overtaken(T0 + HOUR_MS + 1)]
+    told += [(waited.predictor, waited.made_ms) for waited, _ in world.settled]
+    assert told == [("purchase", T0)]
+    assert world.pending.overtaken(T0 + HOUR_MS + 1) == []
 
 
 def test_everything_that_waits_is_settled_once_its_time_is_over_and_never_twice() -> None:

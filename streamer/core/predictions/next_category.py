@@ -100,4 +100,5 @@ PREDICTOR: Final = Predictor(
     silence=UNKNOWN,
     once_a_visit=False,
     choices=True,
+    rate=0.25,
 )

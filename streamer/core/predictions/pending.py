@@ -2,10 +2,10 @@
 
 An outcome may be silence: nothing is bought, nobody returns. Whoever looks only when the shopper comes again never
 learns of those who did not. So what waits is kept by *slot* (the shopper's hash, a row of table ``pending`` each), and
-a slot is looked at in three cases: its shopper does something; another one of the same slot does; or an event anywhere
-in the task happens to point at it by its fingerprint, which comes to each slot sooner or later. Whoever looks settles
-what the stream time has overtaken. *When* an outcome is found hangs on who looks; *what* it is does not: it follows
-from the shopper's own events and the end of the waiting alone.
+a slot is looked at in three cases: its shopper does something; another one of the same slot would begin to wait; or an
+event anywhere in the task points at it by its fingerprint, as one in four does, at each slot sooner or later. Whoever
+looks settles what the stream time has overtaken. *When* an outcome is found hangs on who looks; *what* it is does not:
+it follows from the shopper's own events and the end of the waiting alone.
 
 A slot holds one waiting prediction of each predictor; who finds it taken is not sampled, which says nothing of their
 outcome. So rows are bounded by ``slots``, and all of this is a function of the events in the order they were folded.
@@ -13,6 +13,7 @@ outcome. So rows are bounded by ``slots``, and all of this is a function of the 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import pack
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from msgspec.structs import replace
 from streamer.core.events import key64
 from streamer.core.predictions.predictor import UNKNOWN, Heard, Moment
 from streamer.core.predictions.registry import BY_NAME, PREDICTORS
-from streamer.core.sampling import BEGINS, POINTED, RESERVOIR, mixed, share
+from streamer.core.sampling import BEGINS, RESERVOIR, draw, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,25 +64,25 @@ class Slot(msgspec.Struct, array_like=True, frozen=True):
 
 
 _EMPTY: Final = Slot()
+_POINTS: Final = 4
+"""One event in so many points at a slot, by what is left of its fingerprint, which is a hash already."""
+AT_ANY_EVENT: Final = [(place, p) for place, p in enumerate(PREDICTORS) if not p.once_a_visit]
 Settled = tuple[Open, int]
 """A prediction and its outcome: the place of the row that came true, or ``NONE_OF_THEM``."""
 
 
+# A hash costs a microsecond, and shoppers come in bursts.
+_owner = lru_cache(maxsize=1 << 14)(key64)
+
+
 def keys_of(events: Iterable[tuple[str, int]], slots: int) -> list[str]:
-    """The rows that folding (user, fingerprint) looks at."""
-    found: dict[str, None] = {}
+    """The rows that folding (user, fingerprint) looks at: the shopper's own, and the one the event points at."""
+    found: dict[int, None] = {}
     for user, fingerprint in events:
-        found[_own(user, slots)] = None
-        found[_pointed(fingerprint, slots)] = None
-    return list(found)
-
-
-def _own(user: str, slots: int) -> str:
-    return str(key64(user) % slots)
-
-
-def _pointed(fingerprint: int, slots: int) -> str:
-    return str(mixed(fingerprint, POINTED) % slots)
+        found[_owner(user) % slots] = None
+        if not fingerprint % _POINTS:
+            found[fingerprint // _POINTS % slots] = None
+    return [str(slot) for slot in found]
 
 
 class Pending:
@@ -100,21 +101,35 @@ class Pending:
         if before is not None and event.time < before.last_ms:
             return []
         settled: list[Settled] = []
-        slots = self._settings.predictions.slots
-        own, pointed = _own(event.user, slots), _pointed(event.fingerprint, slots)
-        slot = self.rows.get(own) or _EMPTY
-        owner = key64(event.user)
-        opens = [self._heard(each, event, before, after) if each.owner == owner else each for each in slot.opens]
-        opens = _left(opens, now_ms, settled)
-        opens.extend(self._begun(event, after, owner, {each.predictor for each in opens}))
-        self._put(own, slot, opens)
-        if pointed != own and (other := self.rows.get(pointed)):
-            self._put(pointed, other, _left(other.opens, now_ms, settled))
+        slots, owner = self._settings.predictions.slots, _owner(event.user)
+        own = owner % slots
+        slot = self.rows.get(str(own)) or _EMPTY
+        drawn = self._drawn(event, after)
+        # Most events are of somebody of whom nothing waits, and of whom nothing is to begin.
+        if drawn or (slot.opens and any(each.owner == owner for each in slot.opens)):
+            opens = [self._heard(each, event, before, after) if each.owner == owner else each for each in slot.opens]
+            opens = _left(opens, now_ms, settled)
+            taken = [each.predictor for each in opens]
+            begun = [self._taken(p, event, after, owner) for p in drawn if p.name not in taken]
+            self._put(str(own), slot, opens + [each for each in begun if each is not None])
+        if not event.fingerprint % _POINTS:
+            pointed = str(event.fingerprint // _POINTS % slots)
+            if other := self.rows.get(pointed):
+                self._put(pointed, other, _left(other.opens, now_ms, settled))
+        return settled
+
+    def overtaken(self, now_ms: int) -> list[Settled]:
+        """All that the stream time has overtaken and nobody has come by, for who sees a stream end."""
+        settled: list[Settled] = []
+        for key in sorted(self.rows):
+            if slot := self.rows[key]:
+                self._put(key, slot, _left(slot.opens, now_ms, settled))
         return settled
 
     def forget(self, user: str) -> None:
         """Drop what waits of a shopper."""
-        own, owner = _own(user, self._settings.predictions.slots), key64(user)
+        owner = _owner(user)
+        own = str(owner % self._settings.predictions.slots)
         if slot := self.rows.get(own):
             self._put(own, slot, [each for each in slot.opens if each.owner != owner])
 
@@ -148,16 +163,11 @@ class Pending:
                 return replace(taken, moments=moments)
         return replace(waiting, moments=moments, last_ms=event.time)
 
-    def _begun(self, event: Event, after: Profile, owner: int, taken: set[str]) -> list[Open]:
-        rate, begun = self._settings.predictions.learn_rate, []
-        for place, predictor in enumerate(PREDICTORS):
-            if predictor.name in taken or (predictor.once_a_visit and after.session_events != 1):
-                continue
-            if share(event.fingerprint, BEGINS + place + 1_000 * self._settings.seed) >= rate:
-                continue
-            if (made := self._taken(predictor, event, after, owner)) is not None:
-                begun.append(made)
-        return begun
+    def _drawn(self, event: Event, after: Profile) -> list[Predictor]:
+        """The predictors that this event is to be a moment of, if there is room."""
+        rate, seed = self._settings.predictions.learn_rate, 1_000 * self._settings.seed
+        asked = enumerate(PREDICTORS) if after.session_events == 1 else AT_ANY_EVENT
+        return [p for place, p in asked if draw(event.fingerprint, BEGINS + place + seed) < rate * p.rate]
 
     def _taken(self, predictor: Predictor, event: Event, after: Profile, owner: int) -> Open | None:
         moment = Moment(after, event.time, self._settings.predictions, self._settings.profile)

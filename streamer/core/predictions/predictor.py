@@ -83,6 +83,7 @@ class Predictor:
     waiting is over, whatever it is and however early it was known: else what is known early (they bought) would be
     learned from before what takes long (they did not). Otherwise any event may be a moment, and is learned from as soon
     as its outcome is known. ``choices``: whether the rows are choices, of which the likeliest is of interest.
+    ``rate``: so much of the rate in the settings, where there are outcomes in plenty.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Predictor:
     silence: int
     once_a_visit: bool
     choices: bool = False
+    rate: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
