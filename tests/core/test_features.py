@@ -22,7 +22,7 @@ def test_the_list_is_well_formed() -> None:
         assert math.isfinite(feature.prior)
         assert feature.unit
         fields = {name for _, name, _, _ in string.Formatter().parse(feature.says) if name}
-        assert fields <= {"times", "with", "category", "brand"}
+        assert fields <= {"times", "with", "newest", "newest_times", "category", "brand"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -116,3 +116,19 @@ def test_what_was_bought_is_told_by_orders_and_by_its_own_rhythm() -> None:
     told = [ROW[name] for name in ("bought_orders", "bought_share", "bought_step", "bought_rhythm")]
     assert not x[told, viewed].any()
     assert pool.bought[viewed] == -1
+
+
+def test_the_features_of_a_list_as_a_whole_count_it_and_sum_up_what_the_priors_give() -> None:
+    """By hand, for each of three shoppers: alike in all rows of a list, and another in each list."""
+    shop = make_shop()
+    index = shop.index()
+    asked = shop.queries(["user 1", "user 2", "stranger"]).asked(index)
+    pool = retrieve(asked, index, RETRIEVAL)
+    x = compute(pool, asked, index, RETRIEVAL)
+    priors = np.array([feature.prior for feature in FEATURES])
+    for query in range(3):
+        mine = x[:, pool.query == query]
+        strength = np.exp(priors @ mine).sum()
+        assert mine[ROW["choices"]] == pytest.approx(math.log2(1 + mine.shape[1]) / 4)
+        assert mine[ROW["rivals"]] == pytest.approx(math.log2(strength) / 4)
+    assert len(set(x[ROW["rivals"]].tolist())) == 3
