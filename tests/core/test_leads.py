@@ -90,7 +90,7 @@ def test_a_basket_is_bounded() -> None:
     many = Event("u", "", "t", "purchase", START_MS, 0, tuple(Line(str(n), item_key(str(n))) for n in range(100)))
     bound = ITEMS.basket_items
     nodes = {bought_with(item_key(str(n))) for n in range(100)}
-    related = [pair for pair in leads_of(many, None, ITEMS).pairs if pair[0] in nodes]
+    related = [(node, item) for node, items, _ in leads_of(many, None, ITEMS).pairs if node in nodes for item in items]
     assert len(related) == len(set(related)) == bound * (bound - 1)
 
 

@@ -84,7 +84,7 @@ class ItemDeltas:
         self.told: dict[int, Told] = {}
         self.lines: dict[Eras, Lines] = {}
         self.pairs: dict[int, Pairs] = {}
-        self.leads: dict[int, Pairs] = {}
+        self.leads: dict[int, list[tuple[int, Sequence[int], int]]] = {}
         self._second = -1
         self._amounts = (0, 0, 0)
         self._noted = Lines([], [], [], [], [])
@@ -145,11 +145,8 @@ class ItemDeltas:
             interests.append(interest * weight)
         noted = self.leads.get(era)
         if noted is None:
-            noted = self.leads[era] = Pairs([], [], [])
-        for node, key, weight in leads.pairs:
-            noted.keys.append(node)
-            noted.neighbours.append(key)
-            noted.amounts.append(interest * weight)
+            noted = self.leads[era] = []
+        noted.extend([(node, items, interest * weight) for node, items, weight in leads.pairs if items])
 
     def _turn_to(self, second: int, settings: ItemSettings) -> None:
         """Events come in bursts of the same second: what it is worth is worked out once."""
@@ -208,11 +205,15 @@ class ItemDeltas:
                 of(partition).lines.append((*eras, part.packed()))
         for era in sorted({*self.pairs, *self.leads}):
             one, other, share = self.pairs.get(era, _NO_PAIRS)
-            nodes, items, led = self.leads.get(era, _NO_PAIRS)
+            leads = self.leads.get(era, ())
+            sizes = [len(items) for _, items, _ in leads]
+            nodes = np.array([node for node, _, _ in leads], np.uint64).repeat(sizes)
+            items = [item for _, items, _ in leads for item in items]
+            led = np.array([amount for _, _, amount in leads], np.int64).repeat(sizes)
             columns_of_pairs = PairColumns.summed(
-                np.array([*one, *other, *nodes], np.uint64),
+                np.concatenate((np.array([*one, *other], np.uint64), nodes)),
                 np.array([*other, *one, *items], np.uint64),
-                np.array([*share, *share, *led], np.int64),
+                np.concatenate((np.array([*share, *share], np.int64), led)),
             )
             for partition, pairs in columns_of_pairs.split(partitions):
                 of(partition).pairs.append((era, pairs.packed()))

@@ -44,13 +44,13 @@ _BY_CHOICE: Final = tuple(round(256 * 0.7**n) for n in range(_CHOICES))
 
 
 class Leads(NamedTuple):
-    """``counted``: nodes that led to something, and how much that counts. ``pairs``: node, item, how much.
+    """``counted``: nodes that led to something, and how much that counts. ``pairs``: node, items, how much each counts.
 
     Amounts are in 1/256.
     """
 
     counted: list[tuple[int, int]]
-    pairs: list[tuple[int, int, int]]
+    pairs: list[tuple[int, Sequence[int], int]]
 
 
 NO_LEADS: Final = Leads([], [])
@@ -100,7 +100,7 @@ def leads_of(event: Event, profile: Profile | None, settings: ItemSettings) -> L
 
 def _lead(leads: Leads, node: int, keys: Sequence[int], amount: int) -> None:
     leads.counted.append((node, amount))
-    leads.pairs.extend([(node, key, amount) for key in keys])
+    leads.pairs.append((node, keys, amount))
 
 
 def _basket(leads: Leads, keys: list[int], event: Event, profile: Profile | None, settings: ItemSettings) -> None:
@@ -117,9 +117,9 @@ def _basket(leads: Leads, keys: list[int], event: Event, profile: Profile | None
     before = before[-settings.basket_items :]
     if not before and keys:
         leads.counted.append((BASKETS, ONE_VIEW))
+    basket = before + keys
     for key in keys:
         node = bought_with(key)
         leads.counted.append((node, ONE_VIEW))
-        leads.pairs.extend([(node, other, ONE_VIEW) for other in before])
-        leads.pairs.extend([(bought_with(other), key, ONE_VIEW) for other in before])
-        before.append(key)
+        leads.pairs.append((node, [other for other in basket if other != key], ONE_VIEW))
+    leads.pairs.extend([(bought_with(other), keys, ONE_VIEW) for other in before])
