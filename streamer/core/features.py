@@ -121,8 +121,7 @@ _HOUR_MS: Final = 3_600_000.0
 _DAY_MS: Final = 24 * _HOUR_MS
 _LOWS: Final = [feature.low for feature in FEATURES]
 _HIGHS: Final = [feature.high for feature in FEATURES]
-_WITH_PRIOR: Final = [row for row, feature in enumerate(FEATURES) if feature.prior]
-_PRIORS: Final = np.array([[feature.prior * LOG2_E] for feature in FEATURES if feature.prior])
+_PRIORS: Final = [(row, feature.prior * LOG2_E) for row, feature in enumerate(FEATURES) if feature.prior]
 _LEAST_TOTAL: Final = 1e-6
 _LEAST_LEVEL: Final = -8.0
 """An item of less than 2^-8 views, or of none, counts as one of as much."""
@@ -200,9 +199,11 @@ def _listed(x: Floats, pool: Pool) -> None:
     """
     query, queries = pool.query, len(pool.offsets) - 1
     # Rows in order of features, candidates in order within their query: nothing else shows in a sum.
-    score = np.add.accumulate(x[_WITH_PRIOR] * _PRIORS, axis=0)[-1]
+    score = np.zeros(x.shape[1])
+    for row, prior in _PRIORS:
+        score += x[row] * prior
     total = np.bincount(query, weights=exp2(score), minlength=queries)
-    count = np.diff(pool.offsets).astype(np.float64)
+    count = (pool.offsets[1:] - pool.offsets[:-1]).astype(np.float64)
     _set(x, "choices", (log2_1p(count) * 0.25).take(query))
     _set(x, "rivals", (log2(np.maximum(total, _LEAST_TOTAL)) * 0.25).take(query))
 

@@ -42,6 +42,7 @@ class TitleIndex:
     def __init__(self) -> None:
         self.words = np.zeros((_FIRST_CAPACITY, WIDTH), np.uint32)
         self.lengths = np.zeros(_FIRST_CAPACITY, np.uint8)
+        self._renamed = np.zeros(_FIRST_CAPACITY, np.bool_)
         self._pending: dict[int, str] = {}
         self._sorted_words = np.zeros(0, np.uint32)
         self._sorted_items = np.zeros(0, np.int32)
@@ -67,9 +68,13 @@ class TitleIndex:
         new = [items[words == word] for words, items in zip(self._new_words, self._new_items, strict=True)]
         if any(map(len, new)):
             items = np.unique(np.concatenate((items, *new)))
-        # What was renamed since is still listed under the words that it had.
-        still: Dense = items[(self.words.take(items, axis=0) == word).any(axis=1)].astype(np.int64)
-        return still
+        found: Dense = items.astype(np.int64)
+        renamed = self._renamed.take(found).nonzero()[0]
+        if len(renamed):
+            # It is still listed under the words that it had.
+            gone = ~(self.words.take(found.take(renamed), axis=0) == word).any(axis=1)
+            found = np.delete(found, renamed[gone])
+        return found
 
     def _settle(self) -> None:
         if not self._pending:
@@ -82,6 +87,7 @@ class TitleIndex:
             before = int(self.lengths[item])
             self.total += len(keys) - before
             self.named += bool(keys) - bool(before)
+            self._renamed[item] |= before > 0
             self.words[item] = _NO_WORD
             self.words[item, : len(keys)] = keys
             self.lengths[item] = len(keys)
@@ -101,10 +107,12 @@ class TitleIndex:
         order = np.argsort(words, kind="stable")
         self._sorted_words, self._sorted_items = words[order], item[order].astype(np.int32)
         self._new_words, self._new_items, self._new = [], [], 0
+        self._renamed[:] = False
 
     def _fit(self, item: int) -> None:
         while item >= len(self.lengths):
             self.words, self.lengths = _doubled(self.words), _doubled(self.lengths)
+            self._renamed = _doubled(self._renamed)
 
 
 def _doubled(array: NDArray[_T]) -> NDArray[_T]:

@@ -96,7 +96,10 @@ def _called(text: str, index: ItemIndex, settings: RetrievalSettings) -> tuple[I
 
 
 def _popular(items: Ints, index: ItemIndex, count: int) -> Ints:
-    """The most popular ``count``, ties to the smaller key."""
+    """The most popular ``count``, ties to the smaller key, in no order."""
     if len(items) <= count:
         return items
-    return items.take(np.lexsort((index.keys.take(items), -index.popularity.take(items)))[:count])
+    popularity = index.popularity.take(items)
+    least = np.partition(popularity, -count)[-count]
+    above, ties = items.take((popularity > least).nonzero()[0]), items.take((popularity == least).nonzero()[0])
+    return np.concatenate((above, ties.take(index.keys.take(ties).argsort()[: count - len(above)])))
