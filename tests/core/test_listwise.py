@@ -101,6 +101,21 @@ def test_what_scores_is_the_mean_of_the_steps_and_wanders_less_than_they_do():
     assert np.abs(np.diff(means)).mean() < 0.25 * np.abs(np.diff(walked)).mean()
 
 
+def test_a_basket_says_as_much_as_so_many_single_purchases():
+    """One list in two has a single row taken up, of the highest of a feature; the other has ten, of the lowest."""
+    model, rng = net(), np.random.default_rng(6)
+    for n in range(600):
+        x = rng.uniform(-1, 1, (6, 40))
+        order = x[1].argsort()
+        y = np.zeros(40)
+        y[order[-1:] if n % 2 else order[:10]] = 1.0
+        assert model.learn_many(x, y, np.ones(40))
+    x = np.zeros((6, 2))
+    x[1] = [-0.5, 0.5]
+    low, high = model.scores(x)
+    assert low > high + 0.5
+
+
 def test_it_learns_what_no_linear_model_can():
     model = taught(3000)
     places = [int((-model.scores(x)).argsort().argsort()[y.argmax()]) for x, y, _ in lists(100, seed=77)]

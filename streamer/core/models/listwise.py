@@ -36,18 +36,16 @@ from streamer.core.models.model import (
     features_id,
     read_block,
 )
+from streamer.core.models.net import NARROW, WIDE, beginning, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.model import Floats
 
 KIND: Final = "listwise"
 BLOCK: Final = 64
-_WIDE, _NARROW = 32, 16
 _ABSURD: Final = 1e6
 _LEAST_SLOPE: Final = 0.05
 """The slope stays above 0, so that probabilities are in the order of the scores."""
@@ -56,16 +54,10 @@ _DECAY: Final = 0.001
 _CALIBRATION_RATE: Final = 0.2
 _FADING: Final = 0.01
 """What the newest step counts for in the mean of them; more while there are few."""
-_WEIGHT_DECIMALS: Final = 53
 
 
 CONTEXT: Final = frozenset(feature.name for feature in FEATURES if feature.group == "context")
 """Features that all rows of a list share."""
-
-
-def parameters(features: int) -> int:
-    """How many numbers a net over so many features has, slope and levels among them and the bias not."""
-    return features + _WIDE * features + _WIDE + _NARROW * _WIDE + _NARROW + _NARROW + 1 + features
 
 
 class Listwise:
@@ -86,7 +78,7 @@ class Listwise:
         Slope and level are the calibration's.
         """
         f = len(self.names)
-        shapes = ((f,), (_WIDE, f), (_WIDE,), (_NARROW, _WIDE), (_NARROW,), (_NARROW,), (1,), (f,))
+        shapes = ((f,), (WIDE, f), (WIDE,), (NARROW, WIDE), (NARROW,), (NARROW,), (1,), (f,))
         parts, at = [], 0
         for shape in shapes:
             size = int(np.prod(shape))
@@ -119,10 +111,10 @@ class Listwise:
         linear, w1, b1, w2, b2, w3, _, _ = self._parts(theta)
         # Contiguous operands and one shape: the BLAS takes one path for every block. The linear part goes along.
         both = np.matmul(rows, np.ascontiguousarray(np.concatenate((w1, linear[None])).T))
-        first = np.maximum(both[..., :_WIDE] + b1, 0.0)
+        first = np.maximum(both[..., :WIDE] + b1, 0.0)
         second = np.maximum(np.matmul(first, np.ascontiguousarray(w2.T)) + b2, 0.0)
         # Products and sums along a short axis in index order.
-        score = both[..., _WIDE] + np.add.accumulate(second * w3, axis=2)[..., -1]
+        score = both[..., WIDE] + np.add.accumulate(second * w3, axis=2)[..., -1]
         return first, second, score.reshape(-1)[:n]
 
     def scores(self, x: Floats) -> Floats:
@@ -175,31 +167,6 @@ def from_block(value: bytes, names: Sequence[str]) -> Listwise:
     return model
 
 
-def beginning(priors: Sequence[float]) -> Floats:
-    """Parameters [parameters(F)] of an untaught net: the priors, layers always drawn alike, a last layer of 0."""
-    f = len(priors)
-    theta = np.zeros(parameters(f))
-    theta[:f] = priors
-    at = f
-    for size, inputs, biases in ((_WIDE * f, f, _WIDE), (_NARROW * _WIDE, _WIDE, _NARROW)):
-        # He's uniform initialisation (ICCV 2015).
-        theta[at : at + size] = (2.0 * _uniform(size, at) - 1.0) * np.sqrt(6.0 / inputs)
-        at += size + biases
-    theta[-1 - f] = 1.0
-    return theta
-
-
-def _uniform(count: int, seed: int) -> Floats:
-    """``count`` numbers in [0, 1) of SplitMix64 (Steele et al., OOPSLA 2014): the same in every version of numpy."""
-    z: NDArray[np.uint64] = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(
-        0x9E37_79B9_7F4A_7C15
-    )
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
-    z ^= z >> np.uint64(31)
-    return (z >> np.uint64(64 - _WEIGHT_DECIMALS)).astype(np.float64) / float(1 << _WEIGHT_DECIMALS)
-
-
 def learner(names: Sequence[str], priors: Sequence[float], bias: float, settings: LearningSettings) -> OnlineListwise:
     """An untaught net that learns as the settings say."""
     return OnlineListwise(
@@ -235,30 +202,34 @@ class OnlineListwise(Listwise):
         self.rate, self.l2, self.clip = rate, l2, clip
         self._mean, self._square, self._steps = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
         self._calibration = np.zeros(len(self.names) + 2)
+        self._taken = 0.0
 
     def memory(self) -> Floats:
         """What learning goes on from, beside the parameters.
 
-        Where the steps led, Adam's two averages, AdaGrad's sums of squares, the count of steps.
+        Where the steps led, Adam's two averages, AdaGrad's sums of squares, how much is taken up of a list, the count
+        of steps.
         """
-        return np.concatenate((self.walked, self._mean, self._square, self._calibration, [float(self._steps)]))
+        rest = [self._taken, float(self._steps)]
+        return np.concatenate((self.walked, self._mean, self._square, self._calibration, rest))
 
     def remember(self, model: Listwise, memory: Floats) -> bool:
         """Go on from a model and its ``memory()``. ``False``, and nothing changed, if the memory is not one."""
         size, rest = len(self.theta), len(self._calibration)
-        sound = memory.shape == (3 * size + rest + 1,) and np.isfinite(memory).all() and (memory[2 * size :] >= 0).all()
+        sound = memory.shape == (3 * size + rest + 2,) and np.isfinite(memory).all() and (memory[2 * size :] >= 0).all()
         if not sound:
             return False
         self.theta, self.bias, self.version = model.theta.copy(), model.bias, model.version
         self.walked, self._mean, self._square = (part.copy() for part in memory[: 3 * size].reshape(3, size))
-        self._calibration, self._steps = memory[3 * size : -1].copy(), int(memory[-1])
+        self._calibration = memory[3 * size : -2].copy()
+        self._taken, self._steps = float(memory[-2]), int(memory[-1])
         return True
 
     def gradient(self, x: Floats, y: Floats, w: Floats) -> Floats:
         """Of the list's cross entropy at ``walked``, in its layout; 0 for the calibration. x [F, n], y [n], w [n]."""
         n = len(y)
         first, second, scores = self._layers(x, self.walked)
-        first, second = first.reshape(-1, _WIDE)[:n], second.reshape(-1, _NARROW)[:n]
+        first, second = first.reshape(-1, WIDE)[:n], second.reshape(-1, NARROW)[:n]
         shares = exp2((scores - scores.max()) * LOG2_E) * w
         taken = y * w
         residual = shares / shares.sum() - taken / taken.sum()
@@ -281,25 +252,30 @@ class OnlineListwise(Listwise):
         """
         if not (np.isfinite(x).all() and np.isfinite(w).all() and (y * w).sum() > 0):
             return False
-        gradient = self.gradient(x, y, w)
+        steps = self._steps + 1
+        fading = max(_FADING, 1.0 / (steps + 1.0))
+        # A basket says as much as so many single purchases: a list counts by what is taken up of it.
+        count = float((y * w).sum())
+        taken = self._taken + max(_FADING, 1.0 / steps) * (count - self._taken)
+        gradient = self.gradient(x, y, w) * (count / taken)
         gradient += self.l2 * (self.walked - self.start)
         norm = float(np.sqrt((gradient * gradient).sum()))
         if not isfinite(norm):
             return False
         gradient *= min(1.0, self.clip / max(norm, _EPS))
-        steps = self._steps + 1
         mean = _MOMENTUM * self._mean + (1.0 - _MOMENTUM) * gradient
         square = _MEMORY * self._square + (1.0 - _MEMORY) * gradient * gradient
         rate = self.rate / np.sqrt(1.0 + _DECAY * steps)
         unbiased = np.sqrt(square / (1.0 - _MEMORY**steps)) + _EPS
         walked = self.walked - rate * (mean / (1.0 - _MOMENTUM**steps)) / unbiased
-        theta = self.theta + max(_FADING, 1.0 / (steps + 1.0)) * (walked - self.theta)
+        theta = self.theta + fading * (walked - self.theta)
         sums, bias, theta[-1 - len(self.names) :] = self._calibrated(x, y, w)
         # So written, NaN is refused too.
         if not (np.abs(np.concatenate((walked, theta, [bias]))) < _ABSURD).all() or not np.isfinite(sums).all():
             return False
         self.walked, self.theta, self.bias = walked, theta, bias
-        self._mean, self._square, self._calibration, self._steps = mean, square, sums, steps
+        self._mean, self._square, self._calibration = mean, square, sums
+        self._taken, self._steps = taken, steps
         return True
 
     def _calibrated(self, x: Floats, y: Floats, w: Floats) -> tuple[Floats, float, Floats]:
