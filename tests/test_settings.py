@@ -118,6 +118,10 @@ def test_a_file_that_cannot_be_used_is_told_what_is_wrong(file, text, said):
         ("core.learning", {"clip": "-1"}, "clip must be above 0"),
         ("core.learning", {"challenger_every": "0"}, "challenger_every must be above 0"),
         ("core.learning", {"l2": "-0.1"}, "l2 must be at least 0"),
+        ("core.learning", {"challengers": "deep"}, "challengers: 'deep' is none of logistic, listwise"),
+        ("core.learning", {"challengers": "fm,fm"}, "name each kind once"),
+        ("core.learning", {"model": "fm", "challengers": "fm"}, "and not the champion's"),
+        ("core.learning", {"promotion_alpha": "1"}, "promotion_alpha must be below 1"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused_with_a_way_out(section, fields, said):

@@ -10,9 +10,9 @@ KINDS: Final = ("logistic", "listwise", "ftrl", "fm")
 
 _POSITIVE: Final = (
     *("learning_rate", "net_rate", "factor_rate", "bias_rate"),
-    *("clip", "factors", "max_negatives", "challenger_every"),
+    *("clip", "factors", "max_negatives", "challenger_every", "promotion_alpha", "promotion_horizon"),
 )
-_NOT_NEGATIVE: Final = ("learn_rate", "l1", "l2", "prior_strength", "metrics_memory")
+_NOT_NEGATIVE: Final = ("learn_rate", "l1", "l2", "prior_strength", "metrics_memory", "collapse_share")
 _MOST_FACTORS: Final = 64
 
 
@@ -29,7 +29,11 @@ class LearningSettings:
     must amount to before it leaves its prior. ``l2``: the pull of weights back to their priors. ``clip``: bound on a
     row's weighted residual, or on the norm of a list's gradient. ``prior_strength``: the sum of squared gradients the
     prior weights count for. ``metrics_memory``: about how many of the newest examples the prequential metrics tell of;
-    0 for all. ``challenger_every``: the challenger learns from each so-manieth example, which bounds what it costs.
+    0 for all. ``challenger_every``: River's challenger learns from each so-manieth example, which bounds what it costs.
+    ``challengers``: kinds, beside the champion's, that learn from the same examples; one that is better on them is
+    promoted. ``promotion_alpha``: the chance that it was not, over all time; ``promotion_horizon``: a comparison that
+    is undecided after so many examples begins anew. ``collapse_share``: nothing is learned while examples have less
+    than this share of the content they usually have; 0 for never.
     """
 
     model: str = "listwise"
@@ -46,12 +50,26 @@ class LearningSettings:
     prior_strength: float = 10.0
     metrics_memory: int = 20_000
     challenger_every: int = 4
+    challengers: tuple[str, ...] = ()
+    promotion_alpha: float = 0.01
+    promotion_horizon: int = 20_000
+    collapse_share: float = 0.25
 
     def __post_init__(self) -> None:
         """Raise ValueError, with a line for each, for what cannot be used."""
         problems = []
         if self.model not in KINDS:
             problems.append(f"model: {self.model!r} is none of {', '.join(KINDS)}")
+        problems += [
+            f"challengers: {kind!r} is none of {', '.join(KINDS)}" for kind in self.challengers if kind not in KINDS
+        ]
+        if len({self.model, *self.challengers}) != 1 + len(self.challengers):
+            problems.append("challengers: name each kind once, and not the champion's")
+        problems += [
+            f"{name} must be below 1, not {getattr(self, name)}"
+            for name in ("promotion_alpha", "collapse_share")
+            if getattr(self, name) >= 1
+        ]
         # So written, NaN is refused too.
         problems += [
             f"{name} must be above 0, not {getattr(self, name)}" for name in _POSITIVE if not getattr(self, name) > 0

@@ -147,6 +147,7 @@ class ServedModel:
             prior, decode = prior or registry.prior_model(), decode or registry.decode
         self._prior, self._decode = prior, decode
         self._current: Any = prior
+        self._key = ""
         self.problem = ""
 
     @property
@@ -156,14 +157,18 @@ class ServedModel:
         return version
 
     def apply(self, key: str, value: bytes | None) -> bool:
-        """Serve the block from now on; a tombstone brings the priors back.
+        """Serve the block from now on; a tombstone of what is served brings the priors back.
 
         A block that is refused brings them back too, so that all workers agree whenever they started: ``False``
-        then, and ``problem`` says why. What else travels on the topic, such as metrics, is passed over.
+        then, and ``problem`` says why. What else travels on the topic, such as metrics, is passed over; and so is a
+        block of another kind that is of an older version than the one served: a compacted topic keeps the last block
+        of each kind that was ever the champion, and may be read in any order of keys.
         """
-        if not key.startswith(CHAMPION):
+        if not key.startswith(CHAMPION) or (value is None and key != self._key):
             return True
-        self.problem = ""
+        if value is not None and key != self._key and self._is_older(value):
+            return True
+        self.problem, self._key = "", key
         self._current = self._prior
         if value is not None:
             try:
@@ -171,6 +176,12 @@ class ServedModel:
             except ModelRefused as refusal:
                 self.problem = str(refusal)
         return not self.problem
+
+    def _is_older(self, value: bytes) -> bool:
+        try:
+            return decode_block(value).version < self.version
+        except ModelRefused:
+            return False
 
     def predict_many(self, x: Floats) -> Floats:
         """As ``Model.predict_many``."""
