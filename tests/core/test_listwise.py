@@ -19,7 +19,7 @@ from streamer.core.models.registry import FEATURES_ID, prior_model
 from streamer.core.models.trainer import CHAMPION_BLOCK, Trainer
 
 F = len(FEATURES)
-NAMES = (*"abcde", "rivals")
+NAMES = (*"abcd", "own_place", "rivals")
 
 
 def lists(count: int, rows: int = 40, seed: int = 5):
@@ -65,15 +65,20 @@ def test_an_untaught_net_ranks_by_the_priors():
     assert trainer().champion.predict_many(x) == pytest.approx(prior_model().predict_many(x), abs=2**-20)
 
 
-def test_a_step_follows_the_gradient_of_the_lists_cross_entropy():
-    """Checked against finite differences, sampled rows weighing as many as they stand for."""
+@pytest.mark.parametrize("taken", [3, 17, (3, 17)])
+def test_a_step_follows_the_gradient_of_the_lists_cross_entropy_and_of_the_new_in_it(taken):
+    """Checked against finite differences, sampled rows weighing as many as they stand for; the first ten are new."""
     model = taught()
     ((x, y, _),) = lists(1, seed=9)
+    x[4, :10] = 0.0
+    y[:] = 0.0
+    y[np.array(taken)] = 1.0
     w = np.random.default_rng(3).uniform(0.5, 4, len(y))
 
     def loss(theta):
         scores = Listwise(NAMES, theta, 0.0).scores(x)
-        return -((y * w) @ scores) / (y @ w) + np.log(w @ np.exp(scores))
+        of_new = -((y * w)[:10] @ scores[:10]) + (y * w)[:10].sum() * np.log(w[:10] @ np.exp(scores[:10]))
+        return (-((y * w) @ scores) + 0.5 * of_new) / (y @ w) + np.log(w @ np.exp(scores))
 
     found = model.gradient(x, y, w)
     for at in range(0, len(found), 7):

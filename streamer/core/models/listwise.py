@@ -8,6 +8,9 @@ with ``w`` times its exponential: the logit correction of sampled softmax (Jean 
 what scores is not where the last step led but a fading mean of the steps (Polyak, Juditsky, SIAM J. Control Optim. 30,
 1992).
 
+Repeats outshine what is new, and a list to discover leaves them out. So the rows of items that the shopper had not had
+are a list of their own as well: its cross entropy is added, for half.
+
 A softmax does not say how likely a row is as such: it leaves open what all scores of a list have in common. The
 probability is ``sigmoid(bias + slope * score + level . x)``, where ``level`` weighs the features of the list as a
 whole, such as how many candidates it has; so it moves no order. These are learned beside the net from the log loss of
@@ -55,6 +58,11 @@ _CALIBRATION_RATE: Final = 0.2
 _FADING: Final = 0.01
 """What the newest step counts for in the mean of them; more while there are few."""
 
+
+HAD: Final = ("own_place", "bought_orders")
+"""Features that are above 0 if the shopper had the item before."""
+_OF_NEW: Final = 0.5
+"""What the list of the new counts for beside the whole."""
 
 CONTEXT: Final = frozenset(feature.name for feature in FEATURES if feature.group == "context")
 """Features that all rows of a list share."""
@@ -179,6 +187,14 @@ def learner(names: Sequence[str], priors: Sequence[float], bias: float, settings
     )
 
 
+def _off(scores: Floats, y: Floats, w: Floats) -> Floats:
+    """By how much more of what was taken up the softmax expects of each row [n] than there was."""
+    shares = exp2((scores - scores.max()) * LOG2_E) * w
+    taken = y * w
+    off: Floats = shares * (taken.sum() / shares.sum()) - taken
+    return off
+
+
 class OnlineListwise(Listwise):
     """A net that learns. The trainer owns it.
 
@@ -200,6 +216,7 @@ class OnlineListwise(Listwise):
         self.start: Floats = self.theta.copy()
         self.walked: Floats = self.theta.copy()
         self.rate, self.l2, self.clip = rate, l2, clip
+        self._had = [at for at, name in enumerate(self.names) if name in HAD]
         self._mean, self._square, self._steps = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
         self._calibration = np.zeros(len(self.names) + 2)
         self._taken = 0.0
@@ -226,13 +243,18 @@ class OnlineListwise(Listwise):
         return True
 
     def gradient(self, x: Floats, y: Floats, w: Floats) -> Floats:
-        """Of the list's cross entropy at ``walked``, in its layout; 0 for the calibration. x [F, n], y [n], w [n]."""
+        """Of the list's cross entropy at ``walked`` and that of the new in it, in the layout of ``walked``.
+
+        It is 0 for the calibration. x [F, n], y [n], w [n].
+        """
         n = len(y)
         first, second, scores = self._layers(x, self.walked)
         first, second = first.reshape(-1, WIDE)[:n], second.reshape(-1, NARROW)[:n]
-        shares = exp2((scores - scores.max()) * LOG2_E) * w
-        taken = y * w
-        residual = shares / shares.sum() - taken / taken.sum()
+        count = (y * w).sum()
+        residual = _off(scores, y, w) / count
+        new = np.flatnonzero((x[self._had] == 0.0).all(axis=0))
+        if y[new].any():
+            residual[new] += _OF_NEW / count * _off(scores[new], y[new], w[new])
         gradient = np.zeros_like(self.walked)
         linear, w1, b1, w2, b2, w3, _, _ = self._parts(gradient)
         _, _, _, deep, _, last, _, _ = self._parts(self.walked)
