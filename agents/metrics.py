@@ -111,7 +111,7 @@ METRICS: Final = (
     Metric("gauge", "streamer_model_calibration_error", "Mean distance of probability from share.", ("role", "model")),
     Metric("gauge", "streamer_model_version", "Version published.", ("role", "model")),
     Metric("gauge", "streamer_model_refused", "Examples it would not learn from.", ("role", "model")),
-    Metric("gauge", "streamer_model_gain", "Nats a list that a challenger is better by, so far.", ("role", "model")),
+    Metric("gauge", "streamer_model_gain", "What a challenger is better by a list, so far.", ("role", "model")),
     Metric("gauge", "streamer_model_held", "Examples not learned from: the input had collapsed.", ("role", "model")),
     Metric("gauge", "streamer_model_promotions", "Times a challenger became the champion.", ("role", "model")),
     Metric("gauge", "streamer_model_rollbacks", "Times the champion went back.", ("role", "model")),

@@ -84,6 +84,7 @@ def test_environment_names_are_unique():
         ("[web]\nport = true", "True is not a whole number"),
         ("[web]\nhost = 1", "1 is not text"),
         ("[core.policy]\nscore_threshold = nan", "not a finite number"),
+        ("[core.learning]\npromotion_by = 'sales'", "is none of rank, loss"),
         ("[core.policy]\nper_hour = 1.5", "1.5 is not a whole number"),
         ("[core.policy]\nmin_gap_ms = -1", "is negative"),
         ("[core.policy]\nrank_rate = 1.5", "choose between 0 and 1"),

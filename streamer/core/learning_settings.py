@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 KINDS: Final = ("logistic", "listwise", "ftrl", "fm")
 """The kinds of models of ours, by the names of ``models/registry.py``, which the settings need not import."""
@@ -31,7 +31,8 @@ class LearningSettings:
     prior weights count for. ``metrics_memory``: about how many of the newest examples the prequential metrics tell of;
     0 for all. ``challenger_every``: River's challenger learns from each so-manieth example, which bounds what it costs.
     ``challengers``: kinds, beside the champion's, that learn from the same examples; one that is better on them is
-    promoted. ``promotion_alpha``: the chance that it was not, over all time; ``promotion_horizon``: a comparison that
+    promoted. ``promotion_by``: better at what, the reciprocal ``rank`` of the first row taken up or the log ``loss`` of
+    the list. ``promotion_alpha``: the chance that it was not, over all time; ``promotion_horizon``: a comparison that
     is undecided after so many examples begins anew. ``collapse_share``: nothing is learned while examples have less
     than this share of the content they usually have; 0 for never.
     """
@@ -51,6 +52,7 @@ class LearningSettings:
     metrics_memory: int = 20_000
     challenger_every: int = 4
     challengers: tuple[str, ...] = ()
+    promotion_by: Literal["rank", "loss"] = "rank"
     promotion_alpha: float = 0.01
     promotion_horizon: int = 20_000
     collapse_share: float = 0.25

@@ -12,7 +12,9 @@ from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.adwin import Adwin
 from streamer.core.models.contest import Contest
 from streamer.core.models.guard import Guard
-from streamer.core.models.promotion import BOUND, Comparison, nats, radius
+from streamer.core.models.promotion import MEASURES, Comparison, missed, nats, radius
+
+BOUND = MEASURES["loss"].bound
 
 
 def fair(rng, count):
@@ -29,7 +31,7 @@ def test_chance_promotes_no_more_often_than_alpha_however_often_it_is_asked():
     runs = 200
     for _ in range(runs):
         gains = fair(rng, 1500)
-        comparison = Comparison(0.05, 20_000)
+        comparison = Comparison(0.05, 20_000, BOUND)
         fooled += any(comparison.add(gain) for gain in gains.tolist())
         n = np.arange(1, 1501)
         means = np.cumsum(gains) / n
@@ -45,7 +47,7 @@ def test_the_bound_holds_at_all_times_also_while_the_mean_moves():
     broken = 0
     for _ in range(100):
         expected = 0.5 * np.sin(np.arange(1, 1001) / 150 + rng.uniform(0, 6))
-        comparison = Comparison(0.05, 20_000)
+        comparison = Comparison(0.05, 20_000, BOUND)
         below = []
         for gain, mean in zip(
             expected + rng.uniform(-1, 1, 1000), np.cumsum(expected) / np.arange(1, 1001), strict=True
@@ -61,14 +63,14 @@ def test_a_real_difference_is_found_within_so_many_lists(gain, within):
     """In nats a list, with a spread of 0.37, which is what two kinds differed by on a shop's log."""
     found = []
     for seed in range(10):
-        comparison = Comparison(0.01, 20_000)
+        comparison = Comparison(0.01, 20_000, BOUND)
         gains = np.random.default_rng(seed).normal(gain, 0.37, within).tolist()
         found.append(next((at for at, each in enumerate(gains) if comparison.add(each)), None))
     assert None not in found
 
 
 def test_what_is_undecided_begins_anew_and_may_be_fooled_less_often_each_time():
-    comparison = Comparison(0.01, 100)
+    comparison = Comparison(0.01, 100, BOUND)
     for _ in range(250):
         comparison.add(0.0)
     assert (comparison.state.rounds, comparison.state.count) == (3, 50)
@@ -77,7 +79,7 @@ def test_what_is_undecided_begins_anew_and_may_be_fooled_less_often_each_time():
 
 
 def test_one_list_says_no_more_than_the_bound_and_what_is_no_number_speaks_against():
-    one, other = Comparison(0.01, 1000), Comparison(0.01, 1000)
+    one, other = Comparison(0.01, 1000, BOUND), Comparison(0.01, 1000, BOUND)
     one.add(1e9)
     other.add(nan)
     assert (one.mean(), other.mean()) == (BOUND, -BOUND)
@@ -87,6 +89,16 @@ def test_the_loss_of_a_list_is_its_log_likelihood_and_finite_even_where_the_mode
     y, p, w = np.array([1.0, 0.0, 0.0]), np.array([0.2, 0.1, 0.5]), np.array([1.0, 3.0, 2.0])
     assert nats(y, p, w) == pytest.approx(-(np.log(0.2) + 3 * np.log(0.9) + 2 * np.log(0.5)), abs=1e-12)
     assert 20 < nats(y, np.array([0.0, 1.0, 0.0]), np.ones(3)) < 50
+
+
+def test_what_is_missed_is_told_by_the_rank_of_the_first_row_taken_up():
+    """Each sampled row above it is as many as it stands for, one beside it half."""
+    w = np.array([1.0, 3.0, 2.0, 4.0])
+    y = np.array([1.0, 0.0, 0.0, 0.0])
+    assert missed(y, np.array([0.9, 0.1, 0.2, 0.3]), w) == 0.0
+    assert missed(y, np.array([0.5, 0.9, 0.1, 0.2]), w) == pytest.approx(1 - 1 / 4)
+    assert missed(y, np.array([0.5, 0.9, 0.5, 0.2]), w) == pytest.approx(1 - 1 / 5)
+    assert missed(np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.1, 0.2, 0.9, 0.2]), w) == 0.0
 
 
 def changed(adwin, values):
@@ -176,7 +188,9 @@ def test_labels_that_tell_nothing_apart_are_a_collapse(label):
 
 
 def contest(**changes):
-    return Contest(LearningSettings(**({"model": "logistic", "challengers": ("fm", "ftrl")} | changes)))
+    return Contest(
+        LearningSettings(**({"model": "logistic", "challengers": ("fm", "ftrl"), "promotion_by": "loss"} | changes))
+    )
 
 
 def judged(one, means, count, seed=0):
@@ -257,3 +271,13 @@ def test_a_damaged_contest_goes_on_with_its_champion_and_compares_anew():
     assert other.champion == "fm"
     assert {c.state.count for c in other.comparisons.values()} == {0}
     assert not sqrt(sum(b[1] for b in other.state().buckets))
+
+
+def test_evidence_of_one_measure_is_none_of_another():
+    one = contest()
+    judged(one, {"logistic": 0.5, "fm": 0.0, "ftrl": 0.4}, 2000)
+    judged(one, {"logistic": 0.5, "fm": 0.0, "ftrl": 0.4}, 50)
+    other = contest(promotion_by="rank")
+    other.restore(one.state())
+    assert other.champion == "fm"
+    assert {c.state.count for c in other.comparisons.values()} == {0}

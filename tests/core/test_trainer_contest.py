@@ -59,6 +59,13 @@ def promoted():
     raise AssertionError("nobody was promoted")
 
 
+@pytest.mark.parametrize("by", ["rank", "loss"])
+def test_a_challenger_that_is_better_at_either_is_promoted(by):
+    learned = trainer(promotion_by=by)
+    learned.learn(STREAM)
+    assert learned.contest.champion == "fm"
+
+
 def test_a_challenger_that_is_better_on_the_stream_is_promoted_and_published():
     learned, _ = promoted()
     assert learned.contest.champion == "fm"

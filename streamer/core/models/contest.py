@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamer.core.models.adwin import Adwin, Bucket
-from streamer.core.models.promotion import BOUND, Comparison, ComparisonState, Count
+from streamer.core.models.promotion import MEASURES, Comparison, ComparisonState, Count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from streamer.core.learning_settings import LearningSettings
 
-_WHOLE: Final = 32.0
-"""Nats of a list that ADWIN takes for 1: losses beyond do not get worse."""
 _FADE: Final = 1.0 / 128.0
 _LATELY: Final = 64
 """Examples before the recent gains tell anything."""
@@ -33,8 +31,8 @@ _SURE: Final = 2.0
 class ContestState(msgspec.Struct, array_like=True):
     """All that a contest remembers. ``configured``: the settings' champion then; ``former``: the one served before.
 
-    ``recent`` are the examples since the champion changed, the fading mean of the nats a list that the former one was
-    better by, and the fading mean of its square.
+    ``recent`` are the examples since the champion changed, the fading mean of what the former one was better by a list,
+    and the fading mean of its square; ``by``: the measure of all this.
     """
 
     configured: str
@@ -47,13 +45,14 @@ class ContestState(msgspec.Struct, array_like=True):
     buckets: list[Bucket] = []
     seen: Count = 0
     recent: tuple[int, float, float] = (0, 0.0, 0.0)
+    by: str = "rank"
 
 
 class Contest:
     """``champion`` is the kind that is to be served; counters tell how that came about."""
 
     def __init__(self, settings: LearningSettings) -> None:
-        self._settings = settings
+        self._settings, self.measure = settings, MEASURES[settings.promotion_by]
         self.kinds = tuple(dict.fromkeys((settings.model, *settings.challengers)))
         self.champion, self.former = settings.model, ""
         self.promotions = self.rollbacks = self.drifts = 0
@@ -70,19 +69,20 @@ class Contest:
         """Compare the champion with each rival, from what is known of it."""
         rivals = list(self.rivals())
         alpha, horizon = self._settings.promotion_alpha / max(len(rivals), 1), self._settings.promotion_horizon
-        self.comparisons = {kind: Comparison(alpha, horizon, known.get(kind)) for kind in rivals}
+        self.comparisons = {kind: Comparison(alpha, horizon, self.measure.bound, known.get(kind)) for kind in rivals}
 
     def judge(self, losses: Mapping[str, float]) -> bool:
-        """Take each kind's loss on one list, in nats, before any learned from it. Whether the champion changed."""
+        """Take each kind's loss on one list, before any learned from it. Whether the champion changed."""
         own = losses[self.champion]
         proven = [kind for kind, comparison in self.comparisons.items() if comparison.add(own - losses[kind])]
         if self.former:
             count, mean, square = self._recent
             apart = own - losses[self.former]
-            gain = max(-BOUND, min(BOUND, apart)) if isfinite(apart) else 0.0
+            bound = self.measure.bound
+            gain = max(-bound, min(bound, apart)) if isfinite(apart) else 0.0
             weight = max(_FADE, 1.0 / (count + 1))
             self._recent = (count + 1, mean + weight * (gain - mean), square + weight * (gain * gain - square))
-        if self._adwin.add(own / _WHOLE) > 0.0:
+        if self._adwin.add(own / self.measure.whole) > 0.0:
             self.drifts += 1
             if self.former and self._was_better():
                 self.rollbacks += 1
@@ -126,6 +126,7 @@ class Contest:
             list(self._adwin.buckets),
             self._adwin.seen,
             self._recent,
+            self._settings.promotion_by,
         )
 
     def restore(self, state: ContestState) -> None:
@@ -139,7 +140,7 @@ class Contest:
         if state.configured != self._settings.model or state.champion not in self.kinds:
             return
         self.champion = state.champion
-        if not (
+        if state.by != self._settings.promotion_by or not (
             adwin.sound()
             and all(isfinite(number) for number in sums)
             and all(c.variance >= 0.0 and c.rounds >= 1 for c in state.comparisons.values())

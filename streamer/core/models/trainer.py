@@ -18,7 +18,6 @@ from streamer.core.models.contest import Contest, ContestState
 from streamer.core.models.guard import Guard, GuardState
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
-from streamer.core.models.promotion import nats
 from streamer.core.models.registry import MODELS, learner
 
 if TYPE_CHECKING:
@@ -127,10 +126,11 @@ class Trainer:
         if self.collapsed:
             self.held += 1
             return p
-        losses = {self.contest.champion: nats(y, p, w)}
+        loss = self.contest.measure.loss
+        losses = {self.contest.champion: loss(y, p, w)}
         for kind in self.contest.rivals():
             theirs = self._models[kind].predict_proba_many(x)
-            losses[kind] = nats(y, theirs, w)
+            losses[kind] = loss(y, theirs, w)
             self._figures[kind].update(y, theirs, w)
             self._models[kind].learn_many(x, y, w, theirs)
         if not champion.learn_many(x, y, w, p):
@@ -285,7 +285,7 @@ class Trainer:
         }
 
     def challengers(self) -> dict[str, dict[str, float]]:
-        """By kind, its prequential figures on the same examples, and ``gain``: nats a list it is better by, so far."""
+        """By kind, its prequential figures on the same examples, and ``gain``: what it is better by a list, so far."""
         comparisons = self.contest.comparisons
         return {kind: {**self._measures(kind), "gain": comparisons[kind].mean()} for kind in self.contest.rivals()}
 
