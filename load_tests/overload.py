@@ -6,6 +6,7 @@
 - ``one-user``: one shopper does it all, a million times
 - ``one-item``: all shoppers look at one item
 - ``large``: records of nearly two megabytes
+- ``slow-disk``: other programs write to the disk of Kafka and the tables as fast as it takes it
 
 Each begins with a calm load, after which the peak of a process's memory is begun anew. What it holds beyond that is
 compared with the bound that its settings give; what became of the records is added up.
@@ -14,14 +15,13 @@ compared with the bound that its settings give; what became of the records is ad
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import re
 import signal
-import statistics
+import threading
 import time
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,6 +29,7 @@ import msgspec
 from agents.consumer import FETCH_AHEAD_BYTES, FETCH_BYTES
 from agents.roles.user import UserRole
 from load_tests.harness import Cluster, arguments, cluster, fixed_loop_s, journal_totals, machine, write
+from load_tests.readings import Rates, commits, peak, written_bytes
 from load_tests.shop import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
 from streamer.core.partition import partition_of
@@ -36,6 +37,7 @@ from streamer.publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from streamer.core.events import Event
     from streamer.settings import Settings
@@ -46,7 +48,6 @@ CALM_AGO_MS: Final = 3 * 3_600_000
 FROZEN_S: Final = 8.0
 FROZEN_RATE: Final = 2_000.0
 LARGE_BYTES: Final = 1_900_000
-SAMPLED_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Overload:
     rate: float = 0.0
     overrides: tuple[str, ...] = ()
     freeze: bool = False
+    hog: bool = False
 
 
 def everybody(events: int, seed: int) -> Iterator[Event]:
@@ -100,21 +102,8 @@ OVERLOADS: Final = {
     "one-user": Overload(1_000_000, one_user),
     "one-item": Overload(200_000, one_item),
     "large": Overload(400, large),
+    "slow-disk": Overload(200_000, everybody, hog=True),
 }
-
-
-def peak(made: Cluster, *, anew: bool = False) -> dict[str, int]:
-    """The most bytes that each worker held, or with ``anew`` what it holds now, from where the peak begins anew."""
-    held = {}
-    for child in made.supervisor.children:
-        assert child.process is not None
-        folder = Path(f"/proc/{child.process.pid}")
-        if anew:
-            (folder / "clear_refs").write_text("5")
-        found = re.search(r"^VmHWM:\s+(\d+) kB", (folder / "status").read_text(encoding="ascii"), re.MULTILINE)
-        assert found is not None
-        held[child.name] = int(found[1]) * 1024
-    return held
 
 
 def bound(settings: Settings, tasks: int) -> int:
@@ -137,10 +126,10 @@ async def measure(made: Cluster, overload: Overload, seed: int, count: int) -> d
     ]
     await publish(calm, made.client, prefix=prefix, rate=0, keep_times=True)
     await made.drained()
-    before, rates = peak(made, anew=True), Rates()
+    before, rates, calm_samples = peak(made, anew=True), Rates(), made.metrics("user")
     watching = asyncio.create_task(rates.watch(made))
     events = list(overload.make(count, seed))
-    began = time.monotonic()
+    began, written = time.monotonic(), written_bytes(made)
     sending = asyncio.create_task(publish(events, made.client, prefix=prefix, rate=overload.rate))
     if overload.freeze:
         await asyncio.sleep(FROZEN_S)
@@ -152,7 +141,7 @@ async def measure(made: Cluster, overload: Overload, seed: int, count: int) -> d
     await made.drained()
     took = time.monotonic() - began
     watching.cancel()
-    most = peak(made)
+    most, samples = peak(made), made.metrics("user")
     totals, _ = journal_totals(await made.records("journal"))
     return {
         "published": sent["published"],
@@ -160,6 +149,10 @@ async def measure(made: Cluster, overload: Overload, seed: int, count: int) -> d
         "processed_per_second": round(len(events) / took),
         "slowest_and_median_seconds_processed": rates.slowest(),
         "lag_at_most": rates.lag,
+        "written_bytes_an_event": {
+            who: round((now - written[who]) / len(events)) for who, now in written_bytes(made).items()
+        },
+        "commit_ms": commits({name: value - calm_samples.get(name, 0.0) for name, value in samples.items()}),
         "events": totals,
         "left_out": WARM + len(events) - sum(totals.get(name, 0) for name in ("applied", "dead_letter")),
         "restarts": sum(child.restarts for child in made.supervisor.children),
@@ -169,31 +162,25 @@ async def measure(made: Cluster, overload: Overload, seed: int, count: int) -> d
     }
 
 
-class Rates:
-    """How many events were processed in each half second, and the most that waited."""
+@contextlib.contextmanager
+def hogged(folder: Path) -> Iterator[None]:
+    """Meanwhile files of a quarter of a gigabyte are written to the disk, one after the other."""
+    over, chunk = threading.Event(), bytes(1 << 20)
 
-    def __init__(self) -> None:
-        self.lag = 0
-        self._counts: list[tuple[float, float]] = []
+    def write_on() -> None:
+        while not over.is_set():
+            with (folder / "hog").open("wb", buffering=0) as file:
+                for _ in range(256):
+                    file.write(chunk)
+                os.fsync(file.fileno())
 
-    async def watch(self, made: Cluster) -> None:
-        """Read on until cancelled."""
-        while True:
-            samples = await asyncio.to_thread(made.metrics, "user")
-            self.lag = max(self.lag, int(sum(v for k, v in samples.items() if k.startswith("streamer_lag_records"))))
-            done = sum(v for k, v in samples.items() if k.startswith("streamer_events_total"))
-            self._counts.append((time.monotonic(), done))
-            await asyncio.sleep(SAMPLED_EVERY_S)
-
-    def slowest(self) -> list[float]:
-        """Events a second: the slowest five seconds under load, the median. The first and the last are left out."""
-        window = round(5 / SAMPLED_EVERY_S)
-        rates = [
-            (self._counts[n + window][1] - self._counts[n][1]) / (self._counts[n + window][0] - self._counts[n][0])
-            for n in range(len(self._counts) - window)
-        ]
-        under_load = rates[window : -window - 1]
-        return [round(min(under_load)), round(statistics.median(under_load))] if under_load else []
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
 
 
 async def largest(made: Cluster, topics: tuple[str, ...]) -> dict[str, int]:
@@ -215,7 +202,8 @@ def main() -> None:
         with cluster(overrides, processes=given.processes) as made:
             made.start()
             count = max(1, round(overload.events * given.scale))
-            figures[part] = asyncio.run(measure(made, overload, given.seed, count))
+            with hogged(made.broker.data_dir) if overload.hog else contextlib.nullcontext():
+                figures[part] = asyncio.run(measure(made, overload, given.seed, count))
             tasks = -(-made.settings.topics.partitions // given.processes)
             figures[part]["bound_mb_of_a_user_worker"] = round(bound(made.settings, tasks) / 2**20)
     figures["settings"] = {"seed": given.seed, "fixed_loop_s": fixed_loop_s(), **machine()}
