@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from agents.settings import RuntimeSettings
 
-#: A task with a backlog commits once in so many intervals, and its batches are so many times as long.
+#: A task with a backlog commits once in so many intervals, and its batches are so many times as long. All tasks of a
+#: worker take turns: between two looks at anything else, such as its health page, each may fold one batch.
 BACKLOG_INTERVALS: Final = 10
+BACKLOG_BATCHES: Final = 5
 
 #: A task stages commits at most one part in so many of its time. An item task's staging grows with the items touched,
 #: and many of them are the same ones in the next interval: a flood of events makes its intervals longer.
@@ -46,7 +48,7 @@ class Pace:
     def batch(self, waiting: int) -> int:
         """How many records the next batch may have: about ``target_batch_ms`` of work, more behind a backlog."""
         if waiting >= BACKLOG_INTERVALS * self._batch:
-            return min(self._settings.max_batch_events, BACKLOG_INTERVALS * self._batch)
+            return min(self._settings.max_batch_events, BACKLOG_BATCHES * self._batch)
         return self._batch
 
     def folds(self, now: float, waiting: int, *, committing: bool) -> bool:

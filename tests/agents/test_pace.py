@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.pace import BACKLOG_INTERVALS, STAGING_ONE_IN, STALLED_INTERVALS, Pace
+from agents.pace import BACKLOG_BATCHES, BACKLOG_INTERVALS, STAGING_ONE_IN, STALLED_INTERVALS, Pace
 from agents.settings import RuntimeSettings
 
 SETTINGS = RuntimeSettings(max_batch_events=512, target_batch_ms=20, commit_bytes=1 << 20)
@@ -27,7 +27,7 @@ def test_a_batch_is_as_long_as_its_time_allows_and_never_longer_than_its_count()
 
 
 def test_behind_a_backlog_batches_are_longer() -> None:
-    assert paced().batch(waiting=BACKLOG_INTERVALS * 20) == BACKLOG_INTERVALS * 20
+    assert paced().batch(waiting=BACKLOG_INTERVALS * 20) == BACKLOG_BATCHES * 20
 
 
 def test_a_lone_event_after_an_idle_while_is_folded_at_once_and_one_soon_after_a_commit_waits_for_the_next() -> None:
