@@ -91,6 +91,7 @@ class Rig:
             if time.monotonic() - started > timeout_s:
                 raise NotWithinError(f"not {what} within {timeout_s:.0f} s; {self.standing()}")
             self.follower.check()
+            self.publisher.check()
             self.workers.tend()
             time.sleep(0.05)
         return time.monotonic() - started
