@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 OUTCOMES: Final = ("applied", "duplicate", "late", "rekeyed", "dead_letter")
 """Where a record can end; their counts sum to the records read."""
 
-MODEL_MEASURES: Final = ("logloss", "auc", "calibration_error", "version", "refused", "resets")
+MODEL_MEASURES: Final = (
+    *("logloss", "auc", "calibration_error", "version", "refused", "resets"),
+    *("gain", "held", "promotions", "rollbacks", "drifts"),
+)
 """What ``Metrics.model`` takes, each a gauge ``streamer_model_<measure>``."""
 
 MODEL_PREFIXES: Final = {"served_": "served", "champion_": "champion_paired"}
@@ -42,6 +45,7 @@ _LATENCY: Final = (
 )
 _COMMIT: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+_OF_A_LIST: Final = ("retrieve", "score", "decide")
 _DECISION: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
@@ -81,7 +85,9 @@ METRICS: Final = (
     Metric("histogram", "streamer_commit_seconds", "Time one commit took.", _ROLE, _COMMIT),
     Metric("histogram", "streamer_batch_seconds", "Compute time of one micro-batch.", _ROLE, _BATCH),
     Metric("histogram", "streamer_batch_records", "Records in one micro-batch.", _ROLE, _SIZES),
-    Metric("histogram", "streamer_decision_seconds", "A batch's compute time over its ranked lists.", _ROLE, _DECISION),
+    Metric(
+        "histogram", "streamer_decision_seconds", "Retrieval to decision of a batch, a ranked list.", _ROLE, _DECISION
+    ),
     Metric("counter", "streamer_stage_seconds_total", "Compute time by stage.", ("role", "stage")),
     # How the worker stands.
     Metric("gauge", "streamer_healthy", "1 while /healthz answers 200."),
@@ -105,6 +111,11 @@ METRICS: Final = (
     Metric("gauge", "streamer_model_calibration_error", "Mean distance of probability from share.", ("role", "model")),
     Metric("gauge", "streamer_model_version", "Version published.", ("role", "model")),
     Metric("gauge", "streamer_model_refused", "Examples it would not learn from.", ("role", "model")),
+    Metric("gauge", "streamer_model_gain", "What a challenger is better by a list, so far.", ("role", "model")),
+    Metric("gauge", "streamer_model_held", "Examples not learned from: the input had collapsed.", ("role", "model")),
+    Metric("gauge", "streamer_model_promotions", "Times a challenger became the champion.", ("role", "model")),
+    Metric("gauge", "streamer_model_rollbacks", "Times the champion went back.", ("role", "model")),
+    Metric("gauge", "streamer_model_drifts", "Times the champion's loss changed.", ("role", "model")),
     Metric("gauge", "streamer_model_resets", "Times it began anew, having outgrown its limit.", ("role", "model")),
 )
 
@@ -220,7 +231,9 @@ class Metrics:
             self.stage(stage, spent)
         if effects.ranked:
             self._child("streamer_ranked_lists_total").inc(effects.ranked)
-            self._all["streamer_decision_seconds"].observe(sum(effects.stage_seconds.values()) / effects.ranked)
+            # What the lists took, and not the folding of the events around them, most of which ask for none.
+            spent = sum(effects.stage_seconds.get(stage, 0.0) for stage in _OF_A_LIST)
+            self._all["streamer_decision_seconds"].observe(spent / effects.ranked)
 
     # -- once a commit ------------------------------------------------------------------------------------------------
 
@@ -242,7 +255,7 @@ class Metrics:
         self._child("streamer_model_examples_total").inc(count)
 
     def model(self, which: str, measures: Mapping[str, float]) -> None:
-        """Measures of the ``champion`` or the ``challenger``; what is no ``MODEL_MEASURES``, or NaN, is left out."""
+        """Measures of the ``champion`` or of a challenger; what is no ``MODEL_MEASURES``, or NaN, is left out."""
         for given, value in measures.items():
             measure, model = given, which
             for prefix, other in MODEL_PREFIXES.items():

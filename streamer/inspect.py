@@ -17,15 +17,19 @@ from streamer.core.events import group_key, item_key
 from streamer.core.items.rows import IndexRow
 from streamer.core.items.state import item_partition, row_key
 from streamer.core.models import registry
+from streamer.core.models.logistic import from_block
 from streamer.core.models.model import CHAMPION, ModelRefused
 from streamer.core.packed import AFFINITY, BOUGHT, RECENT
 from streamer.core.partition import partition_of
+from streamer.core.predictions.registry import BY_NAME
+from streamer.core.predictions.served import PREDICT, Foresight, Served, block_names
 from streamer.core.profile import Profile
 from streamer.core.tags import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streamer.core.settings import CoreSettings
     from streamer.settings import Settings
 
 
@@ -46,7 +50,10 @@ async def last_rows(
 
 
 async def user(settings: Settings, user_id: str) -> dict[str, Any]:
-    """Profile, standing with the policy, and how many fingerprints are remembered. Empty when the user is unknown."""
+    """Profile, what is predicted from it, standing with the policy, and how many fingerprints are remembered.
+
+    Empty when the user is unknown.
+    """
     key = user_id.encode()
     partition = partition_of(user_id, settings.topics.partitions)
     found: dict[str, Any] = {}
@@ -59,7 +66,9 @@ async def user(settings: Settings, user_id: str) -> dict[str, Any]:
         found[spec.name] = f"{len(row)} bytes" if isinstance(value, bytes) else named(value)
         found[f"{spec.name}_row_bytes"] = len(row)
         if isinstance(value, Profile):
-            found["profile"] = described(value, await words(settings))
+            known = await words(settings)
+            found["profile"] = described(value, known)
+            found["predictions"] = foretold(value, await served(settings), settings.core, known)
     return found and {"user": user_id, "partition": partition, **found}
 
 
@@ -89,6 +98,26 @@ def described(profile: Profile, known: Mapping[int, str]) -> dict[str, Any]:
     for row in shown["items"]:
         row["category"], row["brand"] = name(row["category"]), name(row["brand"])
     return shown | {"tags": tags(profile, profile.last_ms, lambda key: known.get(key, ""))}
+
+
+async def served(settings: Settings) -> Served:
+    """The predictors' models as last published."""
+    models = Served()
+    for key, value in (await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("model"), 0)).items():
+        models.apply(key.decode(errors="replace"), value)
+    return models
+
+
+def foretold(profile: Profile, models: Served, core: CoreSettings, known: Mapping[int, str]) -> dict[str, Any]:
+    """What is predicted of a shopper as of their last event: a probability, or by choice, the likeliest first."""
+    foresight = Foresight(profile, profile.last_ms, models, core)
+    told: dict[str, Any] = {}
+    for name, predictor in BY_NAME.items():
+        found = foresight.of(name)
+        ordered = sorted(found.items(), key=lambda choice: (-choice[1], choice[0]))
+        by_word = {known.get(key, f"#{key:x}"): round(p, 6) for key, p in ordered}
+        told[name] = by_word if predictor.choices else round(foresight.chance(name), 6)
+    return told
 
 
 async def item(settings: Settings, item_id: str) -> dict[str, Any]:
@@ -130,6 +159,11 @@ def named(value: Any) -> Any:
 def readable(key: str, block: bytes) -> Any:
     """A block of topic ``model``: parameters by feature name, or measures."""
     try:
+        if key.startswith(PREDICT) and key.removeprefix(PREDICT) in BY_NAME:
+            names = block_names(BY_NAME[key.removeprefix(PREDICT)])
+            predicts = from_block(block, names)
+            weights = dict(zip(names, predicts.weights.tolist(), strict=True))
+            return {"version": predicts.version, "bias": predicts.bias, "weights": weights}
         return registry.describe(block) if key.startswith(CHAMPION) else msgspec.json.decode(block)
     except (ModelRefused, msgspec.DecodeError) as refusal:
         return f"{len(block)} bytes that cannot be read: {refusal}"

@@ -110,6 +110,8 @@ def load(
     starts no worker leaves it out. Raises ``SettingsError`` with all problems found.
     """
     settings, problems = read(Settings, config, env or {}, overrides or {})
+    if settings is not None:
+        problems += _unknown_names(settings)
     if settings is not None and check_files:
         problems += _unusable_files(settings)
     if problems or settings is None:
@@ -238,6 +240,15 @@ def _build(
         told = f" (given: {', '.join(given)})" if given else ""
         problems += [f"[{'.'.join(path)}] {line}{told}" for line in str(exc).splitlines()]
         return None
+
+
+def _unknown_names(settings: Settings) -> list[str]:
+    retrieval = settings.core.retrieval
+    if not (retrieval.without or retrieval.without_features):
+        return []
+    from streamer.core.switches import unknown  # it takes numpy, which most commands do not need
+
+    return unknown(retrieval)
 
 
 def _unusable_files(settings: Settings) -> list[str]:

@@ -84,6 +84,7 @@ def test_environment_names_are_unique():
         ("[web]\nport = true", "True is not a whole number"),
         ("[web]\nhost = 1", "1 is not text"),
         ("[core.policy]\nscore_threshold = nan", "not a finite number"),
+        ("[core.learning]\npromotion_by = 'sales'", "is none of rank, loss"),
         ("[core.policy]\nper_hour = 1.5", "1.5 is not a whole number"),
         ("[core.policy]\nmin_gap_ms = -1", "is negative"),
         ("[core.policy]\nrank_rate = 1.5", "choose between 0 and 1"),
@@ -113,6 +114,15 @@ def test_a_file_that_cannot_be_used_is_told_what_is_wrong(file, text, said):
         ("kafka", {"ssl_cafile": "/ca.pem"}, "choose SSL or SASL_SSL"),
         ("web", {"port": "70000"}, "choose between 0 and 65535"),
         ("state", {"max_open_files": "1"}, "at least 16"),
+        ("core.learning", {"model": "deep"}, "model: 'deep' is none of logistic, listwise"),
+        ("core.learning", {"learning_rate": "0"}, "learning_rate must be above 0"),
+        ("core.learning", {"clip": "-1"}, "clip must be above 0"),
+        ("core.learning", {"challenger_every": "0"}, "challenger_every must be above 0"),
+        ("core.learning", {"l2": "-0.1"}, "l2 must be at least 0"),
+        ("core.learning", {"challengers": "deep"}, "challengers: 'deep' is none of logistic, listwise"),
+        ("core.learning", {"challengers": "fm,fm"}, "name each kind once"),
+        ("core.learning", {"model": "fm", "challengers": "fm"}, "and not the champion's"),
+        ("core.learning", {"promotion_alpha": "1"}, "promotion_alpha must be below 1"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused_with_a_way_out(section, fields, said):
@@ -120,6 +130,33 @@ def test_values_that_do_not_go_together_are_refused_with_a_way_out(section, fiel
     [problem] = problems(overrides={f"{section}.{name}": value for name, value in fields.items()})
     assert problem.startswith(f"[{section}]")
     assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("setting", "known"), [("without", "covisitation"), ("without_features", "price_distance"), ("model", "listwise")]
+)
+def test_a_worker_told_a_name_that_nothing_has_ends_at_its_start_and_says_which_there_are(setting, known, tmp_path):
+    """With the code that tells a supervisor not to try again; before it looks for a broker."""
+    section = "learning" if setting == "model" else "retrieval"
+    chosen = f"core.{section}.{setting}={known if setting != 'model' else 'logistic'},deep"
+    where = ["--set", f"runtime.data_dir={tmp_path}", "--set", chosen]
+    command = [sys.executable, "-m", "streamer.cli.main", "worker", "--role", "item", *where]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    [line] = [line for line in done.stderr.splitlines() if "deep" in line]
+    assert "is none of" in line
+    assert known in line
+    assert "Traceback" not in done.stderr
+
+
+def test_all_names_to_leave_out_that_nothing_has_are_told_at_once():
+    """A generator's name is no feature's, and the other way round."""
+    told = problems(overrides={"core.retrieval.without": "a,trending,b", "core.retrieval.without_features": "c,price"})
+    assert [line.partition(" is none of ")[0] for line in told] == [
+        "core.retrieval.without: 'a'",
+        "core.retrieval.without: 'b'",
+        "core.retrieval.without_features: 'c'",
+    ]
 
 
 def test_all_problems_are_reported_at_once(file):

@@ -13,7 +13,10 @@ from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
 from state.table import TableSpec
 from streamer.core.models.example import Example
-from streamer.core.models.trainer import Trainer
+from streamer.core.models.trainer import CHALLENGER, Trainer
+from streamer.core.predictions.example import Outcome
+from streamer.core.predictions.served import PREDICT
+from streamer.core.predictions.trainer import PredictionTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +64,9 @@ class TrainerWork:
         self._trainer = Trainer(role.core.learning)
         if problem := self._trainer.restore(blocks):
             log.error("the model begins anew from its priors: %s", problem)
+        self._predictions = PredictionTrainer(role.core.predictions)
+        if problem := self._predictions.restore(blocks):
+            log.error("predictors begin anew from their priors: %s", problem)
         self._challenger = Challenger(every=role.core.learning.challenger_every)
         if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
             self._challenger.restore(snapshot)
@@ -68,33 +74,56 @@ class TrainerWork:
         self._learned = 0
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
-        """Predict, score, then learn, example by example."""
+        """Predict, score, then learn, example by example; the predictors by the outcomes among them."""
         examples = []
+        outcomes = 0
         for record in records:
             example = Example.decode(record.value) if record.value is not None else None
-            if example is None:
+            outcome = Outcome.decode(record.value) if example is None and record.value is not None else None
+            if outcome is not None:
+                self._predictions.learn_one(outcome)
+                outcomes += 1
+            elif example is None:
                 log.error("examples:%d:%d cannot be read and was left out", record.partition, record.offset)
             else:
                 examples.append(example)
+        served, collapsed, ours = self._trainer.contest.champion, self._trainer.collapsed, self._trainer
         for example in examples:
-            self._challenger.learn(example, self._trainer.learn_one(example))
+            self._challenger.learn(example, ours.learn_one(example))
+        if ours.contest.champion != served:
+            log.warning("%s is served from now on in place of %s", ours.contest.champion, served)
+        if ours.collapsed and not collapsed:
+            log.error("examples have lost what they usually contain: nothing is learned or published until it is back")
+        elif collapsed and not ours.collapsed:
+            log.warning("examples contain again what they usually do: learning goes on")
         self._learned += len(examples)
-        return {"applied": len(examples)}
+        return {"applied": len(examples) + outcomes}
 
     def before_commit(self) -> None:
         """Write the trainer's whole state; publish the served blocks."""
         context = self._context
         table = context.store.table("model_state")
-        for block, value in self._trainer.state().items():
+        restored = self._trainer.restored
+        # First what is published: it is then that parameters which are not finite give way, before they are stored.
+        published = self._trainer.blocks() | self._predictions.blocks()
+        if self._trainer.restored != restored:
+            log.error("the champion had parameters that are not finite: those published last are in their place")
+        for block, value in (self._trainer.state() | self._predictions.state()).items():
             table.put(block, value)
         self._commits += 1
         if self._commits % self._role.challenger_interval_commits == 1:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
-        for block, value in self._trainer.blocks().items():
+        for block, value in published.items():
             context.outbox.add(context.topic("model"), 0, block.encode(), value)
         champion = self._trainer.metrics() | {"version": float(self._trainer.champion.version)}
-        for which, measures in (("champion", champion), ("challenger", self._challenger.metrics())):
+        told = {"champion": champion, "challenger": self._challenger.metrics()}
+        told |= {CHALLENGER + kind: measures for kind, measures in self._trainer.challengers().items()}
+        for which, measures in told.items():
             context.metrics.model(which, measures)
             context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(measures))
+        for name, figures in self._predictions.metrics().items():
+            which, own = PREDICT + name, {key: value for key, value in figures.items() if not key.startswith("served_")}
+            context.metrics.model(which, own)
+            context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(figures))
         context.metrics.examples(self._learned)
         self._learned = 0

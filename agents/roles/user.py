@@ -22,8 +22,10 @@ from streamer.core.items.rows import tells_all
 from streamer.core.models.model import ServedModel
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
+from streamer.core.predictions.pending import Slot
+from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
-from streamer.core.profile_v1 import profile_of_version_1
+from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.views import Views
 
@@ -46,9 +48,10 @@ class UserRole:
     first = frozenset({"preferences", "feedback"})
     journaled = True
     tables: tuple[TableSpec[Any], ...] = (
-        TableSpec("profile", StructCodec(Profile, 2, {1: profile_of_version_1}), immutable=True),
+        TableSpec("profile", StructCodec(Profile, 3, PROFILES_BEFORE), immutable=True),
         TableSpec("seen", RawCodec(), immutable=True),
         TableSpec("policy", StructCodec(PolicyState), immutable=True),
+        TableSpec("pending", StructCodec(Slot), immutable=True),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -66,6 +69,7 @@ class UserRole:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
         self.items = ItemIndex(sessions=core.retrieval.sessions)
         self.model = ServedModel()
+        self.foreseeing = Served()
         self._metrics = metrics
         #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
         self.appliers = {
@@ -111,6 +115,11 @@ class UserRole:
     def _block(self, key: bytes | None, value: bytes | None) -> None:
         if key is not None and key.startswith(b"metrics/"):
             return
+        if key is not None and key.startswith(PREDICT.encode()):
+            if not self.foreseeing.apply(key.decode(errors="replace"), value):
+                self._metrics.replica_rejected("model")
+                log.error("a predictor's block was refused, its priors serve: %s", self.foreseeing.problem)
+            return
         if key is None or not self.model.apply(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("model")
             log.error("a model block was refused, the priors rank: %s", self.model.problem)
@@ -126,12 +135,15 @@ class UserWork:
         self._profiles: Table[Profile] = store.table("profile")
         self._seen: Table[bytes] = store.table("seen")
         self._policy: Table[PolicyState] = store.table("policy")
+        self._pending: Table[Slot] = store.table("pending")
         self._views = Views(
             profiles=self._profiles,
             seen=self._seen,
             policy=self._policy,
             items=role.items,
             model=role.model,
+            pending=self._pending,
+            foreseeing=role.foreseeing,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
@@ -180,10 +192,11 @@ class UserWork:
         _write(self._profiles, effects.profiles)
         _write(self._seen, effects.seen)
         _write(self._policy, effects.policy)
+        _write(self._pending, effects.pending)
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
-            add(touch.event, touch.before, settings)
+            add(touch.event, touch.before, settings, touch.leads)
             self._touched[touch.event.user] = None
         self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)
@@ -200,6 +213,8 @@ class UserWork:
             add(decisions, partition, decision.user.encode(), encode.decision(decision))
         for example in effects.examples:
             add(topic("examples"), 0, str(partition).encode(), example.encode())
+        for outcome in effects.outcomes:
+            add(topic("examples"), 0, str(partition).encode(), outcome.encode())
         for letter in effects.dead_letters:
             key, value, letter_headers = encode.dead_letter(letter)
             add(topic("dead-letters"), partition, key, value, letter_headers)

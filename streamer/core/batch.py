@@ -17,11 +17,15 @@ from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES
 from streamer.core.intake import Reset
 from streamer.core.items.deltas import touched_before
+from streamer.core.items.leads import leads_of
 from streamer.core.policy import state as states
 from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
 from streamer.core.policy.verdict import cheap_refusal
+from streamer.core.predictions.example import outcome_of
+from streamer.core.predictions.pending import Pending, keys_of
+from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from streamer.core.effects import Effects
     from streamer.core.events import Event, EventType
     from streamer.core.policy.state import Sent
+    from streamer.core.predictions.pending import Settled
     from streamer.core.profile import Profile
     from streamer.core.record import Record
     from streamer.core.settings import CoreSettings
@@ -83,6 +88,13 @@ class Batch:
         self.lessons: list[Lesson] = []
         self.touches: list[Touch] = []
         self.erased: dict[str, None] = {}
+        self.settled: list[Settled] = []
+        self.pending: Pending | None = None
+        if settings.predictions.learn_rate > 0.0:
+            looked_at = [(e.user, e.fingerprint) for e in events if not isinstance(e, Reset)]
+            keys = keys_of(looked_at, settings.predictions.slots)
+            self.pending = Pending(dict(zip(keys, views.pending.get_many(keys), strict=True)), settings)
+        self._foreseeing = views.foreseeing
         self._settings = settings
 
     def fold(self, event: Event | Reset) -> None:
@@ -132,19 +144,24 @@ class Batch:
         ):
             self.lessons.append(Lesson(event, self.queries.add(before, time, user=user)))
         if event.lines:
-            self.touches.append(Touch(event, touched_before(before, time, settings.items)))
+            leads = leads_of(event, before, settings.items)
+            self.touches.append(Touch(event, touched_before(before, time, settings.items), leads))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
+        if self.pending is not None:
+            self.settled += self.pending.see(event, before, after, self.now)
         if event_type.triggers:
             self._ask(event, newest_ms, after)
 
     def _ask(self, event: Event, newest_ms: int, profile: Profile) -> None:
         settings, state = self._settings, self._state(event.user)
         drawn = draw(event.fingerprint, 2 * settings.seed + 1)
+        foresight = Foresight(profile, event.time, self._foreseeing, settings)
         for campaign in CAMPAIGNS:
             if event.type not in campaign.triggers:
                 continue
             case = Case(campaign, event.time, self.now, newest_ms, drawn, state.standing, state.sent)
+            case.foresight = foresight
             query = NOT_RANKED
             refusal = cheap_refusal(case, settings.policy)
             if refusal is None:
@@ -172,6 +189,8 @@ class Batch:
     def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
         self.erased[user] = None
+        if self.pending is not None:
+            self.pending.forget(user)
         self.policy[user] = states.erased(states.fold(self._state(user).standing, event), event.time)
         self.dirty_profiles[user] = self.dirty_seen[user] = self.dirty_policy[user] = None
 
@@ -180,6 +199,9 @@ class Batch:
         effects.profiles = {user: self.profiles[user] for user in self.dirty_profiles}
         effects.seen = {user: self.seen[user] for user in self.dirty_seen}
         effects.policy = {user: self.policy[user] for user in self.dirty_policy}
+        if self.pending is not None:
+            effects.pending = {key: self.pending.rows[key] for key in self.pending.dirty}
+            effects.outcomes = [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]
         effects.touches = self.touches
         effects.erased = list(self.erased)
         effects.counts.update(self.counts)

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 
 from streamer.core.batch import NOT_RANKED
 from streamer.core.effects import Decision, Outgoing, SlateItem
-from streamer.core.events import item_key
+from streamer.core.events import item_key, key64
 from streamer.core.exactmath import exp2
+from streamer.core.features import ROW
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.names import NONE
+from streamer.core.policy import explore
 from streamer.core.policy.candidate import build_candidate, candidate_id
+from streamer.core.policy.diversity import diversify
 from streamer.core.policy.registry import SENT
 from streamer.core.policy.rule import Offer
 from streamer.core.policy.state import Sent, remember
 from streamer.core.policy.verdict import cheap_refusal, choose
 from streamer.core.rank import top
-from streamer.core.reasons import reasons
+from streamer.core.reasons import explain
+from streamer.core.sampling import EXPLORED, mixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from streamer.core.batch import Ask, Batch
     from streamer.core.effects import Candidate, Effects
     from streamer.core.index import ItemIndex
     from streamer.core.policy.verdict import Policy
     from streamer.core.rank import Ranked
-    from streamer.core.settings import CoreSettings, PolicySettings
+    from streamer.core.settings import CoreSettings
     from streamer.core.views import Views
+
+    Ints = NDArray[np.int64]
+
+_POPULARITY: Final = ROW["popularity"]
 
 
 def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
@@ -62,7 +73,7 @@ def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, ef
             # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
             assert ranked is not None
             assert ask.query != NOT_RANKED
-            decision, candidate = _decide_ranked(ask, decision, ranked, views, settings)
+            decision, candidate = _decide_ranked(ask, decision, ranked, views, policy)
             if candidate is not None:
                 push = Sent(case.now_ms, case.campaign.name, tuple([item_key(item) for item in decision.items]))
                 sent = remember(case.sent, push, settings)
@@ -73,15 +84,19 @@ def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, ef
 
 
 def _decide_ranked(
-    ask: Ask, decision: Decision, ranked: Ranked, views: Views, settings: PolicySettings
+    ask: Ask, decision: Decision, ranked: Ranked, views: Views, policy: Policy
 ) -> tuple[Decision, Candidate | None]:
-    event, case, index = ask.event, ask.case, views.items
+    event, case, index, settings = ask.event, ask.case, views.items, policy.settings
     rows: list[int] = top(ranked, ask.query, settings.pool_items).tolist()
-    reason, places = choose(_offers(rows, ranked, index), case, settings)
+    count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
+    reason, places = choose(_offers(rows, ranked, index), case, settings, max(count, 1))
+    if places and not settings.best_first:
+        places, propensity = _slate(ask, np.array(rows), places, (ranked, index), policy)
     shown = [rows[place] for place in places] or rows[:1]
     decision = msgspec.structs.replace(
         decision,
         reason=reason,
+        propensity=propensity,
         event_id=event.id,
         candidate_id=candidate_id(event.user, event.source, event.id, case.campaign.name),
         score=float(ranked.p[shown[0]]) if shown else 0.0,
@@ -99,13 +114,41 @@ def _decide_ranked(
         case,
         slate,
         words(int(ranked.items[shown[0]]), index),
-        reasons(ranked, shown[0], ask.query, index, views.model),
+        explain(ranked, shown[0], ask.query, index, views.model),
         identity=decision.candidate_id,
         model_version=decision.model_version,
         policy_version=decision.policy_version,
+        propensity=propensity,
         settings=settings,
     )
     return decision, candidate
+
+
+def _slate(
+    ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], policy: Policy
+) -> tuple[list[int], float]:
+    """Of the places that passed the rules those to show, and the probability of the first."""
+    settings, (ranked, index) = policy.settings, among
+    passed = np.array(places)
+    p = ranked.p.take(rows.take(passed))
+    first, propensity = 0, 1.0
+    if settings.explore_share:
+        best = rows.take(passed[: settings.explore_items])
+        weights = explore.chances(ranked.p.take(best), explore.sightings_of(ranked.x[_POPULARITY].take(best)))
+        # Two campaigns of one event draw for themselves.
+        drawn = mixed(ask.event.fingerprint ^ key64(ask.case.campaign.name), EXPLORED + policy.seed)
+        first, propensity = explore.draw(weights, settings.explore_share, drawn)
+    items = ranked.items.take(rows.take(passed))
+    order = diversify(
+        items,
+        p,
+        index,
+        settings.slate_items,
+        bits=settings.diversity_bits,
+        cap=settings.category_cap,
+        first=first,
+    )
+    return passed.take(order).tolist(), propensity
 
 
 def _offers(rows: list[int], ranked: Ranked, index: ItemIndex) -> Iterator[Offer]:

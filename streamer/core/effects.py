@@ -10,8 +10,11 @@ import msgspec
 
 if TYPE_CHECKING:
     from streamer.core.events import Event
+    from streamer.core.items.leads import Leads
     from streamer.core.models.example import Example
     from streamer.core.policy.state import PolicyState
+    from streamer.core.predictions.example import Outcome
+    from streamer.core.predictions.pending import Slot
     from streamer.core.profile import Profile
     from streamer.core.record import Record
 
@@ -54,7 +57,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     ``candidate_id`` is BLAKE2b-128 over length-prefixed user, trigger (source, id) and campaign: the
     same after a replay. ``dedupe_key`` and ``collapse_key`` are for the channel. A candidate emitted is valid
-    until ``expires_at``.
+    until ``expires_at``. ``contributions``: what each of ``reasons`` adds to the log-odds of ``score``, and last what
+    everything else does; they sum to the log-odds.
     """
 
     schema_version: int
@@ -78,6 +82,7 @@ class Candidate(msgspec.Struct, frozen=True):
     model_version: int
     policy_version: str
     reasons: tuple[str, ...]
+    contributions: tuple[float, ...] = ()
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -109,13 +114,14 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Touch(NamedTuple):
-    """An event of items, and the keys of those its user touched not long before, newest last.
+    """An event of items, the keys of those its user touched not long before, newest last, and what led to them.
 
     For ``ItemDeltas.add``; the shell adds up a whole commit's, so the core does not add up each batch's.
     """
 
     event: Event
     before: list[int]
+    leads: Leads
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -130,9 +136,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen`` and ``policy`` replace what the tables hold; ``None`` deletes the row. ``counts``
-    tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the
-    records of the batch.
+    Rows in ``profiles``, ``seen``, ``policy`` and ``pending`` replace what the tables hold; ``None`` deletes the row.
+    ``outcomes``: predictions of which it is known what came of them. ``counts`` tells where every record went:
+    ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch.
     ``erased``: users who asked to be forgotten, even if they came back since.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
@@ -141,9 +147,11 @@ class Effects:
     profiles: dict[str, Profile | None] = field(default_factory=dict)
     seen: dict[str, bytes | None] = field(default_factory=dict)
     policy: dict[str, PolicyState | None] = field(default_factory=dict)
+    pending: dict[str, Slot | None] = field(default_factory=dict)
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)

@@ -35,7 +35,7 @@ class Engine:
     def __init__(self, settings: CoreSettings, *, clock: Callable[[], float] | None = None) -> None:
         """``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no decision depends on it."""
         self._settings = settings
-        self._policy = Policy(settings.policy)
+        self._policy = Policy(settings.policy, settings.seed)
         self._clock = clock
 
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:

@@ -19,8 +19,11 @@ from streamer.core.exactmath import log2
 from streamer.core.items.rows import IndexRow, read_index_row
 from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
+from streamer.core.nodes import Nodes
 from streamer.core.retrieval_settings import SessionSettings
 from streamer.core.sessions.index import SessionIndex
+from streamer.core.shelves import Shelves
+from streamer.core.titles import TitleIndex
 from streamer.core.toplist import TopList
 
 if TYPE_CHECKING:
@@ -68,11 +71,16 @@ class ItemIndex:
     ``brand``: ids in ``categories`` and ``brands``, or ``NONE``. ``line``, ``band``: ids in ``lines`` and ``bands``,
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
-    ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids.
+    ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
+    are what else leads to items, ``titles`` finds items by words,
+    ``shelves`` new and trending ones.
     """
 
     def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
+        self.nodes = Nodes(self)
+        self.titles = TitleIndex()
+        self.shelves = Shelves(self)
         self.categories = Names()
         self.brands = Names()
         self.lines = Names()
@@ -129,8 +137,11 @@ class ItemIndex:
 
     def mention_many(self, keys: Sequence[int]) -> Dense:
         """The dense ids of item keys, new ones to those that were never mentioned."""
-        mention = self._mention
-        return np.array([mention(key) for key in keys], np.int64)
+        get, mention = self._dense.get, self._mention
+        found = [get(key) for key in keys]
+        if None in found:
+            found = [mention(key) if dense is None else dense for key, dense in zip(keys, found, strict=True)]
+        return np.array(found, np.int64)
 
     def id_of(self, dense: int) -> str:
         """An item's id, empty while only neighbours have mentioned it."""
@@ -238,6 +249,7 @@ class ItemIndex:
         self.popularity[dense] = popularity
         if not self._ids[dense]:
             return
+        self.shelves.put(dense)
         self._trending.offer(dense, trend)
         if self._trending.crowded:
             self.trending()
@@ -296,12 +308,15 @@ class ItemIndex:
         self._titles[dense] = title
         self.price[dense] = log2(float(cents)) if cents else np.nan
         kind = self.categories.names[category] if category != NONE else ""
+        name = self.brands.names[brand] if brand != NONE else ""
+        self.titles.tell(dense, f"{title} {name} {kind}".strip())
         line = self.lines.id(f"{kind}\n{self.brands.names[brand]}") if kind and brand != NONE else NONE
         # Half octaves: what costs up to 41 % more is of one band.
         band = self.bands.id(f"{kind}\n{int(2.0 * float(self.price[dense]))}") if kind and cents else NONE
         for grouping, group in (("category", category), ("line", line), ("band", band)):
             self._regroup(grouping, dense, group)
         self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)
+        self.shelves.put(dense)
 
     # --- what retrieval asks
 

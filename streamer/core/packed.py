@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=tuple[int, ...])
 
+MAX8: Final = 2**8 - 1
 MAX16: Final = 2**16 - 1
 MAX32: Final = 2**32 - 1
 MAX63: Final = 2**63 - 1
 
-_NUMPY: Final = {"Q": "<u8", "q": "<i8", "I": "<u4", "H": "<u2"}
+_NUMPY: Final = {"Q": "<u8", "q": "<i8", "I": "<u4", "H": "<u2", "B": "u1"}
 
 
 class Recent(NamedTuple):
@@ -50,10 +51,12 @@ class Affinity(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """An item bought, and when last (seconds)."""
+    """An item bought: when last and when first (seconds), and at how many moments, which stop counting at 255."""
 
     key: int
     time_s: int
+    first_s: int
+    orders: int
 
 
 class Layout(Generic[R]):
@@ -95,4 +98,4 @@ class Layout(Generic[R]):
 
 RECENT: Final = Layout(Recent, "QIIHHHIII")
 AFFINITY: Final = Layout(Affinity, "Iq")
-BOUGHT: Final = Layout(Bought, "QI")
+BOUGHT: Final = Layout(Bought, "QIIB")

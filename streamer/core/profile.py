@@ -21,7 +21,7 @@ from streamer.core import events
 from streamer.core.decay import ERA_HALF_LIVES, decay, landmark_s
 from streamer.core.decay import value as decayed_value
 from streamer.core.events import EVENT_TYPES
-from streamer.core.packed import AFFINITY, BOUGHT, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
+from streamer.core.packed import AFFINITY, BOUGHT, MAX8, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -285,11 +285,22 @@ def _without(purchased: bytes, key: int) -> bytes:
 
 
 def _fold_purchase(purchased: bytes, key: int, time_s: int, limit: int) -> bytes:
+    """The purchases with one more. What is bought again and again is kept longest: when there are too many, the oldest
+    of those bought once goes, and the oldest if all were bought again.
+    """
     at = BOUGHT.find(purchased, key)
+    first_s, orders = time_s, 1
     if at != -1:
-        time_s = max(time_s, BOUGHT.unpack_from(purchased, at)[1])
-        purchased = _without(purchased, key)
-    return (purchased + BOUGHT.pack(key, time_s))[-limit * BOUGHT.size :]
+        _, last_s, first_s, orders = BOUGHT.unpack_from(purchased, at)
+        if time_s != last_s:  # lines of one order are one purchase
+            orders = min(orders + 1, MAX8)
+        first_s, time_s = min(first_s, time_s), max(last_s, time_s)
+        purchased = purchased[:at] + purchased[at + BOUGHT.size :]
+    while len(purchased) >= limit * BOUGHT.size:
+        # The last byte of a row is its count.
+        at = max(purchased[BOUGHT.size - 1 :: BOUGHT.size].find(1), 0) * BOUGHT.size
+        purchased = purchased[:at] + purchased[at + BOUGHT.size :]
+    return purchased + BOUGHT.pack(key, time_s, first_s, orders)
 
 
 def _fold_search(searches: Sequence[Search], event: Event, settings: ProfileSettings) -> tuple[Search, ...]:

@@ -91,9 +91,9 @@ def top(ranked: Ranked, query: int, count: int) -> NDArray[np.int64]:
 
 
 def discover(ranked: Ranked, query: int, count: int) -> NDArray[np.int64]:
-    """As ``top``, of the candidates that the shopper has not touched before, as far as the profile remembers."""
+    """As ``top``, of candidates that the shopper neither touched nor bought before, as far as the profile remembers."""
     rows = ranked.rows(query)
-    new = np.flatnonzero(ranked.pool.own[rows] < 0) + rows.start
+    new = ((ranked.pool.own[rows] < 0) & (ranked.pool.bought[rows] < 0)).nonzero()[0] + rows.start
     best: NDArray[np.int64] = new.take(np.lexsort((ranked.keys.take(new), -ranked.p.take(new)))[:count])
     return best
 

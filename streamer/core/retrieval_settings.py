@@ -22,6 +22,9 @@ class ItemSettings:
     ``neighbours_kept``: an item's table row holds at most so many neighbours; when there are more, the strongest
     ``neighbours_pruned_to`` stay, so that newcomers have room to grow. ``neighbours_published``: of the strongest,
     how many the replicas get.
+    ``basket_items``: of a basket so many items are related; ``basket_s``: what is bought within so many seconds is of
+    one order. ``search_s``: what is touched so long after a search was searched for; ``query_buckets``: what was chosen
+    is told apart for so many queries. ``newcomer_events``: a shopper with fewer is a newcomer.
     """
 
     trend_half_life_ms: int = 12 * _HOUR_MS
@@ -32,6 +35,11 @@ class ItemSettings:
     neighbours_kept: int = 64
     neighbours_pruned_to: int = 48
     neighbours_published: int = 32
+    basket_items: int = 32
+    basket_s: int = 600
+    search_s: int = 1800
+    query_buckets: int = 1 << 15
+    newcomer_events: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,12 @@ class RetrievalSettings:
     price; ``content_items``: so many items of each.
     ``session_recents``: the nearest sessions are looked for by so many of the newest items; ``session_neighbours``: so
     many sessions vote, for ``session_items`` items. ``following_items``: so many items that came next for others.
+    ``complement_recents``: what goes with so many of the newest items is looked up; ``complement_neighbours``: so many
+    items that were bought with each; ``complement_items``: so many of all.
+    ``search_items``: so many items that searchers chose, and as many that are called so, of which for each word the
+    ``search_looked_at`` most popular are looked at. ``rising_items``: so many items that rise, and
+    ``rising_in_category`` of each category. ``newcomer_items``: so many that newcomers took. ``fresh_items``: so many
+    new items, which are those of fewer than ``fresh_views`` views.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
@@ -84,6 +98,16 @@ class RetrievalSettings:
     session_neighbours: int = 100
     session_items: int = 80
     following_items: int = 40
+    complement_recents: int = 8
+    complement_neighbours: int = 24
+    complement_items: int = 32
+    search_items: int = 32
+    search_looked_at: int = 256
+    rising_items: int = 12
+    rising_in_category: int = 6
+    newcomer_items: int = 24
+    fresh_items: int = 12
+    fresh_views: int = 8
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
     sessions: SessionSettings = SessionSettings()

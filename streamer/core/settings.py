@@ -7,6 +7,7 @@ from typing import Final
 
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.parse import Limits
+from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
 
 SECOND_MS: Final = 1_000
@@ -30,7 +31,7 @@ class ProfileSettings:
     affinities: int = 12
     searches: int = 8
     search_chars: int = 64
-    purchased: int = 32
+    purchased: int = 128
     interest_half_life_ms: int = 2 * DAY_MS
     affinity_half_life_ms: int = 14 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS
@@ -49,6 +50,10 @@ class PolicySettings:
     worth a push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers
     none. ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items
     shown in one push, at most; ``pool_items``: how far down the ranking to look for them.
+    ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
+    the best ``explore_items`` that pass the rules, each with the probability that it is the best of them.
+    ``diversity_bits``: what an item just like one already shown must have the odds of twice over, so many times, to
+    be shown all the same; 0 takes no notice. ``category_cap``: so many items of a category in one push; 0 for any.
     ``deep_link``: a template, ``{item}`` is the first item, percent-encoded, and ``{campaign}`` the campaign.
     """
 
@@ -63,8 +68,24 @@ class PolicySettings:
     rank_rate: float = 1.0
     slate_items: int = 3
     pool_items: int = 50
+    explore_share: float = 0.0
+    explore_items: int = 10
+    diversity_bits: float = 0.0
+    category_cap: int = 0
     deep_link: str = "shop://item/{item}?campaign={campaign}"
     locale: str = "en"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        if not 0.0 <= self.explore_share <= 1.0:
+            raise ValueError(f"explore_share is a share, from 0 to 1, not {self.explore_share}")
+        if self.explore_items < 1 or self.diversity_bits < 0 or self.category_cap < 0:
+            raise ValueError("explore_items must be at least 1, diversity_bits and category_cap at least 0")
+
+    @property
+    def best_first(self) -> bool:
+        """Whether a push shows the best items that pass, in the order of their ranks."""
+        return not (self.explore_share or self.diversity_bits or self.category_cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +98,7 @@ class CoreSettings:
     policy: PolicySettings = field(default_factory=PolicySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    predictions: PredictionSettings = field(default_factory=PredictionSettings)
 
     @property
     def items(self) -> ItemSettings:

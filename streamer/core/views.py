@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from streamer.core.predictions.served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
     from streamer.core.models.model import Model
     from streamer.core.policy.state import PolicyState
+    from streamer.core.predictions.pending import Slot
+    from streamer.core.predictions.served import Foreseeing
     from streamer.core.profile import Profile
 
 V_co = TypeVar("V_co", covariant=True)
@@ -28,12 +32,22 @@ class Rows(Protocol[V_co]):
         ...
 
 
+class NoRows:
+    """A table without rows."""
+
+    def get_many(self, keys: Sequence[str]) -> Sequence[None]:
+        """``None`` for each."""
+        return [None] * len(keys)
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The tables are by user. ``items`` and ``model`` are replicas: they stand still during a step."""
+    """The tables are by user, ``pending`` by slot. The others are replicas: they stand still during a step."""
 
     profiles: Rows[Profile]
     seen: Rows[bytes]
     policy: Rows[PolicyState]
     items: ItemIndex
     model: Model
+    pending: Rows[Slot] = field(default_factory=NoRows)
+    foreseeing: Foreseeing = field(default_factory=Served)

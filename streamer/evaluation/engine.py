@@ -7,6 +7,7 @@ All parts are the live ones: ``profile.fold``, ``ItemDeltas`` to ``ItemIndex``, 
 from __future__ import annotations
 
 from hashlib import blake2b
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,16 +17,21 @@ from streamer.core.events import EVENT_TYPES
 from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas, touched_before
 from streamer.core.items.fold import apply_deltas
+from streamer.core.items.leads import leads_of
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.models.trainer import Trainer
+from streamer.core.policy.diversity import diversify
+from streamer.core.predictions.example import outcome_of
+from streamer.core.predictions.pending import Pending
+from streamer.core.predictions.trainer import PredictionTrainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.evaluation.river import RiverTrainer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -61,11 +67,17 @@ class Engine:
         self._encode = msgspec.msgpack.Encoder().encode
         self.index = ItemIndex(sessions=settings.retrieval.sessions)
         self._touched: dict[str, None] = {}
+        self.predictions = PredictionTrainer(settings.predictions)
+        self._pending, self._now = Pending({}, settings), 0
         self.trainer: Trainer | RiverTrainer = RiverTrainer(model) if model else Trainer(settings.learning)
 
     def knows(self, user: str) -> bool:
         """Whether the user has an earlier event."""
         return user in self._profiles
+
+    def profile(self, user: str) -> Profile:
+        """The profile of a user who is known."""
+        return self._profiles[user]
 
     def rank(self, user: str, now_ms: int, stages: Stages) -> Ranked:
         """The pool of one user, scored, from everything folded so far. ``stages`` are told what each took."""
@@ -79,6 +91,18 @@ class Engine:
         stages.took("features", began, beside=model.seconds)
         stages.add("score", model.seconds)
         return ranked
+
+    def listed(
+        self, ranked: Ranked, order: Callable[[Ranked, int, int], NDArray[np.int64]], count: int
+    ) -> NDArray[np.int64]:
+        """The rows to list, in the policy's diversity: ``order`` is ``top`` or ``discover``."""
+        policy = self._settings.policy
+        if not (policy.diversity_bits or policy.category_cap):
+            return order(ranked, 0, count)
+        rows = order(ranked, 0, max(policy.pool_items, count))
+        items, p = ranked.items.take(rows), ranked.p.take(rows)
+        bits, cap = policy.diversity_bits, policy.category_cap
+        return rows.take(diversify(items, p, self.index, count, bits=bits, cap=cap))
 
     def settle(self) -> None:
         """Bring what was folded into the item index, so that it can be ranked."""
@@ -121,12 +145,31 @@ class Engine:
     def fold(self, user: str, events: Sequence[Event]) -> None:
         """Fold a group into its user's profile and the items' news."""
         profile = self._profiles.get(user)
+        learns = self._settings.predictions.learn_rate > 0.0
         for event in events:
-            self._deltas.add(event, touched_before(profile, event.time, self._settings.items), self._settings.items)
-            profile = profiles.fold(profile, event, self._settings.profile)
+            near = touched_before(profile, event.time, self._settings.items)
+            leads = leads_of(event, profile, self._settings.items)
+            self._deltas.add(event, near, self._settings.items, leads)
+            before, profile = profile, profiles.fold(profile, event, self._settings.profile)
+            self._now = max(self._now, event.time)
+            if learns:
+                for waited, told in self._pending.see(event, before, profile, self._now):
+                    self.predictions.learn_one(outcome_of(waited, told, self.predictions))
         if profile is not None:
             self._profiles[user] = profile
             self._touched[user] = None
+
+    def foretold(self) -> dict[str, dict[str, float]]:
+        """How well each predictor did, each outcome scored before it was learned from; 0 where there was none.
+
+        For the end of a stream: what its time has overtaken is settled first.
+        """
+        for waited, told in self._pending.overtaken(self._now):
+            self.predictions.learn_one(outcome_of(waited, told, self.predictions))
+        return {
+            name: {key: round(value, 6) if isfinite(value) else 0.0 for key, value in measures.items()}
+            for name, measures in self.predictions.metrics().items()
+        }
 
     def digest(self, ranks: bytes) -> str:
         """BLAKE2b-128 of the state of users, items and model, and of ``ranks``."""

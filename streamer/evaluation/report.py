@@ -30,7 +30,8 @@ class Report(ListReport, frozen=True, kw_only=True):
     """Of the list ``next``; ``discover`` has the same of the other. ``events`` are groups of one user and time.
 
     ``ranker``: log loss, AUC and calibration; ``retrieval``: the pool and what each family gave; ``curve``: hr@20 and
-    mrr@20 by stretches of the run, by ranking; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
+    mrr@20 by stretches of the run, by ranking; ``predictions``: of the shoppers' behaviour, prequential figures by
+    predictor; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
     """
 
     events: int
@@ -46,4 +47,5 @@ class Report(ListReport, frozen=True, kw_only=True):
     stages: dict[str, dict[str, float]]
     baseline_ms: dict[str, float]
     model: str
+    predictions: dict[str, dict[str, float]]
     outcomes: dict[str, Outcomes] | None = None

@@ -113,7 +113,7 @@ class Run:
 
     def _judge(self, ranked: Ranked, events: Sequence[Event], shopper: Shopper, targets: list[int]) -> None:
         history, number, now_ms = shopper.history, shopper.number, events[0].time
-        rows = [top(ranked, 0, LIST_SIZE), discover(ranked, 0, LIST_SIZE)]
+        rows = [self.engine.listed(ranked, order, LIST_SIZE) for order in (top, discover)]
         new = [target not in history for target in targets]
         fresh = [target for target, is_new in zip(targets, new, strict=True) if is_new]
         self.next.ask(number, now_ms, targets, new)
@@ -180,6 +180,7 @@ def evaluate(
         curve=run.next.curve(),
         stages=run.stages.milliseconds(),
         baseline_ms={name: round(1000 * s / lists, 3) for name, s in run.baseline_seconds.items()},
+        predictions=run.engine.foretold(),
         model=settings.model or type(run.engine.trainer.champion).__name__,
         outcomes={"next": run.next.outcomes(), "discover": run.discover.outcomes()} if outcomes else None,
     )

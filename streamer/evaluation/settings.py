@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from streamer.core.candidates.registry import GENERATORS
-from streamer.core.features import FEATURES
 from streamer.core.settings import CoreSettings
+from streamer.core.switches import unknown
 from streamer.evaluation.baselines.registry import chosen
 from streamer.evaluation.river import find
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 LIST_SIZE: Final = 20
 
@@ -40,14 +36,5 @@ class EvaluateSettings:
         chosen(self.baselines)
         if self.model:
             find(self.model)
-        retrieval = self.core.retrieval
-        _known("core.retrieval.without", retrieval.without, (generator.name for generator in GENERATORS))
-        names = {name for feature in FEATURES for name in (feature.name, feature.group)}
-        _known("core.retrieval.without_features", retrieval.without_features, names)
-
-
-def _known(setting: str, given: Iterable[str], names: Iterable[str]) -> None:
-    known = sorted(names)
-    for name in given:
-        if name not in known:
-            raise ValueError(f"{setting}: {name!r} is none of {', '.join(known)}")
+        if problems := unknown(self.core.retrieval):
+            raise ValueError("\n".join(problems))

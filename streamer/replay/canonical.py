@@ -27,6 +27,8 @@ from streamer.core.items.fold import apply_block
 from streamer.core.items.state import ItemState, row_key
 from streamer.core.models.example import Example
 from streamer.core.models.trainer import Trainer
+from streamer.core.predictions.example import Outcome
+from streamer.core.predictions.trainer import PredictionTrainer
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.held import Held, held
 from streamer.replay.log import Log
@@ -232,34 +234,41 @@ class _Rebuild:
         identity = TaskIdentity("trainer", 0, 1, settings.topics.prefix)
         store = open_store(self._directory / "trainer", TrainerRole.tables, identity, settings.state, self._memory)
         trainer, log, compared = Trainer(settings.core.learning), Log(self._consumer, place, 0), False
+        predictions = PredictionTrainer(settings.core.predictions)
         try:
             for stop in (live.at, max(live.at, end)):
                 async for values in self._stretches(log, stop):
                     for value in values:
                         example = Example.decode(value) if value is not None else None
-                        if example is None:
-                            report.unreadable += 1
-                        else:
+                        if example is not None:
                             trainer.learn_one(example)
-                    for block, value in trainer.state().items():
+                        elif value is not None and (outcome := Outcome.decode(value)) is not None:
+                            predictions.learn_one(outcome)
+                        else:
+                            report.unreadable += 1
+                    for block, value in (trainer.state() | predictions.state()).items():
                         store.table("model_state").put(block, value)
                     store.take_changes()
                     store.committed({})
                 if stop == live.at and not compared:
                     compared = True
-                    self._compare_model(trainer, live, place)
+                    self._compare_model(trainer, predictions, live, place)
         finally:
             store.close()
         report.examples, report.digests["model"] = trainer.examples, trainer.digest()
+        report.digests["predictions"] = predictions.digest()
 
-    def _compare_model(self, trainer: Trainer, live: Held, place: TopicPartition) -> None:
+    def _compare_model(
+        self, trainer: Trainer, predictions: PredictionTrainer, live: Held, place: TopicPartition
+    ) -> None:
         if live.rows is None:
             self._report.apart.append("the trainer committed whenever it was read: not compared")
             return
-        theirs = Trainer(self._settings.core.learning)
-        problem = theirs.restore({key.decode(): row for key, row in live.rows.items()})
+        theirs, foretold = Trainer(self._settings.core.learning), PredictionTrainer(self._settings.core.predictions)
+        blocks = {key.decode(): row for key, row in live.rows.items()}
+        problem = theirs.restore(blocks) or foretold.restore(blocks)
         theirs.champion.version = trainer.champion.version
-        if problem or theirs.digest() != trainer.digest():
+        if problem or theirs.digest() != trainer.digest() or foretold.digest() != predictions.digest():
             self._report.parted.append(
                 f"the model is not what the trainer holds at {place.topic}:0:{live.at}{problem and ': '}{problem}"
             )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import msgspec
 import numpy as np
 
 from agents.metrics import Metrics
@@ -10,7 +14,8 @@ from agents.role import TaskContext, TaskRow
 from agents.roles.trainer import TrainerRole
 from state.memory import MemoryDisk, open_store
 from state.store import TaskIdentity
-from streamer.core.models.example import build_example
+from streamer.core.learning_settings import LearningSettings
+from streamer.core.models.example import Example, build_example
 from streamer.core.models.registry import FEATURE_NAMES, FEATURES_ID
 from streamer.core.record import Record
 from streamer.core.settings import CoreSettings
@@ -30,9 +35,9 @@ def records(count: int, first: int = 0):
     return found
 
 
-def opened(disk: MemoryDisk):
+def opened(disk: MemoryDisk, core: CoreSettings | None = None):
     """The role's work on a task whose committed rows are on ``disk``."""
-    role = TrainerRole(CoreSettings(), commit_interval_s=1.0)
+    role = TrainerRole(core or CoreSettings(), commit_interval_s=1.0)
     store = open_store(role.tables, TaskIdentity("trainer", 0, 1), disk)
     context = TaskContext(0, 1, store, Outbox(), TaskRow({}), lambda name: name, Metrics(role="trainer"), None)
     return context, role.open(context)
@@ -64,3 +69,79 @@ def test_a_restarted_trainer_goes_on_where_the_last_commit_left_it():
 
     assert any(key.startswith(b"champion/") for key in without)
     assert after_restart == without
+
+
+def with_challengers():
+    return CoreSettings(learning=LearningSettings(model="logistic", challengers=("ftrl", "fm")))
+
+
+def test_challengers_of_ours_survive_a_restart_and_are_reported():
+    disk = MemoryDisk()
+    context, work = opened(disk, with_challengers())
+    work.process(records(30))
+    committed(context, work)
+    context.store.close()
+    context, work = opened(disk, with_challengers())
+    work.process(records(30, first=30))
+    after_restart = committed(context, work)
+    kept = dict(context.store.table("model_state").scan_rows())
+
+    other, without = opened(MemoryDisk(), with_challengers())
+    without.process(records(30))
+    committed(other, without)
+    without.process(records(30, first=30))
+    assert committed(other, without) == after_restart
+    theirs = dict(other.store.table("model_state").scan_rows())
+    ours = {b"challenger/ftrl", b"challenger/fm", b"challenger/fm/learner", b"trainer/contest"}
+    assert ours <= set(kept)
+    assert {key: kept[key] for key in ours} == {key: theirs[key] for key in ours}
+    told = context.metrics.registry.get_sample_value
+    for kind in ("ftrl", "fm"):
+        labels = {"role": "trainer", "model": f"challenger/{kind}"}
+        assert told("streamer_model_gain", labels) != 0
+        assert told("streamer_model_logloss", labels) > 0
+
+
+def test_a_collapse_of_the_input_is_logged_counted_and_over_when_it_is_over(caplog):
+    context, work = opened(MemoryDisk())
+    work.process(records(300))
+    good = committed(context, work)
+    empty = [record_of(Example.decode(record.value)) for record in records(100, first=300)]
+    work.process(empty[:60])
+    committed(context, work)
+    work.process(empty[60:])
+    assert committed(context, work).keys() <= {b"metrics/champion"}
+    assert any(key.startswith(b"champion/") for key in good)
+    assert "nothing is learned or published" in caplog.text
+    assert context.metrics.registry.get_sample_value("streamer_model_held", CHAMPION) >= 40
+    work.process(records(100, first=400))
+    assert "learning goes on" in caplog.text
+    assert any(key.startswith(b"champion/") for key in committed(context, work))
+
+
+def test_parameters_that_are_not_finite_are_not_stored_either(caplog):
+    disk = MemoryDisk()
+    context, work = opened(disk)
+    work.process(records(10))
+    committed(context, work)
+    work.process(records(1, first=10))
+    champion: Any = work._trainer.champion
+    champion.bias = math.nan
+    assert not any(key.startswith(b"champion/") for key in committed(context, work))
+    assert "not finite" in caplog.text
+    context.store.close()
+    caplog.clear()
+    context, work = opened(disk)
+    assert "begins anew" not in caplog.text
+    assert work._trainer.champion.is_finite()
+    assert work._trainer.examples == 11
+
+
+CHAMPION = {"role": "trainer", "model": "champion"}
+
+
+def record_of(example):
+    """As the example was, with features of 0."""
+    assert example is not None
+    emptied = msgspec.structs.replace(example, x=bytes(len(example.x)))
+    return Record("examples", 0, example.fingerprint, 0, b"0", emptied.encode())

@@ -10,6 +10,7 @@ from streamer.core.events import Event, Line, item_key
 from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas, touched_before
 from streamer.core.items.fold import apply_deltas
+from streamer.core.items.leads import leads_of
 from streamer.core.items.rows import index_row
 from streamer.core.items.state import ItemState, row_key
 from streamer.core.profile import Profile, fold
@@ -44,7 +45,7 @@ class Shop:
         """Count and fold an event."""
         profile = self.profiles.get(event.user)
         deltas = ItemDeltas()
-        deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS)
+        deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS, leads_of(event, profile, ITEMS))
         self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
         profile = self.profiles[event.user] = fold(profile, event, PROFILES)
         session = session_row(profile, RETRIEVAL.sessions)
@@ -91,5 +92,15 @@ def make_shop(seed: int = 1, users: int = 30, items: int = 120, events: int = 90
             title=f"Thing {number}" if number % 2 else "",
         )
         at = START_MS + n * 60_000
+        if n % 9 == 0:
+            search = Event(
+                f"user {user}", f"q{n}", "test", "search", at - 1, events + n, query=f"thing brand {number % 11}"
+            )
+            shop.happen(search)
         shop.happen(Event(f"user {user}", str(n), "test", random.choice(kinds), at, n, (line,)))
+    for n in range(8):
+        number = n * 13 % items
+        line = Line(f"item {number}", item_key(f"item {number}"))
+        at = START_MS + (events + n % 4) * 60_000 + n
+        shop.happen(Event(f"visitor {n % 4}", f"v{n}", "test", "view", at, 2 * events + n, (line,)))
     return shop

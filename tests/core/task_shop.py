@@ -17,6 +17,7 @@ from streamer.core.items.fold import apply_block
 from streamer.core.items.rows import index_row
 from streamer.core.models.model import ServedModel
 from streamer.core.policy.state import PolicyState
+from streamer.core.predictions.pending import Slot
 from streamer.core.profile import Profile
 from streamer.core.record import Record
 from streamer.core.views import Views
@@ -87,7 +88,8 @@ class Shop:
         self.index = ItemIndex() if index is None else index
         self.model = ServedModel()
         self.profiles, self.seen, self.policy = Table(Profile), Table(bytes), Table(PolicyState)
-        self.views = Views(self.profiles, self.seen, self.policy, self.index, self.model)
+        self.pending = Table(Slot)
+        self.views = Views(self.profiles, self.seen, self.policy, self.index, self.model, self.pending)
         self.deltas = ItemDeltas()
         self.total = Effects(0)
         self._where = {"partition": 0, "partitions": 1} | where
@@ -97,14 +99,15 @@ class Shop:
         self.profiles.put_all(effects.profiles)
         self.seen.put_all(effects.seen)
         self.policy.put_all(effects.policy)
+        self.pending.put_all(effects.pending)
         total = self.total
         total.now = effects.now
         total.counts += effects.counts
         total.ranked += effects.ranked
-        for name in ("candidates", "decisions", "examples", "rekeyed", "dead_letters"):
+        for name in ("candidates", "decisions", "examples", "outcomes", "rekeyed", "dead_letters"):
             getattr(total, name).extend(getattr(effects, name))
         for touch in effects.touches:
-            self.deltas.add(touch.event, touch.before, self.settings.items)
+            self.deltas.add(touch.event, touch.before, self.settings.items, touch.leads)
         return effects
 
     def run(self, records: Sequence[Record], cuts: Iterable[int] = ()) -> Shop:
@@ -137,6 +140,8 @@ class Shop:
                 total.candidates,
                 total.decisions,
                 total.examples,
+                sorted(self.pending.rows.items()),
+                total.outcomes,
                 total.rekeyed,
                 total.dead_letters,
                 sorted(total.counts.items()),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from streamer.core.candidates.pool import retrieve
+from streamer.core.events import Event, Line, item_key
 from streamer.core.features import FEATURES, ROW, compute
-from tests.core.shop import RETRIEVAL, make_shop
+from tests.core.shop import RETRIEVAL, START_MS, Shop, make_shop
 
 
 def test_the_list_is_well_formed() -> None:
@@ -21,7 +22,7 @@ def test_the_list_is_well_formed() -> None:
         assert math.isfinite(feature.prior)
         assert feature.unit
         fields = {name for _, name, _, _ in string.Formatter().parse(feature.says) if name}
-        assert fields <= {"times", "with", "category", "brand"}
+        assert fields <= {"times", "with", "newest", "newest_times", "category", "brand"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -91,3 +92,43 @@ def test_category_share_is_the_share_of_the_candidate_s_category() -> None:
         for q, i in zip(pool.query.tolist(), pool.item.tolist(), strict=True)
     ]
     assert x[ROW["category_share"]].tolist() == expected
+
+
+def test_what_was_bought_is_told_by_orders_and_by_its_own_rhythm() -> None:
+    """Bought at days 0, 2 and 4 by one who came every day, seen at day 6: due, and in three of seven visits."""
+    day_ms = 24 * 3_600_000
+    shop = Shop()
+    for day in range(7):
+        lines = [Line(name, item_key(name)) for name in (f"only {day}", "again") if name != "again" or day in {0, 2, 4}]
+        kind = "purchase" if day < 5 else "view"
+        shop.happen(Event("user", str(day), "test", kind, START_MS + day * day_ms, day, tuple(lines)))
+    index = shop.index()
+    asked = shop.queries(["user"]).asked(index)
+    pool = retrieve(asked, index, RETRIEVAL)
+    x = compute(pool, asked, index, RETRIEVAL)
+    at = pool.item.tolist().index(index.dense(item_key("again")))
+    assert x[ROW["bought_orders"], at] == pytest.approx(2.0)
+    assert x[ROW["bought_share"], at] == pytest.approx(3 / 7)
+    assert x[ROW["bought_step"], at] == 1.0
+    assert x[ROW["bought_rhythm"], at] == pytest.approx(0.0)
+    assert x[ROW["replenishment"], at] == pytest.approx(1 / 3)
+    viewed = pool.item.tolist().index(index.dense(item_key("only 6")))
+    told = [ROW[name] for name in ("bought_orders", "bought_share", "bought_step", "bought_rhythm")]
+    assert not x[told, viewed].any()
+    assert pool.bought[viewed] == -1
+
+
+def test_the_features_of_a_list_as_a_whole_count_it_and_sum_up_what_the_priors_give() -> None:
+    """By hand, for each of three shoppers: alike in all rows of a list, and another in each list."""
+    shop = make_shop()
+    index = shop.index()
+    asked = shop.queries(["user 1", "user 2", "stranger"]).asked(index)
+    pool = retrieve(asked, index, RETRIEVAL)
+    x = compute(pool, asked, index, RETRIEVAL)
+    priors = np.array([feature.prior for feature in FEATURES])
+    for query in range(3):
+        mine = x[:, pool.query == query]
+        strength = np.exp(priors @ mine).sum()
+        assert mine[ROW["choices"]] == pytest.approx(math.log2(1 + mine.shape[1]) / 4)
+        assert mine[ROW["rivals"]] == pytest.approx(math.log2(strength) / 4)
+    assert len(set(x[ROW["rivals"]].tolist())) == 3

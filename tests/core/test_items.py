@@ -13,6 +13,7 @@ from streamer.core.decay import value
 from streamer.core.events import Event, Line, item_key
 from streamer.core.items.deltas import ItemDeltas, touched_before
 from streamer.core.items.fold import apply_block, apply_blocks, apply_deltas
+from streamer.core.items.leads import Leads, bought_with
 from streamer.core.items.rows import index_row
 from streamer.core.items.state import ItemState, row_key, strongest
 from streamer.core.profile import fold
@@ -80,7 +81,9 @@ def deltas_of(work: Sequence[tuple[str, int, str, str, float, list[str]]]) -> It
     deltas = ItemDeltas()
     for item, at_s, kind, category, price, before in work:
         happened = event(item, at_s, kind, category=category, price=price)
-        deltas.add(happened, [KEYS[b] for b in dict.fromkeys(before)], SETTINGS)
+        near = [KEYS[b] for b in dict.fromkeys(before)]
+        node = bought_with(KEYS[item])
+        deltas.add(happened, near, SETTINGS, Leads([(node, 256)], [(node, near, 256), (node, near[:1], 128)]))
     return deltas
 
 

@@ -19,7 +19,7 @@ from streamer.core.models.registry import FEATURES_ID, prior_model
 from streamer.core.models.trainer import CHAMPION_BLOCK, Trainer
 
 F = len(FEATURES)
-NAMES = tuple("abcdef")
+NAMES = (*"abcd", "own_place", "rivals")
 
 
 def lists(count: int, rows: int = 40, seed: int = 5):
@@ -27,6 +27,7 @@ def lists(count: int, rows: int = 40, seed: int = 5):
     rng = np.random.default_rng(seed)
     for _ in range(count):
         x = rng.uniform(-1, 1, (6, rows))
+        x[5] = x[5, 0]
         y = np.zeros(rows)
         y[np.argmax(-x[0] * x[1] + 0.1 * rng.normal(size=rows))] = 1.0
         yield x, y, np.ones(rows)
@@ -64,22 +65,60 @@ def test_an_untaught_net_ranks_by_the_priors():
     assert trainer().champion.predict_many(x) == pytest.approx(prior_model().predict_many(x), abs=2**-20)
 
 
-def test_a_step_follows_the_gradient_of_the_lists_cross_entropy():
-    """Checked against finite differences, sampled rows weighing as many as they stand for."""
+@pytest.mark.parametrize("taken", [3, 17, (3, 17)])
+def test_a_step_follows_the_gradient_of_the_lists_cross_entropy_and_of_the_new_in_it(taken):
+    """Checked against finite differences, sampled rows weighing as many as they stand for; the first ten are new."""
     model = taught()
     ((x, y, _),) = lists(1, seed=9)
+    x[4, :10] = 0.0
+    y[:] = 0.0
+    y[np.array(taken)] = 1.0
     w = np.random.default_rng(3).uniform(0.5, 4, len(y))
 
     def loss(theta):
         scores = Listwise(NAMES, theta, 0.0).scores(x)
-        return -((y * w) @ scores) / (y @ w) + np.log(w @ np.exp(scores))
+        of_new = -((y * w)[:10] @ scores[:10]) + (y * w)[:10].sum() * np.log(w[:10] @ np.exp(scores[:10]))
+        return (-((y * w) @ scores) + 0.5 * of_new) / (y @ w) + np.log(w @ np.exp(scores))
 
     found = model.gradient(x, y, w)
     for at in range(0, len(found), 7):
         step = np.zeros_like(found)
         step[at] = 1e-6
-        slope = (loss(model.theta + step) - loss(model.theta - step)) / 2e-6
+        slope = (loss(model.walked + step) - loss(model.walked - step)) / 2e-6
         assert found[at] == pytest.approx(slope, abs=1e-6)
+
+
+def test_what_scores_is_the_mean_of_the_steps_and_wanders_less_than_they_do():
+    """Lists that contradict each other: one feature is taken up for being high as often as for being low."""
+    model, rng = net(), np.random.default_rng(6)
+    walked, means = [], []
+    for n in range(1200):
+        x = rng.uniform(-1, 1, (6, 20))
+        y = np.zeros(20)
+        y[x[0].argmax() if rng.random() < 0.5 else x[0].argmin()] = 1.0
+        assert model.learn_many(x, y, np.ones(20))
+        if n == 0:
+            assert (model.theta[:-7] - model.start[:-7]) * 2 == pytest.approx(model.walked[:-7] - model.start[:-7])
+        if n >= 600:
+            walked.append(model.walked[0])
+            means.append(model.theta[0])
+    assert np.mean(walked) == pytest.approx(np.mean(means), abs=0.1)
+    assert np.abs(np.diff(means)).mean() < 0.25 * np.abs(np.diff(walked)).mean()
+
+
+def test_a_basket_says_as_much_as_so_many_single_purchases():
+    """One list in two has a single row taken up, of the highest of a feature; the other has ten, of the lowest."""
+    model, rng = net(), np.random.default_rng(6)
+    for n in range(600):
+        x = rng.uniform(-1, 1, (6, 40))
+        order = x[1].argsort()
+        y = np.zeros(40)
+        y[order[-1:] if n % 2 else order[:10]] = 1.0
+        assert model.learn_many(x, y, np.ones(40))
+    x = np.zeros((6, 2))
+    x[1] = [-0.5, 0.5]
+    low, high = model.scores(x)
+    assert low > high + 0.5
 
 
 def test_it_learns_what_no_linear_model_can():
@@ -96,6 +135,11 @@ def test_a_rows_score_does_not_depend_on_the_rows_beside_it(data):
     assert model.scores(x[:, rows]).tolist() == model.scores(x)[rows].tolist()
 
 
+def log_odds(model, row):
+    p = model.predict_proba_many(row[:, None])[0]
+    return np.log(p / (1.0 - p))
+
+
 def test_contributions_add_up_to_the_log_odds_with_what_the_piece_of_the_net_has_at_zero():
     """Within a linear piece a small move of a feature moves the score by its contribution's share."""
     model = taught()
@@ -103,18 +147,36 @@ def test_contributions_add_up_to_the_log_odds_with_what_the_piece_of_the_net_has
     parts = model.contributions(row)
     for f in range(6):
         moved = row.copy()
-        moved[f] *= 1 + 1e-7
-        change = model.slope * (model.scores(moved[:, None])[0] - model.scores(row[:, None])[0])
-        assert change == pytest.approx(parts[f] * 1e-7, abs=1e-12)
+        moved[f] *= 1 + 1e-5
+        change = log_odds(model, moved) - log_odds(model, row)
+        assert change == pytest.approx(parts[f] * 1e-5, abs=1e-9)
 
 
 def test_probabilities_are_in_the_order_of_the_scores_and_scoring_changes_nothing():
     model = taught()
     x = np.random.default_rng(4).uniform(-1, 1, (6, 50))
+    x[5] = 0.3
     before = model.block()
     assert (model.predict_proba_many(x).argsort() == model.scores(x).argsort()).all()
     model.contributions(x[:, 0])
     assert model.block() == before
+
+
+def test_a_list_of_stronger_rivals_promises_less_of_each_row_and_the_promise_is_kept():
+    """Lists of 10 and of 80 alike rows, of which one is taken up: their softmax cannot tell them apart."""
+    model, rng = net(), np.random.default_rng(12)
+    promised: dict[int, list[float]] = {10: [], 80: []}
+    for n in range(3000):
+        rows = 10 if rng.random() < 0.5 else 80
+        x = rng.uniform(-0.1, 0.1, (6, rows))
+        x[5] = np.log2(rows) / 4
+        y = np.zeros(rows)
+        y[rng.integers(rows)] = 1.0
+        if n >= 2000:
+            promised[rows].append(model.predict_proba_many(x).mean())
+        model.learn_many(x, y, np.ones(rows))
+    assert np.mean(promised[80]) == pytest.approx(1 / 80, rel=0.4)
+    assert np.mean(promised[10]) > 3 * np.mean(promised[80])
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e308])

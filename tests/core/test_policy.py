@@ -23,6 +23,7 @@ from streamer.core.policy.quiet_hours import utc_offset_ms
 from streamer.core.policy.rule import Case, CheapRule, ItemRule, Offer
 from streamer.core.policy.state import PolicyState, Sent, Standing
 from streamer.core.policy.verdict import cheap_refusal, choose, policy_version
+from streamer.core.reasons import Explanation
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, PolicySettings
 
 SETTINGS = PolicySettings()
@@ -309,7 +310,7 @@ def test_a_candidate_has_every_field_filled() -> None:
         case(standing=Standing(channels=("sms", "email"))),
         (SlateItem("a/b c", 0.5, "recent"), SlateItem("d", 0.25, "trending")),
         {"title": "Shoe"},
-        ("it is trending",),
+        Explanation((("it is trending", 1.5),), -1.5, 0.0),
         identity=identity,
         model_version=9,
         policy_version="cafe0001",
@@ -331,3 +332,4 @@ def test_a_candidate_has_every_field_filled() -> None:
     assert sent_out["expires_at"] == "2023-11-14T13:00:00.000Z"
     assert (sent_out["score"], sent_out["propensity"], sent_out["model_version"]) == (0.5, 1.0, 9)
     assert sent_out["policy_version"] == "cafe0001"
+    assert (sent_out["reasons"], sent_out["contributions"]) == (["it is trending"], [1.5, -1.5])

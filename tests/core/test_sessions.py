@@ -83,8 +83,8 @@ def held(index: ItemIndex) -> dict[str, list[int]]:
 def found(index: ItemIndex, item: int) -> set[str]:
     """The keys of the sessions an item finds."""
     assert len(index.sessions)  # puts in what is pending, so that the item is mentioned
-    slots = index.sessions.holding(np.array([index.dense(item)]))[0]
-    return {index.sessions._key[slot] for slot in slots.tolist() if slot != -1}
+    _, slots = index.sessions.holding(np.array([index.dense(item)]))
+    return {index.sessions._key[slot] for slot in slots.tolist()}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.core.candidates.registry import GENERATORS
+from streamer.core.events import Event, Line, item_key
 from streamer.core.features import FEATURES, ROW
 from streamer.core.models.registry import prior_model
 from streamer.core.queries import Queries
@@ -61,7 +62,26 @@ def test_features_are_switched_off_by_name_or_by_group() -> None:
 def test_a_list_to_discover_has_the_best_of_what_the_shopper_has_not_touched() -> None:
     """Against the whole ranking with the shopper's own items taken out."""
     ranked = ranked_without()
+    recents, bought = ranked.asked.recents, ranked.asked.bought
+    had = {*zip(recents.query, recents.item, strict=True), *zip(bought.query, bought.item, strict=True)}
     for q in range(len(ranked.offsets) - 1):
-        expected = [row for row in top(ranked, q, 1000).tolist() if ranked.pool.own[row] < 0][:20]
+        expected = [row for row in top(ranked, q, 1000).tolist() if (q, ranked.items[row]) not in had][:20]
         assert discover(ranked, q, 20).tolist() == expected
     assert (ranked.pool.own >= 0).any()
+
+
+def test_what_was_bought_long_ago_is_not_to_be_discovered() -> None:
+    """It is among the purchases still, and no more among the recent items."""
+    shop = make_shop()
+    at = shop.now_ms + 60_000
+    bought, seen = Line("item 1", item_key("item 1")), [Line(f"item {n}", item_key(f"item {n}")) for n in range(40, 80)]
+    shop.happen(Event("buyer", "1", "test", "purchase", at, 1, (bought,)))
+    for n, line in enumerate(seen, 1):
+        shop.happen(Event("buyer", f"view {n}", "test", "view", at + n * 1000, 1 + n, (line,)))
+    index = shop.index()
+    ranked = rank_queries(shop.queries(["buyer"]), index, prior_model())
+    row = ranked.items.tolist().index(index.dense(bought.key))
+    assert ranked.pool.own[row] == -1
+    assert ranked.pool.bought[row] >= 0
+    assert row not in discover(ranked, 0, 1000)
+    assert row in top(ranked, 0, 1000)

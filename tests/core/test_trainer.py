@@ -14,7 +14,7 @@ from streamer.core.models.example import Example, build_example
 from streamer.core.models.metrics import BinaryMetrics
 from streamer.core.models.model import ServedModel, decode_block, encode_block
 from streamer.core.models.registry import FEATURES_ID, decode, describe, prior_model
-from streamer.core.models.trainer import CHAMPION_BLOCK, LEARNER_BLOCK, Trainer
+from streamer.core.models.trainer import LEARNER_BLOCK, Trainer
 
 F = len(FEATURES)
 
@@ -91,11 +91,11 @@ def test_a_version_is_published_once_and_only_if_something_was_learned():
     learned.learn(examples(3))
     learned.learn(examples(2, seed=4))
     first = learned.blocks()
-    assert list(first) == [CHAMPION_BLOCK]
-    assert decode_block(first[CHAMPION_BLOCK]).version == 1
+    assert list(first) == [learned.block_key]
+    assert decode_block(first[learned.block_key]).version == 1
     assert learned.blocks() == {}
     learned.learn(examples(1))
-    assert decode_block(learned.blocks()[CHAMPION_BLOCK]).version == 2
+    assert decode_block(learned.blocks()[learned.block_key]).version == 2
 
 
 def test_what_is_published_is_served_as_the_trainer_predicts():
@@ -162,9 +162,9 @@ def test_state_of_another_feature_list_begins_at_the_priors_but_counts_versions_
     block = decode_block(trainer().champion.block())
     foreign = encode_block(msgspec.structs.replace(block, features=1, version=41))
     restored = trainer()
-    assert "another list of features" in restored.restore({CHAMPION_BLOCK: foreign, LEARNER_BLOCK: b""})
+    assert "another list of features" in restored.restore({restored.block_key: foreign, LEARNER_BLOCK: b""})
     restored.learn(examples(1))
-    assert decode_block(restored.blocks()[CHAMPION_BLOCK]).version == 42
+    assert decode_block(restored.blocks()[restored.block_key]).version == 42
 
 
 def test_a_published_block_can_be_read_by_people():
@@ -172,7 +172,7 @@ def test_a_published_block_can_be_read_by_people():
     learned.learn(examples(5))
     (block,) = learned.blocks().values()
     found = describe(block)
-    assert (found["kind"], found["version"], found["bias"]) == ("logistic", 1, learned.champion.bias)
+    assert (found["kind"], found["version"], found["bias"]) == (LearningSettings().model, 1, learned.champion.bias)
     assert found["weights"] == dict(zip(learned.champion.names, learned.champion.weights.tolist(), strict=True))
 
 

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from agents.clients import read_topic
 from streamer.replay.run import Report, Request, replay
 from tests.e2e.conftest import running, settings_for
-from tests.e2e.test_pipeline import event, items_of, shop
+from tests.e2e.test_pipeline import event, items_of, items_told, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +95,6 @@ def folded(bootstrap: str, path: Path) -> Run:
             else:
                 system.drain(events, timeout_s=90)
             if number == 0:
-                system.until(lambda: len({r.key for r in system.read("item-index")}) == len(items_of(loads[0])), 20)
+                system.until(lambda: items_told(system.read("item-index")) == len(items_of(loads[0])), 20)
         candidates = system.read("push-candidates")
     return Run(settings, events, candidates)

@@ -29,6 +29,8 @@ def test_inspect_shows_a_user_an_item_and_the_model_as_committed(system: System)
     assert sum(shopper["profile"]["counts"]) == 12
     assert {category["key"] for category in shopper["profile"]["categories"]} == {"shoes"}
     assert all(item["key"].startswith("item-") for item in shopper["profile"]["items"])
+    assert 0.0 < shopper["predictions"]["purchase"] < 1.0
+    assert set(shopper["predictions"]["next_category"]) == {"shoes"}
     assert asyncio.run(inspect.user(system.settings, "nobody")) == {}
 
     system.until(lambda: asyncio.run(inspect.item(system.settings, "item-1")).get("views", 0) >= 1, 20)
@@ -39,7 +41,7 @@ def test_inspect_shows_a_user_an_item_and_the_model_as_committed(system: System)
 
     system.until(lambda: any(key.startswith("champion/") for key in asyncio.run(inspect.model(system.settings))), 20)
     blocks = asyncio.run(inspect.model(system.settings))
-    assert {"metrics/champion", "metrics/challenger"} <= blocks.keys()
+    assert {"metrics/champion", "metrics/challenger", "metrics/predict/churn"} <= blocks.keys()
     assert next(block["weights"] for key, block in blocks.items() if key.startswith("champion/"))
 
 

@@ -148,7 +148,7 @@ class Profile:
     session_events: int = 0
     items: dict[str, list[int]] = field(default_factory=dict)  # id → [last_s, views, carts, purchases], newest last
     searches: dict[str, int] = field(default_factory=dict)
-    purchased: dict[str, int] = field(default_factory=dict)
+    purchased: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -250,8 +250,7 @@ class Shopper:
                     row[place] += kind == counted
                 _keep(profile.items, 32)
             if kind == "purchase":
-                profile.purchased[item] = max(at, profile.purchased.pop(item, at))
-                _keep(profile.purchased, 32)
+                _buy(profile.purchased, item, at)
             elif said.type == "refund":
                 profile.purchased.pop(item, None)
         if kind == "search" and in_order and (text := " ".join(said.query.lower().split())[:64]):
@@ -266,6 +265,19 @@ class Shopper:
             profile.sessions, profile.session_start_ms, profile.session_events = profile.sessions + 1, said.time, 0
         profile.session_events += 1
         profile.last_ms = said.time
+
+
+def _buy(purchased: dict[str, list[int]], item: str, at: int) -> None:
+    """``purchased``: last and first time, and at how many moments, oldest first; at most 128."""
+    had = purchased.pop(item, None)
+    if had is None:
+        had = [at, at, 1]
+        if len(purchased) >= 128:
+            once = [name for name, (_, _, times) in purchased.items() if times == 1]
+            del purchased[(once or list(purchased))[0]]
+    else:
+        had = [max(had[0], at), min(had[1], at), min(had[2] + (at != had[0]), 255)]
+    purchased[item] = had
 
 
 def _keep(rows: dict[str, Any], limit: int) -> None:

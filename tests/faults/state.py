@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.faults.walk import Walked
 
 RECENT: Final = struct.Struct("<QIIHHHIII")
-BOUGHT: Final = struct.Struct("<QI")
+BOUGHT: Final = struct.Struct("<QIIB")
 SEEN_BYTES: Final = 12
 NOTHING_SAID: Final = plain.Standing()
 
@@ -81,17 +81,16 @@ def _profile(value: bytes | None, shopper: Shopper) -> Told:
             "session_events": profile.session_events,
             "items": [[plain.item_key(item), *rest] for item, rest in profile.items.items()],
             "searches": [list(search) for search in profile.searches.items()],
-            "purchased": [[plain.item_key(item), at] for item, at in profile.purchased.items()],
+            "purchased": [[plain.item_key(item), *rest] for item, rest in profile.purchased.items()],
         }
     if value is not None:
-        body, packed = row(value, 1, 2), value[0] == 2
+        body = row(value, 3)
         found = dict(zip(("first_ms", "last_ms", "counts"), body, strict=False))
         found |= dict(zip(("sessions", "session_start_ms", "session_events"), body[3:6], strict=False))
         if len(body) > 14:
-            recents = RECENT.iter_unpack(body[6]) if packed else body[6]
-            found["items"] = [[r[0], r[1], *r[3:6]] for r in recents]
+            found["items"] = [[r[0], r[1], *r[3:6]] for r in RECENT.iter_unpack(body[6])]
             found["searches"] = body[13]
-            found["purchased"] = [list(r) for r in (BOUGHT.iter_unpack(body[14]) if packed else body[14])]
+            found["purchased"] = [list(r) for r in BOUGHT.iter_unpack(body[14])]
     return found, due
 
 
@@ -136,6 +135,8 @@ def items(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
             counted.add(key)
             where = f"item-{partition} table items key {key}"
             if key not in due:
+                if not body[1]:
+                    continue  # a row that is no item: what an item was bought with, or a query's or newcomers' choices
                 yield Breach(1, where, f"counts {body[2:6]} of an item that nobody touched")
                 continue
             name, item = due[key]

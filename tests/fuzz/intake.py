@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -154,4 +153,4 @@ def _learn(examples: Sequence[Example]) -> None:
         held("an example is read back", Example.decode(sent) == example, example)
         held("all features are finite", bool(np.isfinite(example.features()).all()), example)
         trainer.learn([example])
-    held("the model stays finite", trainer.champion.is_finite() and not math.isnan(trainer.champion.bias))
+    held("the model stays finite", trainer.champion.is_finite())

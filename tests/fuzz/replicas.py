@@ -22,7 +22,7 @@ from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example
 from streamer.core.models.model import CHAMPION, ServedModel
 from streamer.core.models.registry import FEATURE_NAMES, prior_model
-from streamer.core.models.trainer import CHAMPION_BLOCK, LEARNER_BLOCK, Trainer
+from streamer.core.models.trainer import LEARNER_BLOCK, Trainer
 from streamer.core.settings import CoreSettings, PolicySettings
 from tests.core.task_shop import ItemRows, Shop, browsing
 from tests.fuzz import promises
@@ -42,6 +42,7 @@ _SETTINGS: Final = CoreSettings(
     policy=PolicySettings(per_hour=10**6, per_day=10**6, min_gap_ms=0, repeat_window_ms=0, score_threshold=0.0),
     learning=LearningSettings(learn_rate=1.0),
 )
+_CHAMPION: Final = CHAMPION + _SETTINGS.learning.model
 _X: Final = np.linspace(-1.0, 8.0, len(FEATURE_NAMES) * 5).reshape(len(FEATURE_NAMES), 5)
 
 
@@ -144,10 +145,8 @@ def _catalog(rng: Random, tally: Tally, index: ItemIndex) -> None:
 
 
 def _model(rng: Random, tally: Tally, served: ServedModel, good: Good) -> None:
-    key = (
-        CHAMPION_BLOCK if rng.random() < 0.9 else rng.choice((CHAMPION, "champion/river", "metrics/champion", "", "x"))
-    )
-    value = None if rng.random() < 0.05 else _spoilt(rng, good.trained[CHAMPION_BLOCK])
+    key = _CHAMPION if rng.random() < 0.9 else rng.choice((CHAMPION, "champion/river", "metrics/champion", "", "x"))
+    value = None if rng.random() < 0.05 else _spoilt(rng, good.trained[_CHAMPION])
     before, version = served.predict_many(_X).tobytes(), served.version
     taken = served.apply(key, value)
     p = served.predict_many(_X)
@@ -217,7 +216,7 @@ def _example(rng: Random, tally: Tally, good: Good) -> None:
 
 def _trainer(rng: Random, tally: Tally, good: Good) -> None:
     """The trainer's own rows, damaged on disk: it says so and begins anew, or goes on."""
-    for block in (CHAMPION_BLOCK, LEARNER_BLOCK):
+    for block in (_CHAMPION, LEARNER_BLOCK):
         blocks = {**good.trained, block: _spoilt(rng, good.trained[block])}
         trainer = Trainer(_SETTINGS.learning)
         problem = trainer.restore(blocks)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from streamer.core.runs import begins
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ def summed(query: Ints, thing: Ints, amount: Ints, things: int) -> tuple[Ints, I
     code: Ints = (((query << bits) | thing) << _AMOUNT_BITS) | np.minimum(amount, _MOST)
     code.sort()
     both = code >> _AMOUNT_BITS
-    starts = np.flatnonzero(np.concatenate((_ONE_TRUE[: len(both)], both[1:] != both[:-1])))
+    starts = begins(both)
     if not len(starts):
         return starts, starts, starts
     sums: Ints = np.add.reduceat(code & _MOST, starts)
@@ -37,16 +39,32 @@ def best(query: Ints, score: Ints, keys: NDArray[np.uint64], count: int) -> Ints
 
     ``query`` is sorted; scores are from 0 to 2^31.
     """
-    if not len(query):
+    rows = len(query)
+    if not rows:
         return np.zeros(0, np.int64)
-    order = np.lexsort((keys, -score, query))
-    sorted_query = query.take(order)
-    first = np.flatnonzero(np.concatenate((_ONE_TRUE, sorted_query[1:] != sorted_query[:-1])))
-    place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-    chosen: Ints = order[place < count]
-    return chosen
+    starts = begins(query)
+    if len(starts) == 1 and rows <= _SHORT:
+        return np.lexsort((keys, -score))[:count]
+    # Sorting by keys is slow, and only those at least as good as the last that is chosen need it: they are found by
+    # one sort of plain integers.
+    sizes = np.empty(len(starts), np.int64)
+    np.subtract(starts[1:], starts[:-1], out=sizes[:-1])
+    sizes[-1] = rows - starts[-1]
+    falling = (query << _SCORE_BITS) | (_HIGHEST - score)
+    ranked = np.sort(falling)
+    last = ranked.take(starts + np.minimum(sizes, count) - 1)
+    left: Ints = (falling <= last.repeat(sizes)).nonzero()[0]
+    order = left.take(np.lexsort((keys.take(left), falling.take(left))))
+    queries = query.take(order)
+    starts = begins(queries)
+    sizes[:-1] = starts[1:] - starts[:-1]
+    sizes[-1] = len(order) - starts[-1]
+    place = np.arange(len(order)) - starts.repeat(sizes)
+    return order[place < count]
 
 
 _AMOUNT_BITS: Final = 20
 _MOST: Final = (1 << _AMOUNT_BITS) - 1
-_ONE_TRUE: Final = np.ones(1, np.bool_)
+_SCORE_BITS: Final = 32
+_HIGHEST: Final = (1 << _SCORE_BITS) - 1
+_SHORT: Final = 256

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from streamer.core.candidates.popular import popular
 from streamer.core.candidates.proposals import Proposals
 
 if TYPE_CHECKING:
@@ -18,20 +17,5 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     """Of each query's strongest categories the most popular items. Score: the category's share of the shopper's
     interest, times 1 for its first item, falling evenly to 0.
     """
-    categories = asked.categories
-    order = np.lexsort((index.categories.keys_of(categories.group), -categories.share, categories.query))
-    query = categories.query[order]
-    first = np.searchsorted(query, np.arange(asked.count))
-    chosen = order[np.arange(len(order)) - first[query] < settings.category_count]
-    groups = categories.group[chosen].tolist()
-    tops = {group: index.top_of("category", group)[: settings.category_items] for group in set(groups)}
-    lists = [tops[group] for group in groups]
-    sizes = [len(top) for top in lists]
-    if not sum(sizes):
-        return Proposals(np.zeros(0, np.int64), np.zeros(0, np.int64), (np.zeros(0),))
-    item = np.concatenate(lists)
-    start = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
-    fall = 1.0 - (np.arange(len(item)) - start) / settings.category_items
-    return Proposals(
-        np.repeat(categories.query[chosen], sizes), item, (np.repeat(categories.share[chosen], sizes) * fall,)
-    )
+    query, item, score = popular(index, "category", asked.categories, settings.category_count, settings.category_items)
+    return Proposals(query, item, (score,))

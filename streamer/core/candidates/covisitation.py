@@ -28,18 +28,19 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     with interest in the neighbour.
     """
     recents = asked.recents
-    rows = np.flatnonzero(recents.place < settings.covisitation_recents)
-    query, item, place = recents.query[rows], recents.item[rows], recents.place[rows]
-    faded = asked.now_ms[query] / settings.items.interest_half_life_ms
-    popularity = exp2(index.popularity[item] - faded)
-    unit = exp2(np.minimum(index.pair_level[item] - faded, _MOST_AHEAD))
-    claim = exp2(recents.age_ms[rows] / -settings.recent_half_life_ms) * _FALL_OFF_BY_PLACE[place]
+    rows = (recents.place < settings.covisitation_recents).nonzero()[0]
+    query, item, place = recents.query.take(rows), recents.item.take(rows), recents.place.take(rows)
+    faded = asked.now_ms.take(query) / settings.items.interest_half_life_ms
+    ahead = np.minimum(index.pair_level.take(item) - faded, _MOST_AHEAD)
+    age = recents.age_ms.take(rows) / -settings.recent_half_life_ms
+    popularity, unit, claim = exp2(np.concatenate((index.popularity.take(item) - faded, ahead, age))).reshape(3, -1)
+    claim *= _FALL_OFF_BY_PLACE.take(place)
     each = claim * unit / np.sqrt(popularity + 1.0)
     newest = np.where(place == 0, unit / (popularity + 1.0), 0.0)
     neighbours, amounts = index.neighbours(item, settings.covisitation_neighbours)
     width = neighbours.shape[1]
     flat = neighbours.ravel()
-    kept = np.flatnonzero(index.known.take(flat))
+    kept = index.known.take(flat).nonzero()[0]
     row = kept // width
     amount = amounts.ravel().take(kept)
     return Proposals(

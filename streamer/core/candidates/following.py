@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.core.candidates.best import ONE, best, summed
+from streamer.core.candidates.best import ONE, best
 from streamer.core.candidates.proposals import Proposals
-from streamer.core.names import NONE
+from streamer.core.runs import begins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 # What an item 1, 2, 3 … moments after another counts for it; of the same moment, or before, nothing.
-_BY_GAP: Final = np.array([0, *(round(ONE / gap) for gap in range(1, 256))], np.int64)
+_AFTER: Final = np.array([0] * 256 + [round(ONE / gap) for gap in range(1, 256)], np.int64)
+_EITHER: Final = _AFTER + _AFTER[::-1]
+_SAME: Final = 255
+"""The place of gap 0 in both."""
 
 
 def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Proposals:
@@ -35,34 +38,45 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     that a single sighting is no certainty). Second column: the same of what came before, as order may not matter.
     """
     recents, sessions = asked.recents, index.sessions
-    rows = np.flatnonzero((recents.step == 0) & (recents.place < settings.session_recents))
-    slots = sessions.holding(recents.item.take(rows))
-    row, at = np.nonzero(slots != NONE)
-    slot = slots[row, at].astype(np.int64)
-    row = rows.take(row)
-    others = np.flatnonzero(sessions.owner.take(slot) != asked.owner.take(recents.query.take(row)))
-    row, slot = row.take(others), slot.take(others)
+    newest = (recents.step.take(asked.sightings.row) == 0).nonzero()[0]
+    row, slot = asked.sightings.row.take(newest), asked.sightings.slot.take(newest)
     query = recents.query.take(row)
     looked_at = np.bincount(query, minlength=asked.count)
 
-    items, steps = sessions.items.take(slot, axis=0), sessions.steps.take(slot, axis=0).astype(np.int64)
-    mine = (items == recents.item.take(row)[:, None]).argmax(axis=1)
-    gaps = steps - steps[np.arange(len(slot)), mine][:, None]
-    at_row, at = np.nonzero((items != NONE) & (gaps != 0))
-    item, gap = items[at_row, at].astype(np.int64), gaps[at_row, at]
-    kept = np.flatnonzero(index.known.take(item))
-    query, item, gap = query.take(at_row.take(kept)), item.take(kept), gap.take(kept)
-    after = np.where(gap > 0, _BY_GAP.take(np.maximum(gap, 0)), 0)
-    before = np.where(gap < 0, _BY_GAP.take(np.maximum(-gap, 0)), 0)
-    asked_of, thing, of_both = summed(query, item, after + before, len(index))
-    of_after = np.bincount(np.searchsorted(_code(asked_of, thing), _code(query, item)), after, len(of_both))
-    score = (2 * of_after).astype(np.int64) + of_both
-    chosen = best(asked_of, score, index.keys.take(thing), settings.following_items)
-    asked_of, thing = asked_of.take(chosen), thing.take(chosen)
-    over = (looked_at.take(asked_of) + 1.0) * ONE
-    after_share, both_share = of_after.take(chosen) / over, of_both.take(chosen) / over
-    return Proposals(asked_of, thing, (after_share, both_share - after_share))
+    pair, at = sessions.within(slot)
+    item, step = sessions.items.ravel().take(at).astype(np.int64), sessions.steps.ravel().take(at).astype(np.int64)
+    mine = (item == recents.item.take(row).take(pair)).nonzero()[0]
+    # A session may name an item twice: the first place counts.
+    mine = mine.take(begins(pair.take(mine)))
+    gap = step - step.take(mine).take(pair)
+    kept = ((gap != 0) & index.known.take(item)).nonzero()[0]
+    query, item, gap = query.take(pair.take(kept)), item.take(kept), gap.take(kept) + _SAME
+    query, item, after, either = _summed(query, item, _AFTER.take(gap), _EITHER.take(gap), len(index))
+    chosen = best(query, 2 * after + either, index.keys.take(item), settings.following_items)
+    query, item = query.take(chosen), item.take(chosen)
+    over = (looked_at.take(query) + 1.0) * ONE
+    after_share, either_share = after.take(chosen) / over, either.take(chosen) / over
+    return Proposals(query, item, (after_share, either_share - after_share))
 
 
-def _code(query: Ints, item: Ints) -> Ints:
-    return (query << 32) | item
+def _summed(query: Ints, item: Ints, after: Ints, either: Ints, items: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Both amounts, of which ``after`` is 0 or as ``either``, added up by query and item; as ``best.summed``."""
+    bits = max(items, 1).bit_length()
+    code: Ints = (((((query << bits) | item) << _AMOUNT_BITS) | either) << 1) | (after > 0)
+    code.sort()
+    both = code >> (_AMOUNT_BITS + 1)
+    starts = begins(both)
+    if not len(starts):
+        return starts, starts, starts, starts
+    either = (code >> 1) & _MOST
+    both = both.take(starts)
+    return (
+        both >> bits,
+        both & ((1 << bits) - 1),
+        np.add.reduceat(either * (code & 1), starts),
+        np.add.reduceat(either, starts),
+    )
+
+
+_AMOUNT_BITS: Final = ONE.bit_length()
+_MOST: Final = (1 << _AMOUNT_BITS) - 1

@@ -6,11 +6,16 @@ from typing import Final
 
 from streamer.core.candidates import (
     category_affinity,
+    complements,
     content,
     covisitation,
     following,
+    fresh,
+    newcomers,
     recent,
     replenishment,
+    rising,
+    search,
     sessions,
     trending,
 )
@@ -23,7 +28,12 @@ GENERATORS: Final = (
     Generator(("covisitation", "covisitation_last"), covisitation.propose),
     Generator(("sessions", "sessions_votes"), sessions.propose),
     Generator(("following", "preceding"), following.propose),
+    Generator(("complements", "complements_share"), complements.propose),
+    Generator(("search", "search_words"), search.propose),
     Generator(("category_affinity",), category_affinity.propose),
     Generator(("content",), content.propose),
     Generator(("trending",), trending.propose),
+    Generator(("rising",), rising.propose),
+    Generator(("newcomers",), newcomers.propose),
+    Generator(("fresh",), fresh.propose),
 )

@@ -13,7 +13,6 @@ import numpy as np
 
 from streamer.core.candidates.best import best, summed
 from streamer.core.candidates.proposals import Proposals
-from streamer.core.names import NONE
 
 if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
@@ -34,22 +33,15 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     the shopper's newest item.
     """
     recents, sessions = asked.recents, index.sessions
-    rows = np.flatnonzero(recents.place < settings.session_recents)
-    slots = sessions.holding(recents.item.take(rows))
-    row, at = np.nonzero(slots != NONE)
-    slot = slots[row, at].astype(np.int64)
-    row = rows.take(row)
-    query = recents.query.take(row)
-    others = np.flatnonzero(sessions.owner.take(slot) != asked.owner.take(query))
-    weight = _WEIGHT.take(np.minimum(recents.step.take(row.take(others)), 255))
-    query, slot, near = summed(query.take(others), slot.take(others), weight, sessions.slots)
+    row, slot = asked.sightings.row, asked.sightings.slot
+    weight = _WEIGHT.take(np.minimum(recents.step.take(row), 255))
+    query, slot, near = summed(recents.query.take(row), slot, weight, sessions.slots)
     nearest = best(query, near, ~sessions.stamp.take(slot).view(np.uint64), settings.session_neighbours)
     query, near = query.take(nearest), near.take(nearest)
 
-    items = sessions.items.take(slot.take(nearest), axis=0)
-    row, at = np.nonzero(items != NONE)
-    item = items[row, at].astype(np.int64)
-    kept = np.flatnonzero(index.known.take(item))
+    row, at = sessions.within(slot.take(nearest))
+    item = sessions.items.ravel().take(at).astype(np.int64)
+    kept = index.known.take(item).nonzero()[0]
     row, item = row.take(kept), item.take(kept)
     total = np.bincount(query, weights=near, minlength=asked.count)
     query, item, votes = summed(query.take(row), item, near.take(row), len(index))

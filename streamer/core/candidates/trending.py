@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,13 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     """The items of the highest decayed trend, for every query. Score: 1 for the first, falling evenly to 0."""
     top = index.trending()[: settings.trending_items]
     score = 1.0 - np.arange(len(top)) / max(len(top), 1)
+    queries = asked.count
     return Proposals(
-        np.repeat(np.arange(asked.count), len(top)), np.tile(top, asked.count), (np.tile(score, asked.count),)
+        np.arange(queries).repeat(len(top)),
+        np.concatenate([_NO_ITEMS, *[top] * queries]),
+        (np.concatenate([_NO_SCORES, *[score] * queries]),),
     )
+
+
+_NO_ITEMS: Final = np.zeros(0, np.int64)
+_NO_SCORES: Final = np.zeros(0)

@@ -13,6 +13,7 @@ import numpy as np
 from streamer.core.decay import landmark
 from streamer.core.events import EVENT_TYPES
 from streamer.core.items.blocks import Block, LineColumns, PairColumns, Told
+from streamer.core.items.leads import NO_LEADS
 from streamer.core.items.state import ONE_VIEW, fuller, newer_price
 from streamer.core.profile import newest_items
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamer.core.events import Event
+    from streamer.core.items.leads import Leads
     from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import ItemSettings
 
@@ -31,6 +33,7 @@ _TYPES: Final = {
     name: (round(e.weight * ONE_VIEW), KINDS.index(e.kind) if e.kind in KINDS else KINDS.index("other"))
     for name, e in EVENT_TYPES.items()
 }
+_UNCOUNTED: Final = KINDS.index("other")
 _MAX_CENTS: Final = 2**40
 # What a partner 0, 1, 2 … items back still counts, in 1/256.
 _DISTANCE: Final = tuple(round(256 * 0.75**n) for n in range(64))
@@ -58,6 +61,9 @@ class Pairs(NamedTuple):
     amounts: list[int]
 
 
+_NO_PAIRS: Final = Pairs([], [], [])
+
+
 def touched_before(profile: Profile | None, time_ms: int, settings: ItemSettings) -> list[int]:
     """The keys of the items that an event at that time is related to, newest last: the shopper's newest few."""
     if profile is None:
@@ -68,15 +74,17 @@ def touched_before(profile: Profile | None, time_ms: int, settings: ItemSettings
 class ItemDeltas:
     """The notes. What time is worth is taken to the second.
 
-    ``told``: by item key, its id and attributes. ``lines`` and ``pairs``: by era.
+    ``told``: by item key, its id and attributes. ``lines``, ``pairs`` and ``leads`` (pairs that go one
+    way): by era.
     """
 
-    __slots__ = ("_amounts", "_noted", "_second", "lines", "pairs", "told")
+    __slots__ = ("_amounts", "_noted", "_second", "leads", "lines", "pairs", "told")
 
     def __init__(self) -> None:
         self.told: dict[int, Told] = {}
         self.lines: dict[Eras, Lines] = {}
         self.pairs: dict[int, Pairs] = {}
+        self.leads: dict[int, list[tuple[int, Sequence[int], int]]] = {}
         self._second = -1
         self._amounts = (0, 0, 0)
         self._noted = Lines([], [], [], [], [])
@@ -85,8 +93,11 @@ class ItemDeltas:
         """How many items have news of their own."""
         return len(self.told)
 
-    def add(self, event: Event, before: Sequence[int], settings: ItemSettings) -> None:
-        """Count an event's lines and relate them to the items its user touched before (``touched_before``)."""
+    def add(self, event: Event, before: Sequence[int], settings: ItemSettings, leads: Leads = NO_LEADS) -> None:
+        """Count an event's lines and relate them to the items its user touched before (``touched_before``).
+
+        ``leads`` are those of ``leads_of``.
+        """
         lines = event.lines
         if not lines:
             return
@@ -120,6 +131,22 @@ class ItemDeltas:
                 known.price_cents, known.price_ms = newer_price(known.price_cents, known.price_ms, cents, time)
         if weight > 0 and (before or len(lines) > 1):
             self._relate(event, list(before), interest * weight, settings, again=weight > ONE_VIEW)
+        if leads.counted:
+            self._lead(leads, time)
+
+    def _lead(self, leads: Leads, time: int) -> None:
+        trend, interest, era = self._amounts
+        keys, kinds, times, trends, interests = self._noted
+        for node, weight in leads.counted:
+            keys.append(node)
+            kinds.append(_UNCOUNTED)
+            times.append(time)
+            trends.append(trend * weight)
+            interests.append(interest * weight)
+        noted = self.leads.get(era)
+        if noted is None:
+            noted = self.leads[era] = []
+        noted.extend([(node, items, interest * weight) for node, items, weight in leads.pairs if items])
 
     def _turn_to(self, second: int, settings: ItemSettings) -> None:
         """Events come in bursts of the same second: what it is worth is worked out once."""
@@ -176,12 +203,17 @@ class ItemDeltas:
             )
             for partition, part in columns.split(partitions):
                 of(partition).lines.append((*eras, part.packed()))
-        for era in sorted(self.pairs):
-            one, other, share = self.pairs[era]
+        for era in sorted({*self.pairs, *self.leads}):
+            one, other, share = self.pairs.get(era, _NO_PAIRS)
+            leads = self.leads.get(era, ())
+            sizes = [len(items) for _, items, _ in leads]
+            nodes = np.array([node for node, _, _ in leads], np.uint64).repeat(sizes)
+            items = [item for _, items, _ in leads for item in items]
+            led = np.array([amount for _, _, amount in leads], np.int64).repeat(sizes)
             columns_of_pairs = PairColumns.summed(
-                np.array([*one, *other], np.uint64),
-                np.array([*other, *one], np.uint64),
-                np.array([*share, *share], np.int64),
+                np.concatenate((np.array([*one, *other], np.uint64), nodes)),
+                np.array([*other, *one, *items], np.uint64),
+                np.concatenate((np.array([*share, *share], np.int64), led)),
             )
             for partition, pairs in columns_of_pairs.split(partitions):
                 of(partition).pairs.append((era, pairs.packed()))

@@ -63,7 +63,14 @@ def apply_deltas(deltas: ItemDeltas, rows: Rows, settings: ItemSettings) -> dict
             mine, theirs = of_era.setdefault(key, {}), of_era.setdefault(neighbour, {})
             mine[neighbour] = mine.get(neighbour, 0) + amount
             theirs[key] = theirs.get(key, 0) + amount
-    touched = _Touched(rows, [*deltas.told, *(key for of_era in related.values() for key in of_era)])
+    for era, leads in deltas.leads.items():
+        of_era = related.setdefault(era, {})
+        for node, items, amount in leads:
+            led = of_era.setdefault(node, {})
+            for key in items:
+                led[key] = led.get(key, 0) + amount
+    counted = (key for lines in deltas.lines.values() for key in lines.keys)
+    touched = _Touched(rows, [*deltas.told, *counted, *(key for of_era in related.values() for key in of_era)])
     for (trend_era, interest_era), lines in deltas.lines.items():
         for key, kind, time, trend, interest in zip(*lines, strict=True):
             views, carts, purchases, others = _ONE[kind]

@@ -30,6 +30,7 @@ from streamer.core.models.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.model import Floats
 
 KIND: Final = "logistic"
@@ -39,7 +40,12 @@ _ABSURD: Final = 1e100
 
 
 class Logistic:
-    """A logistic model that only scores. ``weights`` are float64 [F] in the order of ``names``."""
+    """A logistic model that only scores. ``weights`` are float64 [F] in the order of ``names``.
+
+    ``kind`` is that of its blocks: how it was learned is another kind's business where the parameters are the same.
+    """
+
+    kind = KIND
 
     def __init__(self, names: Sequence[str], weights: Sequence[float] | Floats, bias: float, version: int = 0) -> None:
         self.names = tuple(names)
@@ -91,16 +97,35 @@ class Logistic:
     def block(self) -> bytes:
         """The model as published."""
         weights = self.weights.astype("<f8").tobytes()
-        return encode_block(ModelBlock(BLOCK_VERSION, KIND, self.version, self.features, self.bias, weights))
+        return encode_block(ModelBlock(BLOCK_VERSION, self.kind, self.version, self.features, self.bias, weights))
 
 
 def from_block(value: bytes, names: Sequence[str]) -> Logistic:
     """The model of a block; ``ModelRefused`` if it is of another feature list, not finite or not a logistic one."""
-    block = read_block(value, KIND, names, len(names))
+    return read_logistic(value, names, KIND)
+
+
+def read_logistic(value: bytes, names: Sequence[str], kind: str) -> Logistic:
+    """``from_block`` of any kind that scores as a logistic model."""
+    block = read_block(value, kind, names, len(names))
     model = Logistic(names, np.frombuffer(block.weights, dtype="<f8"), block.bias, block.version)
     if not model.is_finite():
         raise ModelRefused(f"model version {block.version} has parameters that are not finite")
     return model
+
+
+def learner(names: Sequence[str], priors: Sequence[float], bias: float, settings: LearningSettings) -> OnlineLogistic:
+    """An untaught model that learns as the settings say."""
+    return OnlineLogistic(
+        names,
+        priors,
+        bias,
+        learning_rate=settings.learning_rate,
+        bias_rate=settings.bias_rate,
+        l2=settings.l2,
+        clip=settings.clip,
+        prior_strength=settings.prior_strength,
+    )
 
 
 class OnlineLogistic(Logistic):
@@ -147,7 +172,7 @@ class OnlineLogistic(Logistic):
 
     def learn_one(self, x: Mapping[str, float], y: bool, w: float = 1.0) -> None:  # noqa: FBT001 - River's protocol
         """River's protocol: one step on one row. ``w`` is how many rows it stands for."""
-        residual = max(-self.clip, min(self.clip, (self.predict_proba_one(x)[True] - y) * w))
+        residual = max(-self.clip, min(self.clip, (self.predict_proba_one(x)[True] - y) * float(w)))
         gradient = np.array([residual * x.get(name, 0.0) for name in self.names])
         self._step(gradient, residual)
 

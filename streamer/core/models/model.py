@@ -50,6 +50,41 @@ class Model(Protocol):
         ...
 
 
+class Learner(Model, Protocol):
+    """A model that learns, as the trainer sees it."""
+
+    names: tuple[str, ...]
+    features: int
+    version: int
+
+    def predict_proba_many(self, x: Floats) -> Floats:
+        """Probabilities [n] of features [F, n], not rounded."""
+        ...
+
+    def learn_many(self, x: Floats, y: Floats, w: Floats, p: Floats | None = None) -> bool:
+        """One step on a list: x [F, n], y [n] 0 or 1, w [n] how many rows each stands for.
+
+        ``p``: what ``predict_proba_many`` of this ``x`` just gave. ``False``, and nothing changed, if no step is taken.
+        """
+        ...
+
+    def is_finite(self) -> bool:
+        """Whether every parameter is a finite number of a sane size."""
+        ...
+
+    def block(self) -> bytes:
+        """The model as published."""
+        ...
+
+    def memory(self) -> Floats:
+        """What learning goes on from, beside the block: float64, of any one length."""
+        ...
+
+    def remember(self, model: Any, memory: Floats) -> bool:
+        """Go on from the model of a block and its ``memory()``. ``False``, and nothing changed, if they do not fit."""
+        ...
+
+
 class ModelBlock(msgspec.Struct, array_like=True, frozen=True):
     """A published model: ``weights`` are little-endian float64 [F], ``features`` names the list they belong to."""
 
@@ -112,6 +147,7 @@ class ServedModel:
             prior, decode = prior or registry.prior_model(), decode or registry.decode
         self._prior, self._decode = prior, decode
         self._current: Any = prior
+        self._key = ""
         self.problem = ""
 
     @property
@@ -121,14 +157,18 @@ class ServedModel:
         return version
 
     def apply(self, key: str, value: bytes | None) -> bool:
-        """Serve the block from now on; a tombstone brings the priors back.
+        """Serve the block from now on; a tombstone of what is served brings the priors back.
 
         A block that is refused brings them back too, so that all workers agree whenever they started: ``False``
-        then, and ``problem`` says why. What else travels on the topic, such as metrics, is passed over.
+        then, and ``problem`` says why. What else travels on the topic, such as metrics, is passed over; and so is a
+        block of another kind that is of an older version than the one served: a compacted topic keeps the last block
+        of each kind that was ever the champion, and may be read in any order of keys.
         """
-        if not key.startswith(CHAMPION):
+        if not key.startswith(CHAMPION) or (value is None and key != self._key):
             return True
-        self.problem = ""
+        if value is not None and key != self._key and self._is_older(value):
+            return True
+        self.problem, self._key = "", key
         self._current = self._prior
         if value is not None:
             try:
@@ -136,6 +176,12 @@ class ServedModel:
             except ModelRefused as refusal:
                 self.problem = str(refusal)
         return not self.problem
+
+    def _is_older(self, value: bytes) -> bool:
+        try:
+            return decode_block(value).version < self.version
+        except ModelRefused:
+            return False
 
     def predict_many(self, x: Floats) -> Floats:
         """As ``Model.predict_many``."""

@@ -1,7 +1,8 @@
 """The trainer: examples in, in log order; a model that others may serve out. Pure, and the same for any batching.
 
 Every example is first predicted, the prediction is scored, and only then is it learned from (prequential), so that the
-metrics are honest: they are of a model that had not seen the example.
+metrics are honest: they are of a model that had not seen the example. Challengers of ours take the same examples, and
+may be promoted (``contest``); nothing is learned while the input has collapsed (``guard``).
 """
 
 from __future__ import annotations
@@ -12,22 +13,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import numpy as np
 
-from streamer.core.features import FEATURES
-from streamer.core.models import listwise, logistic
+from streamer.core.models import logistic
+from streamer.core.models.contest import Contest, ContestState
+from streamer.core.models.guard import Guard, GuardState
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
-from streamer.core.models.registry import FEATURE_NAMES, MODELS, PRIOR_BIAS
+from streamer.core.models.registry import MODELS, learner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streamer.core.learning_settings import LearningSettings
     from streamer.core.models.example import Example
-    from streamer.core.models.model import Floats
+    from streamer.core.models.model import Floats, Learner
 
 CHAMPION_BLOCK: Final = CHAMPION + logistic.KIND
 LEARNER_BLOCK: Final = "trainer/learner"
 """Of the trainer's own table only: accumulators, metrics and counters."""
+CONTEST_BLOCK: Final = "trainer/contest"
+CHALLENGER: Final = "challenger/"
+"""Of the trainer's own table: a challenger's block and, after another slash, what it leaves out."""
 
 
 class LearnerRow(msgspec.Struct, array_like=True):
@@ -41,49 +46,51 @@ class LearnerRow(msgspec.Struct, array_like=True):
     served: MetricsState
 
 
-def learner(settings: LearningSettings) -> logistic.OnlineLogistic | listwise.OnlineListwise:
-    """The untaught champion that the settings name. Raises ValueError if there is no such kind."""
-    priors = [feature.prior for feature in FEATURES]
-    if settings.model == listwise.KIND:
-        return listwise.OnlineListwise(
-            FEATURE_NAMES,
-            priors,
-            PRIOR_BIAS,
-            rate=settings.net_rate,
-            bias_rate=settings.bias_rate,
-            l2=settings.l2,
-            clip=settings.clip,
-        )
-    if settings.model != logistic.KIND:
-        raise ValueError(f"no model of kind {settings.model!r}; there are {', '.join(MODELS)}")
-    return logistic.OnlineLogistic(
-        FEATURE_NAMES,
-        priors,
-        PRIOR_BIAS,
-        learning_rate=settings.learning_rate,
-        bias_rate=settings.bias_rate,
-        l2=settings.l2,
-        clip=settings.clip,
-        prior_strength=settings.prior_strength,
-    )
+class ChallengerRow(msgspec.Struct, array_like=True):
+    """What a challenger's block leaves out: the ``memory()`` of its learning, float64, and its figures."""
+
+    memory: bytes
+    figures: MetricsState
+
+
+class ContestRow(msgspec.Struct, array_like=True):
+    """Who is served and why, the input's memory, and how many examples were held off."""
+
+    contest: ContestState
+    guard: GuardState
+    held: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Trainer:
-    """Learns the champion, of the kind that the settings name.
+    """Learns the champion, of the kind that the settings name or that was promoted since, and its challengers.
 
     ``champion`` is the live model: it may be served from at once (as ``evaluate`` does) or through ``blocks()``.
     ``version`` goes up by one with the first example after a publication. ``refused`` counts examples of another
-    feature list and steps that would not have been finite; neither leaves a trace in the parameters.
+    feature list and steps that would not have been finite; ``held`` those not learned from as the input has collapsed,
+    which ``collapsed`` tells. None of these leaves a trace in the parameters. ``restored`` counts how often the
+    champion had parameters that were not finite, and was put back to those last published.
     """
 
     def __init__(self, settings: LearningSettings) -> None:
-        self.champion = learner(settings)
-        self.block_key = CHAMPION + settings.model
-        self._from_block = MODELS[settings.model]
-        self.examples = self.rows = self.refused = 0
-        self._own = BinaryMetrics(settings.metrics_memory)
+        self._settings = settings
+        self.contest, self._guard = Contest(settings), Guard(settings.collapse_share)
+        self._models: dict[str, Learner] = {kind: learner(kind, settings) for kind in self.contest.kinds}
+        self._figures = {kind: BinaryMetrics(settings.metrics_memory) for kind in self.contest.kinds}
+        self.examples = self.rows = self.refused = self.held = self.restored = 0
+        self.collapsed = False
         self._served = BinaryMetrics(settings.metrics_memory)
         self._touched = False
+        self._good = (self.champion.block(), self.champion.memory())
+
+    @property
+    def champion(self) -> Learner:
+        """The model that is served."""
+        return self._models[self.contest.champion]
+
+    @property
+    def block_key(self) -> str:
+        """What it is published under."""
+        return CHAMPION + self.contest.champion
 
     def predict(self, example: Example) -> Floats:
         """What the champion says now of the example's rows [m]; NaN of those of another feature list."""
@@ -111,82 +118,199 @@ class Trainer:
             self.refused += 1
             return np.full(example.rows(), np.nan)
         p = champion.predict_proba_many(x)
-        self._own.update(y, p, w)
+        self._figures[self.contest.champion].update(y, p, w)
         self._served.update(y, example.served(), w)
         self.examples += 1
         self.rows += len(y)
+        self.collapsed = self._guard.collapsed(x, y)
+        if self.collapsed:
+            self.held += 1
+            return p
+        loss = self.contest.measure.loss
+        losses = {self.contest.champion: loss(y, p, w)}
+        for kind in self.contest.rivals():
+            theirs = self._models[kind].predict_proba_many(x)
+            losses[kind] = loss(y, theirs, w)
+            self._figures[kind].update(y, theirs, w)
+            self._models[kind].learn_many(x, y, w, theirs)
         if not champion.learn_many(x, y, w, p):
             self.refused += 1
-        elif not self._touched:
-            self._touched = True
-            champion.version += 1
+        else:
+            self._touch()
+        if self.contest.judge(losses):
+            # Versions go on from kind to kind; a challenger has none.
+            self.champion.version, champion.version = champion.version, 0
+            self._good = (self.champion.block(), self.champion.memory())
+            self._touch()
         return p
 
+    def _touch(self) -> None:
+        """There is something to publish."""
+        if not self._touched:
+            self._touched = True
+            self.champion.version += 1
+
     def blocks(self) -> dict[str, bytes]:
-        """What topic ``model`` has not had yet; nothing if nothing was learned since the last call."""
+        """What topic ``model`` has not had yet; nothing if nothing was learned since the last call.
+
+        Parameters that are not finite are not published: the champion goes back to those that were published last.
+        """
         if not self._touched:
             return {}
         self._touched = False
-        return {self.block_key: self.champion.block()}
+        champion = self.champion
+        if not champion.is_finite():
+            self.restored += 1
+            version = champion.version
+            kept: Any = MODELS[self.contest.champion].from_block(self._good[0], champion.names)
+            champion.remember(kept, self._good[1])
+            champion.version = version
+            return {}
+        self._good = (champion.block(), champion.memory())
+        return {self.block_key: self._good[0]}
 
     def state(self) -> dict[str, bytes]:
         """Everything ``restore`` needs, for the trainer's table."""
+        encode = msgspec.msgpack.encode
         row = LearnerRow(
-            self.champion.memory().astype("<f8").tobytes(),
+            _bytes(self.champion),
             self.examples,
             self.rows,
             self.refused,
-            self._own.state(),
+            self._figures[self.contest.champion].state(),
             self._served.state(),
         )
-        return {self.block_key: self.champion.block(), LEARNER_BLOCK: msgspec.msgpack.encode(row)}
+        kept = {self.block_key: self.champion.block(), LEARNER_BLOCK: encode(row)}
+        for kind in self.contest.rivals():
+            model = self._models[kind]
+            kept[CHALLENGER + kind] = model.block()
+            kept[f"{CHALLENGER}{kind}/learner"] = encode(ChallengerRow(_bytes(model), self._figures[kind].state()))
+        kept[CONTEST_BLOCK] = encode(ContestRow(self.contest.state(), self._guard.state, self.held))
+        return kept
 
     def restore(self, blocks: Mapping[str, bytes]) -> str:
         """Go on from what ``state`` gave. Says why if it could not, and then begins at the priors.
 
         Versions only ever go up: one that could not be restored in full is still counted on from.
         """
-        champion = self.champion
+        last, problem = self._restore_contest(blocks)
         # A table that was another kind's: its versions go on, nothing else.
         others = [_version(blocks[key]) for key in blocks if key.startswith(CHAMPION)]
-        champion.version = max(champion.version, *others, 0)
+        for kind in self.contest.rivals():
+            if told := self._restore_rival(kind, blocks, last):
+                problem = problem or f"{kind}: {told}"
+        champion = self.champion
+        newest = max(champion.version, *others, 0)
+        told = self._restore_champion(blocks, last)
+        champion.version = newest
+        self._good = (champion.block(), champion.memory())
+        return told or problem
+
+    def _restore_contest(self, blocks: Mapping[str, bytes]) -> tuple[str, str]:
+        """The champion when the state was taken, and a problem."""
+        if CONTEST_BLOCK not in blocks:
+            return self.contest.champion, ""
+        try:
+            row = msgspec.msgpack.decode(blocks[CONTEST_BLOCK], type=ContestRow)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return self.contest.champion, str(error)
+        self.contest.restore(row.contest)
+        self.held = row.held
+        if row.guard.is_sound():
+            self._guard = Guard(self._settings.collapse_share, row.guard)
+        return row.contest.champion, ""
+
+    def _restore_champion(self, blocks: Mapping[str, bytes], last: str) -> str:
+        kind = self.contest.champion
+        if kind != last:  # the settings name another; it may have been a challenger
+            return self._restore_rival(kind, blocks, last)
         if self.block_key not in blocks or LEARNER_BLOCK not in blocks:
             return ""
         try:
-            kept: Any = self._from_block(blocks[self.block_key], champion.names)
+            kept = self._kept(kind, blocks[self.block_key])
             row = msgspec.msgpack.decode(blocks[LEARNER_BLOCK], type=LearnerRow)
-        except (ModelRefused, msgspec.DecodeError, RecursionError) as error:
+        except (ModelRefused, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return str(error)
-        memory = np.frombuffer(row.squares if len(row.squares) % 8 == 0 else b"", dtype="<f8")
-        newest = champion.version
-        if not champion.remember(kept, memory):
-            return "the learner's accumulators are not those of this feature list"
-        champion.version = newest
+        if told := self._remember(kind, kept, row.squares):
+            return told
         self.examples, self.rows, self.refused = row.examples, row.rows, row.refused
-        self._own.restore(row.champion)
+        self._figures[kind].restore(row.champion)
         self._served.restore(row.served)
         self._touched = False
         return ""
 
+    def _restore_rival(self, kind: str, blocks: Mapping[str, bytes], last: str) -> str:
+        """Of one that is no champion, or was none. What is wrong; its comparison goes on only if all is well."""
+        told = ""
+        try:
+            if kind == last:  # it was the champion, and the settings made another one that
+                row = msgspec.msgpack.decode(blocks[LEARNER_BLOCK], type=LearnerRow)
+                kept, memory, figures = self._kept(kind, blocks[CHAMPION + kind]), row.squares, row.champion
+            else:
+                theirs = msgspec.msgpack.decode(blocks[f"{CHALLENGER}{kind}/learner"], type=ChallengerRow)
+                kept, memory, figures = self._kept(kind, blocks[CHALLENGER + kind]), theirs.memory, theirs.figures
+            told = self._remember(kind, kept, memory)
+        except KeyError:  # it is new
+            figures = None
+        except (ModelRefused, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            figures, told = None, str(error)
+        if figures is None or told:
+            self.contest.forget(kind)
+            return told
+        self._models[kind].version = 0
+        self._figures[kind].restore(figures)
+        return ""
+
+    def _kept(self, kind: str, block: bytes) -> Any:
+        return MODELS[kind].from_block(block, self._models[kind].names)
+
+    def _remember(self, kind: str, kept: Any, memory: bytes) -> str:
+        numbers = np.frombuffer(memory if len(memory) % 8 == 0 else b"", dtype="<f8")
+        fits = self._models[kind].remember(kept, numbers)
+        return "" if fits else "the learner's accumulators are not those of this feature list"
+
     def metrics(self) -> dict[str, float]:
         """Prequential figures: of the champion when it met each example, and (``served_``) of what was served then."""
+        contest = self.contest
         return {
-            "logloss": self._own.logloss(),
-            "auc": self._own.auc(),
-            "calibration_error": self._own.calibration_error(),
+            **self._measures(contest.champion),
             "served_logloss": self._served.logloss(),
             "served_auc": self._served.auc(),
             "examples": float(self.examples),
             "refused": float(self.refused),
+            "held": float(self.held),
+            "promotions": float(contest.promotions),
+            "rollbacks": float(contest.rollbacks + self.restored),
+            "drifts": float(contest.drifts),
+        }
+
+    def challengers(self) -> dict[str, dict[str, float]]:
+        """By kind, its prequential figures on the same examples, and ``gain``: what it is better by a list, so far."""
+        comparisons = self.contest.comparisons
+        return {kind: {**self._measures(kind), "gain": comparisons[kind].mean()} for kind in self.contest.rivals()}
+
+    def _measures(self, kind: str) -> dict[str, float]:
+        figures = self._figures[kind]
+        return {
+            "logloss": figures.logloss(),
+            "auc": figures.auc(),
+            "calibration_error": figures.calibration_error(),
         }
 
     def digest(self) -> str:
         """BLAKE2b-128 of the parameters and the counters: equal for equal examples in equal order.
 
-        On any machine for the logistic model; the listwise net's last bits are those of its processor's BLAS.
+        On any machine for all kinds but the listwise net, whose last bits are those of its processor's BLAS.
         """
-        state = self.champion.block() + self.champion.memory().astype("<f8").tobytes()
-        return blake2b(state + f"{self.examples}:{self.rows}:{self.refused}".encode(), digest_size=16).hexdigest()
+        digest = blake2b(self.champion.block() + _bytes(self.champion), digest_size=16)
+        for kind in self.contest.rivals():
+            digest.update(self._models[kind].block() + _bytes(self._models[kind]))
+        digest.update(f"{self.examples}:{self.rows}:{self.refused}".encode())
+        return digest.hexdigest()
+
+
+def _bytes(model: Learner) -> bytes:
+    return model.memory().astype("<f8").tobytes()
 
 
 def _version(block: bytes) -> int:

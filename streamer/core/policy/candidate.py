@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamer.core.effects import SlateItem
     from streamer.core.events import Event
     from streamer.core.policy.rule import Case
+    from streamer.core.reasons import Explanation
     from streamer.core.settings import PolicySettings
 
 SCHEMA_VERSION: Final = 1
@@ -36,16 +37,18 @@ def build_candidate(
     case: Case,
     items: Sequence[SlateItem],
     words: dict[str, str],
-    reasons: Sequence[str],
+    why: Explanation,
     *,
     identity: str,
     model_version: int,
     policy_version: str,
+    propensity: float = 1.0,
     settings: PolicySettings,
 ) -> Candidate:
     """The candidate of a case that no rule refused.
 
-    ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``.
+    ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``,
+    ``propensity`` the probability that its first item is that one.
     """
     campaign = case.campaign
     return Candidate(
@@ -65,9 +68,10 @@ def build_candidate(
         priority=campaign.priority,
         expires_at=rfc3339(event.time + settings.expiry_ms),
         score=items[0].score,
-        propensity=1.0,
+        propensity=propensity,
         experiments=(),
         model_version=model_version,
         policy_version=policy_version,
-        reasons=tuple(reasons),
+        reasons=tuple(why.words()),
+        contributions=tuple(why.parts()),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from streamer.core.policy.campaign import Campaign
     from streamer.core.policy.state import Sent, Standing
+    from streamer.core.predictions.served import Foresight
     from streamer.core.settings import PolicySettings
 
 
@@ -26,6 +27,7 @@ class Case(msgspec.Struct, gc=False):
     ``time_ms`` is the event's, ``now_ms`` the stream time after it, ``newest_ms`` the time of the user's newest event
     before it (0: none). ``draw`` is the event's seeded draw from [0, 1). ``sent`` is what was sent until the moment of
     asking: before this batch at first, and then also in it. ``bought`` are keys of items bought until the event.
+    ``foresight`` is what is predicted of the shopper as of the event: ``case.foresight.chance("churn")``.
     """
 
     campaign: Campaign
@@ -36,6 +38,7 @@ class Case(msgspec.Struct, gc=False):
     standing: Standing
     sent: tuple[Sent, ...]
     bought: frozenset[int] = frozenset()
+    foresight: Foresight | None = None
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):

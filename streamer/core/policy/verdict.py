@@ -27,8 +27,12 @@ def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
     return None
 
 
-def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tuple[str, list[int]]:
+def choose(
+    offers: Iterable[Offer], case: Case, settings: PolicySettings, count: int | None = None
+) -> tuple[str, list[int]]:
     """The reason, and the places in the ranking of the items to show: ``sent`` and one to ``slate_items`` of them.
+
+    ``count``: so many instead, where there is more to choose from than is shown.
 
     ``offers`` are in order of rank, best first. Without an item left the reason is what refused the best one, or that
     there was none.
@@ -43,7 +47,7 @@ def choose(offers: Iterable[Offer], case: Case, settings: PolicySettings) -> tup
                 break
         else:
             chosen.append(place)
-            if len(chosen) == settings.slate_items:
+            if len(chosen) == (settings.slate_items if count is None else count):
                 break
     return (SENT, chosen) if chosen else (first_refusal, [])
 
@@ -55,8 +59,9 @@ def policy_version(settings: PolicySettings) -> str:
 
 
 class Policy:
-    """The settings the rules are asked with, and their version."""
+    """The settings the rules are asked with, and their version. ``seed`` is of what is explored."""
 
-    def __init__(self, settings: PolicySettings) -> None:
+    def __init__(self, settings: PolicySettings, seed: int = 1) -> None:
         self.settings = settings
+        self.seed = seed
         self.version = policy_version(settings)

@@ -28,20 +28,26 @@ if TYPE_CHECKING:
     from streamer.core.retrieval_settings import SessionSettings
     from streamer.core.sessions.rows import SessionRow
 
+    Ints = NDArray[np.int64]
+
 _FIRST_CAPACITY: Final = 64
 _T = TypeVar("_T", bound=np.generic)
 _AT_ONCE: Final = 128
 """Sessions: what is put in together takes a few megabytes."""
 _NEVER: Final = -1
 """The stamp of no session: older than any."""
+_TIE_BITS: Final = 31
+"""Of a stamp, below the seconds: bits of the session's key."""
+_FEW: Final = 8
 
 
 class SessionIndex:
     """Sessions by slot; the last slot is kept empty: it is what ``NONE``, which is -1, reads.
 
     ``items`` int32 [slots, width]: dense ids, oldest first, ``NONE`` behind the last. ``steps`` uint8, likewise
-    (``SessionRow``). ``stamp`` int64 [slots]: newer sessions have greater ones, and no two are equal but by a chance of
-    2^-31 for those of one second. ``owner`` uint64 [slots]: ``rows.owner_key`` of the shopper.
+    (``SessionRow``). ``sizes`` int64 [slots]: how many items. ``stamp`` int64 [slots]: newer sessions have greater
+    ones, and no two are equal but by a chance of 2^-31 for those of one second. ``owner`` uint64 [slots]:
+    ``rows.owner_key`` of the shopper.
     """
 
     def __init__(self, settings: SessionSettings, mention: Callable[[Sequence[int]], NDArray[np.int64]]) -> None:
@@ -55,7 +61,9 @@ class SessionIndex:
         capacity, width = _FIRST_CAPACITY, settings.items
         self.items = np.full((capacity, width), NONE, np.int32)
         self.steps = np.zeros((capacity, width), np.uint8)
+        self.sizes = np.zeros(capacity, np.int64)
         self.stamp = np.full(capacity, _NEVER, np.int64)
+        self._tie = np.zeros(capacity, np.int64)
         self.owner = np.zeros(capacity, np.uint64)
         # Of each item a few more than asked for; all that were ever left out are as old as its floor, or older.
         self._width = settings.per_item + settings.per_item // 2 + 1
@@ -80,21 +88,44 @@ class SessionIndex:
         """
         self._pending[key] = None if row is None else decode(row)
 
-    def holding(self, items: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Of each item [n] the newest sessions it was in: slots [n, per_item] in no order, ``NONE`` among them."""
+    def holding(self, items: Ints) -> tuple[Ints, Ints]:
+        """Of each item [n] the newest sessions it was in, at most ``per_item``: pairs [p] of a place in ``items`` and
+        a slot, in order of the place.
+        """
         self._settle()
-        known = np.where(items < len(self._postings), items, NONE)
-        listed = self._postings[known]
-        stamps = self.stamp[listed]
-        short = ((stamps > _NEVER).sum(axis=1) < self._settings.per_item) & (self._floor[known] > _NEVER)
+        items = np.where(items < len(self._postings), items, NONE)
+        listed, counts = self._listed(items)
+        short = (counts < self._settings.per_item) & (self._floor.take(items) > _NEVER)
         if short.any():
-            for item in np.unique(known[short]).tolist():
+            for item in np.unique(items[short]).tolist():
                 self._list_anew(item)
-            listed = self._postings[known]
-            stamps = self.stamp[listed]
-        newest = np.argpartition(stamps, -self._settings.per_item, axis=1)[:, -self._settings.per_item :]
-        found: NDArray[np.int32] = np.take_along_axis(listed, newest, axis=1)
-        return found
+            listed, counts = self._listed(items)
+        full = (counts > self._settings.per_item).nonzero()[0]
+        if len(full):
+            some = listed.take(full, axis=0)
+            stamps = self.stamp.take(some)
+            least = np.partition(stamps, -self._settings.per_item, axis=1)[:, -self._settings.per_item]
+            some[stamps < least[:, None]] = NONE
+            listed[full] = some
+        flat = listed.ravel()
+        at = (flat != NONE).nonzero()[0]
+        place: Ints = at // self._width
+        return place, flat.take(at).astype(np.int64)
+
+    def within(self, slots: Ints) -> tuple[Ints, Ints]:
+        """What is in sessions [n]: pairs [p] of a place in ``slots``, in order, and one in ``items.ravel()``."""
+        sizes = self.sizes.take(slots)
+        place: Ints = np.arange(len(slots)).repeat(sizes)
+        begin: Ints = slots * self._settings.items
+        begin -= sizes.cumsum() - sizes
+        at = np.arange(len(place))
+        at += begin.repeat(sizes)
+        return place, at
+
+    def _listed(self, items: Ints) -> tuple[NDArray[np.int32], Ints]:
+        listed = self._postings.take(items, axis=0)
+        counts: Ints = np.add.reduce(listed != NONE, axis=1)
+        return listed, counts
 
     def _list_anew(self, item: int) -> None:
         """So many of an item's sessions are gone that those left out before would count again."""
@@ -120,52 +151,81 @@ class SessionIndex:
     def _place(self, sessions: Sequence[tuple[str, SessionRow]]) -> None:
         """Put sessions of distinct keys into the arrays, together: most of what numpy costs is the calls."""
         width = self._settings.items
-        keys = [np.frombuffer(session.keys, "<u8")[-width:] for _, session in sessions]
-        sizes = np.array([len(each) for each in keys])
-        dense = self._mention(np.concatenate(keys).tolist()).astype(np.int32)
+        sizes = np.array([len(session.steps[-width:]) for _, session in sessions], np.int64)
+        keys = np.frombuffer(b"".join([session.keys[-8 * width :] for _, session in sessions]), "<u8")
+        dense = self._mention(keys.tolist()).astype(np.int32)
         self._fit(int(dense.max()))
-        slots = np.array([self._slot.get(key, NONE) for key, _ in sessions])
-        new = np.flatnonzero(slots == NONE)
-        slots[new] = [self._new_slot(sessions[n][0]) for n in new.tolist()]
-        row = np.repeat(np.arange(len(sizes)), sizes)
-        column = np.arange(len(dense)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        row = np.arange(len(sizes)).repeat(sizes)
+        column = np.arange(len(dense)) - (sizes.cumsum() - sizes).repeat(sizes)
         items = np.full((len(sizes), width), NONE, np.int32)
         items[row, column] = dense
-        before = self.items[slots]
-        gone = (before != NONE) & ~(before[:, :, None] == items[:, None, :]).any(axis=2)
-        at_row, at = np.nonzero(gone)
-        self._unlist(slots[at_row], before[at_row, at])
+        slots = np.array([self._slot_of(key) for key, _ in sessions], np.int64)
+        before = self.items.take(slots, axis=0)
+        self._unlist_gone(slots, before, items)
         self.items[slots] = items
+        self.sizes[slots] = sizes
         steps = b"".join([session.steps[-width:] for _, session in sessions])
-        self.steps[slots[row], column] = np.frombuffer(steps, np.uint8)
-        stamps = [(session.last_s << 31) | (key64(key) >> 33) for key, session in sessions]
+        self.steps[slots.take(row), column] = np.frombuffer(steps, np.uint8)
+        seconds = np.array([session.last_s for _, session in sessions], np.int64)
+        stamps = (seconds << _TIE_BITS) | self._tie.take(slots)
         self.stamp[slots] = stamps
-        self.owner[slots] = np.array([owner_of(key) for key, _ in sessions], np.uint64)
-        self._list(slots[row], dense)
-        for stamp, slot in zip(stamps, slots.tolist(), strict=True):
-            heappush(self._by_age, (stamp, slot))
+        self._list(slots.take(row), dense)
+        for entry in zip(stamps.tolist(), slots.tolist(), strict=True):
+            heappush(self._by_age, entry)
         while len(self._slot) > self._settings.kept:
             self._evict()
 
-    def _list(self, slots: NDArray[np.int64], dense: NDArray[np.int32]) -> None:
+    def _unlist_gone(self, slots: Ints, before: NDArray[np.int32], after: NDArray[np.int32]) -> None:
+        """Let what is no longer in sessions [n] not find them."""
+        changed = (~((before == after) | (before == NONE)).all(axis=1)).nonzero()[0]
+        if not len(changed):
+            return  # most only grew
+        slots, before, after = slots.take(changed), before.take(changed, axis=0), after.take(changed, axis=0)
+        gone = (before != NONE) & ~(before[:, :, None] == after[:, None, :]).any(axis=2)
+        row, at = gone.nonzero()
+        if len(row):
+            self._unlist(slots.take(row), before[row, at])
+
+    def _list(self, slots: Ints, dense: NDArray[np.int32]) -> None:
         """Let each item [n] find a session; each has room for its newest."""
-        missing = np.flatnonzero(~(self._postings[dense] == slots[:, None]).any(axis=1))
+        missing = (~(self._postings.take(dense, axis=0) == slots[:, None]).any(axis=1)).nonzero()[0]
+        slots, dense = slots.take(missing), dense.take(missing)
+        while len(dense) > _FEW:
+            # All items at once; one that is there more often goes on waiting.
+            _, first = np.unique(dense, return_index=True)
+            self._list_distinct(slots.take(first), dense.take(first))
+            left = np.ones(len(dense), np.bool_)
+            left[first] = False
+            slots, dense = slots[left], dense[left]
+        self._list_each(slots, dense)
+
+    def _list_distinct(self, slots: Ints, dense: NDArray[np.int32]) -> None:
+        stamps = self.stamp.take(self._postings.take(dense, axis=0))
+        at = stamps.argmin(axis=1)
+        oldest, mine, floor = stamps[np.arange(len(at)), at], self.stamp.take(slots), self._floor.take(dense)
+        # What has to go is the oldest of those listed and the new one; none is as old as one that went before.
+        young = (mine > floor).nonzero()[0]
+        self._floor[dense.take(young)] = np.maximum(floor, np.minimum(oldest, mine)).take(young)
+        put = ((mine > floor) & (oldest < mine)).nonzero()[0]
+        self._postings[dense.take(put), at.take(put)] = slots.take(put)
+
+    def _list_each(self, slots: Ints, dense: NDArray[np.int32]) -> None:
+        """The same one by one: of few it is the quicker way."""
         postings, stamp, floor = self._postings, self.stamp, self._floor
-        for slot, item in zip(slots[missing].tolist(), dense[missing].tolist(), strict=True):
+        for slot, item in zip(slots.tolist(), dense.tolist(), strict=True):
             listed = postings[item]
-            stamps = stamp[listed]
+            stamps = stamp.take(listed)
             at = int(stamps.argmin())
             oldest, mine = int(stamps[at]), int(stamp[slot])
             if mine <= floor[item]:
                 continue
-            # What has to go is the oldest of those listed and the new one; none is as old as one that went before.
             floor[item] = max(int(floor[item]), min(oldest, mine))
             if oldest < mine:
                 listed[at] = slot
 
-    def _unlist(self, slots: NDArray[np.int64], dense: NDArray[np.int32]) -> None:
+    def _unlist(self, slots: Ints, dense: NDArray[np.int32]) -> None:
         """Let each item [n] no longer find a session."""
-        row, at = np.nonzero(self._postings[dense] == slots[:, None])
+        row, at = (self._postings.take(dense, axis=0) == slots[:, None]).nonzero()
         self._postings[dense[row], at] = NONE
 
     def _evict(self) -> None:
@@ -184,19 +244,27 @@ class SessionIndex:
         held = held[held != NONE]
         self._unlist(np.full(len(held), slot), held)
         self.items[slot] = NONE
+        self.sizes[slot] = 0
         self.stamp[slot] = _NEVER
         self.owner[slot] = 0
         self._free.append(slot)
 
-    def _new_slot(self, key: str) -> int:
+    def _slot_of(self, key: str) -> int:
+        slot = self._slot.get(key)
+        if slot is not None:
+            return slot
         slot = self._free.pop() if self._free else len(self._slot)
         self._slot[key] = slot
         self._key[slot] = key
         if slot >= len(self.stamp) - 1:
             self.items = _doubled(self.items, NONE)
             self.steps = _doubled(self.steps, 0)
+            self.sizes = _doubled(self.sizes, 0)
             self.stamp = _doubled(self.stamp, _NEVER)
             self.owner = _doubled(self.owner, 0)
+            self._tie = _doubled(self._tie, 0)
+        self._tie[slot] = key64(key) >> (64 - _TIE_BITS)
+        self.owner[slot] = owner_of(key)
         return slot
 
     def _fit(self, dense: int) -> None:

@@ -1,17 +1,23 @@
-"""Profiles as release 0.1 kept them, read so that state written by it goes on (table ``profile``, row version 1).
+"""Profiles as earlier releases kept them, read so that state written by them goes on (table ``profile``).
 
-The upgrade loses nothing that is still used: keys of categories and brands are cut to their lower 32 bits, which is
+Row version 1 is release 0.1's; version 2 packs what it lists. Neither counted purchases: what was bought counts once.
+
+The upgrades lose nothing that is still used: keys of categories and brands are cut to their lower 32 bits, which is
 what ``group_key`` gives.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from struct import Struct
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from streamer.core.packed import AFFINITY, BOUGHT, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
 from streamer.core.profile import Profile, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class _Profile(msgspec.Struct, array_like=True, gc=False):
@@ -29,10 +35,20 @@ class _Profile(msgspec.Struct, array_like=True, gc=False):
     price_mean: float = 0.0
     price_var: float = 0.0
     searches: tuple[Search, ...] = ()
-    purchased: list[Bought] = []
+    purchased: list[tuple[int, int]] = []
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_Profile).decode
+_DECODE_2: Final = msgspec.msgpack.Decoder(Profile).decode
+_BOUGHT_2: Final = Struct("<QI")
+
+
+def profile_of_version_2(body: bytes) -> Profile:
+    """The profile of a row of version 2. Raises ``msgspec.DecodeError`` if it is none."""
+    old = _DECODE_2(body)
+    whole = len(old.purchased) // _BOUGHT_2.size * _BOUGHT_2.size
+    bought = _BOUGHT_2.iter_unpack(old.purchased[:whole])
+    return msgspec.structs.replace(old, purchased=_bought(bought))
 
 
 def profile_of_version_1(body: bytes) -> Profile:
@@ -53,7 +69,7 @@ def profile_of_version_1(body: bytes) -> Profile:
         old.price_mean,
         old.price_var,
         old.searches,
-        BOUGHT.packed(old.purchased),
+        _bought(old.purchased),
     )
 
 
@@ -71,3 +87,11 @@ def _recent(item: Recent) -> Recent:
 
 def _affinities(sums: list[Affinity]) -> bytes:
     return AFFINITY.packed([Affinity(a.key & MAX32, min(a.weight, MAX63)) for a in sums])
+
+
+def _bought(rows: Iterable[tuple[int, ...]]) -> bytes:
+    return BOUGHT.packed(Bought(key, time_s & MAX32, time_s & MAX32, 1) for key, time_s in rows)
+
+
+PROFILES_BEFORE: Final = {1: profile_of_version_1, 2: profile_of_version_2}
+"""By row version, what reads it."""
