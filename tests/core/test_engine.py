@@ -144,7 +144,10 @@ def test_a_batch_is_gone_once_it_is_done(index: ItemIndex) -> None:
     gc.collect()
     gc.disable()
     try:
-        assert shop.step(mixed(2)).candidates
+        for seed in range(2, 12):
+            shop.step(mixed(seed))
+        assert shop.total.candidates
+        assert shop.total.dead_letters
         assert gc.collect() == 0
     finally:
         gc.enable()
