@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 FETCH_RECORDS = 500
 FETCH_BYTES = 4 << 20
 PORTION = 16
+#: What a broker hands over in one answer, as sent.
+FETCH_AHEAD_BYTES = 16 << 20
 
 #: A member learns of a rebalance by its next heartbeat, and until then whoever leaves or joins is waited for.
 HEARTBEAT_MS = 300
@@ -86,7 +88,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_records=None,
             max_poll_interval_ms=settings.session_timeout_s * 30_000,
             max_partition_fetch_bytes=REQUEST_BYTES,
-            fetch_max_bytes=16 << 20,
+            fetch_max_bytes=FETCH_AHEAD_BYTES,
             fetch_max_wait_ms=settings.fetch_max_wait_ms,
             session_timeout_ms=settings.session_timeout_s * 1000,
             rebalance_timeout_ms=settings.session_timeout_s * 2000,

@@ -219,12 +219,13 @@ class Runtime:
 
         def make() -> Committer:
             if settings.guarantee == "at_least_once":
-                return AtLeastOnce(client, commit_offsets=commit_offsets)
+                return AtLeastOnce(client, commit_offsets=commit_offsets, compression=settings.compression)
             return ExactlyOnce(
                 client,
                 transactional_id=f"{self.group}-{partition}",
                 group=self.group,
                 timeout_ms=settings.transaction_timeout_ms,
+                compression=settings.compression,
             )
 
         return ThreadedCommitter(self._io, make)

@@ -126,6 +126,8 @@ class RuntimeSettings:
     """The same in bytes. What is handed over at once, up to 4 MiB and 16 records, may come on top."""
     commit_bytes: int = 16 << 20
     """A commit is begun, whatever its interval, once so much was folded and written; until it can be, nothing is."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    """How workers compress what they write to Kafka: less for brokers, disks and network, more work for themselves."""
     fetch_max_wait_ms: int = 25
     """How long a broker may hold a fetch open while nothing arrives."""
     merge_wait_ms: int = 200

@@ -20,6 +20,7 @@ from agents import faults
 from agents.clock import steady_ms
 from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
+from agents.pace import Pace
 from agents.recovery import BUSY_S, restore
 
 if TYPE_CHECKING:
@@ -34,16 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TASKS_TABLE = "tasks"
-
-#: A task with a backlog commits once in so many intervals.
-BACKLOG_INTERVALS = 10
-
-#: A task stages commits at most one part in so many of its time. An item task's staging grows with the items touched,
-#: and many of them are the same ones in the next interval: a flood of events makes its intervals longer.
-STAGING_ONE_IN = 20
-
-#: A task whose transaction is under way for so many intervals stops folding until it is through: memory is bounded.
-STALLED_INTERVALS = 20
 
 
 class PositionsDisagreeError(RuntimeError):
@@ -107,14 +98,12 @@ class Task:
         self._journal: list[Any] = []
         self._dirty = False
         self._folded_bytes = 0
-        self._due_at = 0.0
+        self._pace = Pace(settings, role.commit_interval_s)
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[None] | None = None
-        self._batch_limit = min(64, settings.max_batch_events)
-        self._seconds_per_event = 0.0
 
     # -- life cycle -------------------------------------------------------------------------------------------
 
@@ -259,25 +248,15 @@ class Task:
             runs(records, entry["runs"])
             self._journal.append(entry)
         self._dirty = True
-        self._adapt(len(records), spent)
+        self._pace.took(len(records), spent)
         context.metrics.batch(len(records), spent)
-
-    def _adapt(self, events: int, spent: float) -> None:
-        """Bound the next batch by the time it will take, not by count alone.
-
-        Never changes a result, only where it is cut.
-        """
-        rate = spent / events
-        self._seconds_per_event = rate if not self._seconds_per_event else 0.8 * self._seconds_per_event + 0.2 * rate
-        wanted = int(self.settings.target_batch_ms / 1000 / max(self._seconds_per_event, 1e-7))
-        self._batch_limit = max(16, min(self.settings.max_batch_events, wanted))
 
     # -- the loop ---------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                batch = self.merge.cut(self._limit(), time.monotonic()) if self._worth_folding() else []
+                batch = self._cut()
                 if batch:
                     await self._process(batch)
                 if self._due():
@@ -313,50 +292,26 @@ class Task:
         batch.done.cancel()
         self.merge.put_back(records)
 
-    def _limit(self) -> int:
-        """How many records the next batch may have: about ``target_batch_ms`` of work, more behind a backlog.
-
-        A batch has a cost of its own, and a backlog's interval is longer, so that a longer batch holds up nobody.
-        """
-        limit = self._batch_limit
-        if len(self.merge) >= BACKLOG_INTERVALS * limit:
-            limit = min(self.settings.max_batch_events, BACKLOG_INTERVALS * limit)
-        return limit
-
-    def _worth_folding(self) -> bool:
-        """Whether to fold now: a whole batch is there, or the commit that will carry it is due.
-
-        What is folded earlier than its commit is due is out no sooner, and a batch has a cost of its own. After an idle
-        while the commit is due at once, so a lone event does not wait.
-        """
-        if len(self.merge) >= self._batch_limit:
-            return True
-        return self._committing is None and time.monotonic() >= self._due_at
+    def _cut(self) -> list[Record]:
+        """The next micro-batch, in order; nothing while it is not worth folding."""
+        now, waiting = time.monotonic(), len(self.merge)
+        if not self._pace.folds(now, waiting, committing=self._committing is not None):
+            return []
+        return self.merge.cut(self._pace.batch(waiting), now)
 
     def _due(self) -> bool:
-        """Whether to commit now: when the interval is over and all that came is folded, later when a backlog waits.
-
-        Behind a backlog nobody waits for one event in particular, and a transaction costs the broker the same however
-        much is in it. While a transaction is under way the next is put off, within bounds of time and of memory: one
-        that is due waits for it, and folding waits with it.
-        """
+        """Whether to commit now."""
         if not self._dirty:
             return False
         held = self._folded_bytes + self.context.outbox.size_bytes + self.context.store.written_bytes
-        if held >= self.settings.commit_bytes:
-            return True
-        more = 0
-        if self._committing is not None:
-            more = STALLED_INTERVALS
-        elif len(self.merge) >= self._batch_limit:
-            more = BACKLOG_INTERVALS
-        return time.monotonic() >= self._due_at + self.role.commit_interval_s * more
+        committing = self._committing is not None
+        return self._pace.commits(time.monotonic(), len(self.merge), held, committing=committing)
 
     async def _idle(self) -> None:
         now = time.monotonic()
         waits = [1.0]
-        if (self._dirty or len(self.merge)) and self._committing is None and now < self._due_at:
-            waits.append(self._due_at - now)
+        if (self._dirty or len(self.merge)) and self._committing is None:
+            waits += filter(None, [self._pace.due_in(now)])
         if (left := self.merge.wait_left(now)) is not None:
             waits.append(left)
         self._wake.clear()
@@ -369,8 +324,7 @@ class Task:
         started = time.monotonic()
         outbox, offsets = self._stage()
         produced_ms, self._produced_ms, self._dirty, self._folded_bytes = self._produced_ms, [], False, 0
-        staged = time.monotonic()
-        self._due_at = staged + max(self.role.commit_interval_s, STAGING_ONE_IN * (staged - started))
+        self._pace.staged(started, time.monotonic())
         self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
 
     async def _settled(self) -> None:

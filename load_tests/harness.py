@@ -109,6 +109,15 @@ class Cluster:
             if name.startswith(("streamer_lag_records", "streamer_replica_lag_records"))
         )
 
+    async def drained(self) -> None:
+        """Tend the workers until no role has input left. One that is being restarted does not answer for a while."""
+        while True:
+            self.supervisor.tend()
+            with contextlib.suppress(OSError):
+                if await asyncio.to_thread(self.caught_up):
+                    return
+            await asyncio.sleep(0.2)
+
     async def records(self, name: str) -> list[Any]:
         """Everything committed in a topic."""
         return await read_topic(self.client, self.topic(name))

@@ -50,7 +50,7 @@ async def under_load(
     events = list(shop(WARM + int(rate * seconds), seed=seed))
     prefix = made.settings.topics.prefix
     await publish(events[:WARM], made.client, prefix=prefix, rate=0)
-    await drained(made)
+    await made.drained()
     began = time.time() * 1000
     sending = asyncio.create_task(publish(events[WARM:], made.client | PATIENT, prefix=prefix, rate=rate))
     tending = asyncio.create_task(tend(made))
@@ -58,7 +58,7 @@ async def under_load(
     await deed()
     await sending
     tending.cancel()
-    await drained(made)
+    await made.drained()
     return len(events), began
 
 
@@ -67,18 +67,6 @@ async def tend(made: Cluster) -> None:
     while True:
         made.supervisor.tend()
         await asyncio.sleep(0.05)
-
-
-async def drained(made: Cluster) -> None:
-    """Wait until no role has input left."""
-    while True:
-        made.supervisor.tend()
-        try:
-            if await asyncio.to_thread(made.caught_up):
-                return
-        except OSError:
-            pass  # a worker that is being restarted
-        await asyncio.sleep(0.2)
 
 
 async def outage(made: Cluster, rate: float, away_s: float, seed: int, *, frozen: bool) -> dict[str, Any]:

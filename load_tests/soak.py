@@ -41,8 +41,9 @@ MEANS: Final = {
     "batch_ms": ("user", "streamer_batch_seconds"),
     "latency_ms": ("user", "streamer_latency_seconds"),
 }
-#: The load is made and sent in stretches of so many seconds, so that it need not be held whole.
-STRETCH_S: Final = 30
+#: The load is made and sent in stretches of so many seconds, so that it need not be held whole; the next is made while
+#: one is sent.
+STRETCH_S: Final = 10
 WARM_S: Final = 300.0
 SPAN_S: Final = 600.0
 WIDTH, HEIGHT = 900, 150
@@ -81,13 +82,16 @@ def stretches(rate: float, seconds: float, seed: int) -> Iterator[list[Event]]:
 
 async def send(made: Cluster, rate: float, seconds: float, seed: int) -> dict[str, float]:
     """Publish the load by its schedule. How late the latest event was sent, and when the last one was, ms and s."""
+    coming = stretches(rate, seconds, seed)
+    stretch = await asyncio.to_thread(next, coming)
     started, latest_ms, sent = time.monotonic(), 0.0, 0
-    for stretch in stretches(rate, seconds, seed):
-        due = started + sent / rate
+    while stretch:
+        due, following = started + sent / rate, asyncio.create_task(asyncio.to_thread(next, coming, []))
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         told = await publish(stretch, made.client, prefix=made.settings.topics.prefix, rate=rate, keep_times=True)
         latest_ms = max(latest_ms, told["latest_ms"] + 1000 * max(0.0, time.monotonic() - due - len(stretch) / rate))
         sent += len(stretch)
+        stretch = await following
     return {"published": sent, "latest_ms": round(latest_ms, 1), "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -103,18 +107,22 @@ async def measure(made: Cluster, given: argparse.Namespace) -> dict[str, Any]:
         read, before = await asyncio.to_thread(sample, made, before)
         samples.append({"seconds": round(time.monotonic() - started, 1)} | read)
     sent = await sending
+    loaded = [one for one in samples if one["seconds"] <= sent["seconds"]]
     outcomes = {name: value for name, value in made.metrics("user").items() if name.startswith("streamer_events_total")}
     return {
         "sent": sent,
         "outcomes": outcomes,
-        "rise_percent_in_10_minutes": {f"{role}_rss_mb": rise(samples, f"{role}_rss_mb") for role in ROLES},
+        "rise_percent_in_10_minutes": {f"{role}_rss_mb": rise(loaded, f"{role}_rss_mb") for role in ROLES},
         "restarts": sum(child.restarts for child in made.supervisor.children),
         "samples": samples,
     }
 
 
 def rise(samples: Sequence[dict[str, float]], name: str) -> float | None:
-    """By how many percent a curve rises in ten minutes once it is warm: a straight line fitted by least squares."""
+    """By how many percent a curve rises in ten minutes once it is warm: a straight line fitted by least squares.
+
+    Of the time under load alone: what comes after it, when there is little left to do, is no part of the line.
+    """
     points = [(s["seconds"], s[name]) for s in samples if s["seconds"] >= WARM_S]
     if len(points) < 3:
         return None

@@ -178,7 +178,7 @@ async def measure(made: Cluster, users: int, rate: float, seed: int) -> dict[str
     prefix, load_s = made.settings.topics.prefix, 400.0
     events = list(visits(users, users + int(rate * load_s), seed))
     await publish(events[: 2 * users], made.client, prefix=prefix, rate=0)
-    await _drained(made)
+    await made.drained()
     rows = sum(v for name, v in made.metrics("user").items() if name.startswith("streamer_rocksdb_bytes"))
     sending = asyncio.create_task(publish(events[2 * users :], made.client, prefix=prefix, rate=rate))
     await asyncio.sleep(CALM_S)
@@ -188,7 +188,7 @@ async def measure(made: Cluster, users: int, rate: float, seed: int) -> dict[str
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-    await _drained(made)
+    await made.drained()
     commits: dict[int, list[float]] = defaultdict(list)
     for record in await made.records("journal"):
         commits[record.partition].append(record.timestamp)
@@ -204,12 +204,6 @@ async def measure(made: Cluster, users: int, rate: float, seed: int) -> dict[str
         "candidates": sum(sent.values()),
         "candidates_sent_twice": sum(count - 1 for count in sent.values()),
     }
-
-
-async def _drained(made: Cluster) -> None:
-    while not await asyncio.to_thread(made.caught_up):
-        made.supervisor.tend()
-        await asyncio.sleep(0.2)
 
 
 def main() -> None:

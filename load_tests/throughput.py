@@ -74,7 +74,7 @@ def _folded(made: Cluster) -> float:
 
 
 def decision_p99_ms(samples: dict[str, float]) -> float:
-    """The histogram bucket that holds the 99th percentile over batches of retrieval, scoring and deciding ÷ lists ranked."""
+    """The bucket with the 99th percentile over batches of what retrieval, scoring and deciding took ÷ lists ranked."""
     total = samples["streamer_decision_seconds_count"]
     bounds = sorted(
         (float(name.split('le="')[1].split('"')[0]), count)

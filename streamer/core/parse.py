@@ -190,12 +190,13 @@ def _hash(content: bytes) -> int:
 
 def _structured(value: bytes, timestamp: int) -> Inbound:
     """The envelope in a record's value: ours if its type says so, else what an adapter makes of it."""
-    problem: msgspec.ValidationError | None = None
+    # Its text alone: an exception kept in a frame that it tells of is a cycle, and holds the whole batch.
+    problem = ""
     envelope: Inbound | None = None
     try:
         envelope = _decode_envelope(value)
     except msgspec.ValidationError as error:
-        problem = error
+        problem = str(error)
     if envelope is not None and envelope.type in EVENT_TYPES:
         return envelope
     body = _decode_any(value)
@@ -207,8 +208,8 @@ def _structured(value: bytes, timestamp: int) -> Inbound:
             return msgspec.convert(adapter.translate(body, timestamp), Inbound, strict=False)
     if body.get("type") is None and body.get("specversion") is None:
         raise _RefusedError("not_an_event", "neither an envelope nor a known foreign shape")
-    if problem is not None:
-        raise problem
+    if problem:
+        raise _RefusedError("wrong_type", problem)
     assert envelope is not None
     return envelope
 

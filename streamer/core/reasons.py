@@ -18,6 +18,8 @@ from streamer.core.names import NONE
 from streamer.core.rank import contributions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamer.core.index import ItemIndex
     from streamer.core.models.model import Model
     from streamer.core.rank import Ranked
@@ -82,51 +84,43 @@ class _Words:
         recents = ranked.asked.recents
         self._mine = np.flatnonzero(recents.query == query)
         self._known: dict[str, str] = {}
-        self._finds = {
-            "times": self._times,
-            "category": self._category,
-            "brand": self._brand,
-            "with": self._with,
-            "newest": self._newest,
-            "newest_times": self._newest_times,
-        }
 
     def __call__(self, template: str) -> str:
         """The template with its fields filled, empty if one of them is not known."""
         fields = {}
-        for field, find in self._finds.items():
+        for field, find in _FIELDS.items():
             if "{" + field + "}" in template:
                 if field not in self._known:
-                    self._known[field] = find()
+                    self._known[field] = find(self)
                 if not self._known[field]:
                     return ""
                 fields[field] = self._known[field]
         return template.format(**fields)
 
-    def _times(self) -> str:
+    def times(self) -> str:
         return "" if self._own < 0 else _often(int(self._ranked.asked.recents.views[self._own]))
 
-    def _category(self) -> str:
+    def category(self) -> str:
         return _name(self._index.categories.names, int(self._index.category[self._item]))
 
-    def _brand(self) -> str:
+    def brand(self) -> str:
         return _name(self._index.brands.names, int(self._index.brand[self._item]))
 
-    def _with(self) -> str:
+    def beside(self) -> str:
         """Of the newest recent that has the item for a neighbour, other than the item."""
         mine = self._ranked.asked.recents.item.take(self._mine)
         ids, _ = self._index.neighbours(mine)
-        beside = np.flatnonzero((ids == self._item).any(axis=1) & (mine != self._item))
-        return self._called(int(mine[beside[0]])) if len(beside) else ""
+        shown = np.flatnonzero((ids == self._item).any(axis=1) & (mine != self._item))
+        return self._called(int(mine[shown[0]])) if len(shown) else ""
 
-    def _newest(self) -> str:
+    def newest(self) -> str:
         """Of the newest recent, if the item is another one."""
         if not len(self._mine):
             return ""
         newest = int(self._ranked.asked.recents.item[self._mine[0]])
         return "" if newest == self._item else self._called(newest)
 
-    def _newest_times(self) -> str:
+    def newest_times(self) -> str:
         return _often(int(self._ranked.asked.recents.views[self._mine[0]])) if len(self._mine) else ""
 
     def _called(self, item: int) -> str:
@@ -135,6 +129,18 @@ class _Words:
 
 def _often(views: int) -> str:
     return "" if views < 1 else "once" if views == 1 else "twice" if views == 2 else f"{views} times"
+
+
+# Not bound to an object: one that held its own methods would be kept, with all of the batch's arrays, until the next
+# collection of cycles.
+_FIELDS: Final[dict[str, Callable[[_Words], str]]] = {
+    "times": _Words.times,
+    "category": _Words.category,
+    "brand": _Words.brand,
+    "with": _Words.beside,
+    "newest": _Words.newest,
+    "newest_times": _Words.newest_times,
+}
 
 
 def _name(names: list[str], group: int) -> str:

@@ -43,6 +43,7 @@ class TitleIndex:
         self.words = np.zeros((_FIRST_CAPACITY, WIDTH), np.uint32)
         self.lengths = np.zeros(_FIRST_CAPACITY, np.uint8)
         self._renamed = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self._any_renamed = False
         self._pending: dict[int, str] = {}
         self._sorted_words = np.zeros(0, np.uint32)
         self._sorted_items = np.zeros(0, np.int32)
@@ -60,17 +61,17 @@ class TitleIndex:
             self._pending[item] = text
 
     def holding(self, word: int) -> Dense:
-        """The items with a word, in the order of their ids."""
+        """The items with a word, in no order that says anything."""
         self._settle()
         low = np.searchsorted(self._sorted_words, np.uint32(word), side="left")
         high = np.searchsorted(self._sorted_words, np.uint32(word), side="right")
         items = self._sorted_items[low:high]
         new = [items[words == word] for words, items in zip(self._new_words, self._new_items, strict=True)]
-        if any(map(len, new)):
-            items = np.unique(np.concatenate((items, *new)))
-        found: Dense = items.astype(np.int64)
-        renamed = self._renamed.take(found).nonzero()[0]
-        if len(renamed):
+        found: Dense = np.concatenate((items, *new)).astype(np.int64)
+        if self._any_renamed and len(renamed := self._renamed.take(found).nonzero()[0]):
+            # Only such an item may be listed twice under a word.
+            found = np.unique(found)
+            renamed = self._renamed.take(found).nonzero()[0]
             # It is still listed under the words that it had.
             gone = ~(self.words.take(found.take(renamed), axis=0) == word).any(axis=1)
             found = np.delete(found, renamed[gone])
@@ -85,9 +86,12 @@ class TitleIndex:
         for item, text in pending.items():
             keys = list(dict.fromkeys([word_key(word) for word in words_of(text, WIDTH)]))
             before = int(self.lengths[item])
+            if before == len(keys) and self.words[item, :before].tolist() == keys:
+                continue
             self.total += len(keys) - before
             self.named += bool(keys) - bool(before)
-            self._renamed[item] |= before > 0
+            if before:
+                self._renamed[item] = self._any_renamed = True
             self.words[item] = _NO_WORD
             self.words[item, : len(keys)] = keys
             self.lengths[item] = len(keys)
@@ -107,7 +111,7 @@ class TitleIndex:
         order = np.argsort(words, kind="stable")
         self._sorted_words, self._sorted_items = words[order], item[order].astype(np.int32)
         self._new_words, self._new_items, self._new = [], [], 0
-        self._renamed[:] = False
+        self._renamed[:] = self._any_renamed = False
 
     def _fit(self, item: int) -> None:
         while item >= len(self.lengths):

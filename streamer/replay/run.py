@@ -170,6 +170,7 @@ class _Task:
             transactional_id=f"{settings.topics.prefix}replay-{request.into}-{span.partition}",
             group="",
             timeout_ms=settings.runtime.transaction_timeout_ms,
+            compression=settings.runtime.compression,
         )
 
     async def run(self, tell: Callable[[int, int], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from dataclasses import replace
@@ -134,6 +135,22 @@ def test_a_shop_on_the_whole_is_the_same_cut_or_not(index: ItemIndex) -> None:
 
 
 # --- stage 1: where records belong
+
+
+def test_a_batch_is_gone_once_it_is_done(index: ItemIndex) -> None:
+    """No cycle may keep its arrays, megabytes each, until the collector comes by: workers have it come seldom."""
+    shop = Shop(SETTINGS, index)
+    shop.run(mixed(1))
+    gc.collect()
+    gc.disable()
+    try:
+        for seed in range(2, 12):
+            shop.step(mixed(seed))
+        assert shop.total.candidates
+        assert shop.total.dead_letters
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_record_under_another_key_or_on_another_partition_is_re_keyed_and_not_folded(index: ItemIndex) -> None:

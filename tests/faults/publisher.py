@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.faults.load import Load
 
 TICK_S: Final = 0.05
+GRACE_S: Final = 30.0
+#: For so long it waits for a broker, however busy the machine is: one that gave up would leave a system without load.
+PATIENCE_MS: Final = 600_000
 WAITING: Final = 2_000
 
 
@@ -35,27 +38,45 @@ class Publisher:
         self._rate, self._partitions = rate, partitions
         self._more: list[Sending] = []
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._publish()), name="publisher", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._ended.set()
+        self._thread.join(GRACE_S)
 
     def stop(self) -> None:
         """Send no more, and see what was sent acknowledged."""
         self._ended.set()
         self._thread.join()
+        self.check()
 
     def also(self, rows: Iterable[Sending]) -> None:
         """Send these next, besides the load."""
         self._more += rows
 
+    def check(self) -> None:
+        """Raise what ended it before its time."""
+        if self._failure is not None:
+            raise RuntimeError("the publisher gave up") from self._failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._publish())
+        except BaseException as failure:  # noqa: BLE001 - told by check(), in the thread that waits for the effects
+            self._failure = failure
+
     async def _publish(self) -> None:
         producer = AIOKafkaProducer(
-            **self._client, enable_idempotence=True, acks="all", max_request_size=3 << 20, request_timeout_ms=60_000
+            **self._client,
+            enable_idempotence=True,
+            acks="all",
+            max_request_size=3 << 20,
+            request_timeout_ms=PATIENCE_MS,
         )
         waiting: set[asyncio.Future[Any]] = set()
         before, credit = time.monotonic(), 0.0

@@ -91,6 +91,7 @@ class Rig:
             if time.monotonic() - started > timeout_s:
                 raise NotWithinError(f"not {what} within {timeout_s:.0f} s; {self.standing()}")
             self.follower.check()
+            self.publisher.check()
             self.workers.tend()
             time.sleep(0.05)
         return time.monotonic() - started
@@ -118,13 +119,14 @@ class Rig:
         exits = {worker.name: worker.exits[-5:] for worker in self.workers.all if worker.exits}
         return f"behind: {behind}; exit codes: {exits}; last words: {self.last_words()}"
 
-    def last_words(self) -> dict[str, str]:
-        """The last error of each worker's log."""
+    def last_words(self) -> dict[str, list[str]]:
+        """The last errors of each worker's log, and what came there from outside the log, such as a traceback."""
         said = {}
         for log in sorted(self.folder.glob("*.log")):
-            loud = [line for line in log.read_text(errors="replace").splitlines() if '"CRITICAL"' in line]
+            lines = log.read_text(errors="replace").splitlines()
+            loud = [line for line in lines if '"CRITICAL"' in line or '"ERROR"' in line or line[:1] != "{"]
             if loud:
-                said[log.stem] = loud[-1][:600]
+                said[log.stem] = [line[:600] for line in loud[-4:]]
         return said
 
     # -- the end ----------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class Worker:
     def ready(self) -> bool:
         """Whether it owns tasks and has recovered them."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1) as answer:
+            # A worker with a backlog on a busy machine may take a second to answer.
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=3) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
