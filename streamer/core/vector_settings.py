@@ -17,7 +17,7 @@ class VectorSettings:
     blocks of vectors a commit at most, of 1,024; what is left waits for the next.
     """
 
-    learn_rate: float = 1.0
+    learn_rate: float = 0.5
     size: int = 32
     recents: int = 8
     rate: float = 0.2

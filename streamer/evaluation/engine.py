@@ -11,7 +11,6 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from streamer.core import profile as profiles
 from streamer.core.events import EVENT_TYPES
@@ -36,6 +35,7 @@ from streamer.evaluation.river import RiverTrainer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from streamer.core.events import Event
@@ -115,8 +115,7 @@ class Engine:
                 rows[f"{key:016x}"] = state
                 self.index.apply_state(state)
             self._deltas = ItemDeltas()
-        keys, vectors = self.vectors.changed()
-        self.index.vectors.put(keys, vectors.astype(np.float16))
+        self.index.vectors.put(*self.vectors.changed())
         sessions = self._settings.retrieval.sessions
         for user in self._touched:
             profile = self._profiles[user]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -57,8 +57,9 @@ class VectorIndex:
             if len(keys):
                 self._of_block[name] = self.put(keys, vectors)
 
-    def put(self, keys: Keys, vectors: Halves) -> Ints:
+    def put(self, keys: Keys, vectors: NDArray[np.floating[Any]]) -> Ints:
         """Take over vectors [n, size] of items [n]. Their dense ids."""
+        vectors = vectors.astype(np.float16)
         if vectors.shape[1] != self.vectors.shape[1]:
             self._of_block.clear()
             self.vectors, self.length = np.zeros((_FIRST, vectors.shape[1]), np.float16), np.zeros(_FIRST, np.float32)
