@@ -26,9 +26,10 @@ from streamer.core.vectors.learner import OWN, OnlineVectors
 from streamer.core.vectors.step import MOST_TAKEN, Step, step_of
 
 if TYPE_CHECKING:
+    from streamer.core.packed import Recent
     from streamer.core.profile import Profile
 
-SMALL = VectorSettings(size=8, together=4, negatives=16, remembered=64, recents=4, kept=10_000)
+SMALL = VectorSettings(learn_rate=1.0, size=8, together=4, negatives=16, remembered=64, recents=4, kept=10_000)
 T0 = 1_700_000_000_000
 
 
@@ -203,7 +204,8 @@ def published(learner: OnlineVectors, index: ItemIndex, most: int = BLOCKS) -> i
 
 def known(index: ItemIndex, name: object) -> np.ndarray:
     index.vectors.settle()
-    return index.vectors.vectors[index.dense(key(name))].astype(np.float32)
+    found: np.ndarray = index.vectors.vectors[index.dense(key(name))].astype(np.float32)
+    return found
 
 
 def test_what_is_published_bit_by_bit_is_in_the_end_what_was_learned():
@@ -290,7 +292,7 @@ def test_how_well_an_item_fits_a_shopper_is_theirs_alone_and_as_the_plain_formul
     assert (np.abs(together[1]) <= 1.001).all()
 
 
-def newest(profile: Profile) -> list[profiles.Recent]:
+def newest(profile: Profile) -> list[Recent]:
     return profile.recents()[::-1][:8]
 
 
