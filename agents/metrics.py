@@ -106,6 +106,8 @@ METRICS: Final = (
     Metric("counter", "streamer_replica_rejected_total", "Rows a replica could not read.", _BY_TOPIC),
     # How good the models are; each example is predicted before it is learned.
     Metric("counter", "streamer_model_examples_total", "Examples learned from."),
+    Metric("gauge", "streamer_vectors", "Items that have a vector."),
+    Metric("gauge", "streamer_vectors_loss", "Cross entropy of what was taken up lately by the vectors, nats."),
     Metric("gauge", "streamer_model_logloss", "Prequential log loss.", ("role", "model")),
     Metric("gauge", "streamer_model_auc", "Prequential area under the ROC curve.", ("role", "model")),
     Metric("gauge", "streamer_model_calibration_error", "Mean distance of probability from share.", ("role", "model")),
@@ -249,6 +251,11 @@ class Metrics:
     def items_folded(self, rows: int) -> None:
         """``rows`` of the item index were published."""
         self._child("streamer_items_folded_total").inc(rows)
+
+    def vectors(self, count: int, loss: float) -> None:
+        """So many items have a vector; ``loss`` is the mean cross entropy of what was taken up lately."""
+        self._child("streamer_vectors").set(count)
+        self._child("streamer_vectors_loss").set(loss)
 
     def examples(self, count: int) -> None:
         """``count`` examples were learned from."""

@@ -25,6 +25,7 @@ from streamer.core.predictions.registry import BY_NAME
 from streamer.core.predictions.served import PREDICT, Foresight, Served, block_names
 from streamer.core.profile import Profile
 from streamer.core.tags import tags
+from streamer.core.vectors.block import VECTOR, decode_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,9 +143,12 @@ async def item(settings: Settings, item_id: str) -> dict[str, Any]:
 
 
 async def model(settings: Settings) -> dict[str, Any]:
-    """The published blocks of the model: parameters by feature name, and live metrics."""
+    """The published blocks of the model: parameters by feature name, and live metrics. Of vectors, how many."""
     rows = await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("model"), 0)
-    return {key.decode(): readable(key.decode(), value) for key, value in sorted(rows.items())}
+    blocks = {key.decode(): value for key, value in sorted(rows.items())}
+    vectors = [value for key, value in blocks.items() if key.startswith(VECTOR)]
+    shown = {key: readable(key, value) for key, value in blocks.items() if not key.startswith(VECTOR)}
+    return shown | ({"vectors": sum(len(decode_block(value)[0]) for value in vectors)} if vectors else {})
 
 
 def named(value: Any) -> Any:

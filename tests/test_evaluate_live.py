@@ -14,6 +14,9 @@ from streamer.core.models.trainer import Trainer
 from streamer.core.parse import Limits, parse
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import CoreSettings
+from streamer.core.vectors.block import BLOCKS
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import Step
 from streamer.core.views import Views
 from streamer.evaluate import EvaluateSettings, evaluate
 from streamer.evaluation import engine as module
@@ -30,6 +33,7 @@ class Live:
 
     def __init__(self) -> None:
         self.shop, self.rows, self.trainer = Shop(SETTINGS), ItemRows(), Trainer(SETTINGS.learning)
+        self.vectors = OnlineVectors(SETTINGS.vectors)
         shop = self.shop
         shop.views = Views(shop.profiles, shop.seen, shop.policy, shop.index, self.trainer.champion)
 
@@ -47,6 +51,12 @@ class Live:
             if row is not None:
                 self.shop.index.sessions.apply(session_key(user, profile.sessions, sessions), row)
         self.trainer.learn(effects.examples)
+        for step in effects.steps:
+            read = Step.decode(step.encode())
+            assert read is not None
+            self.vectors.learn(read)
+        for name, block in self.vectors.published(BLOCKS).items():
+            self.shop.index.vectors.apply(name, block)
 
 
 def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(monkeypatch):

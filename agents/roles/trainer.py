@@ -17,6 +17,8 @@ from streamer.core.models.trainer import CHALLENGER, Trainer
 from streamer.core.predictions.example import Outcome
 from streamer.core.predictions.served import PREDICT
 from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +69,9 @@ class TrainerWork:
         self._predictions = PredictionTrainer(role.core.predictions)
         if problem := self._predictions.restore(blocks):
             log.error("predictors begin anew from their priors: %s", problem)
+        self._vectors = OnlineVectors(role.core.vectors)
+        if problem := self._vectors.restore(blocks):
+            log.error("vectors begin anew: %s", problem)
         self._challenger = Challenger(every=role.core.learning.challenger_every)
         if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
             self._challenger.restore(snapshot)
@@ -74,19 +79,22 @@ class TrainerWork:
         self._learned = 0
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
-        """Predict, score, then learn, example by example; the predictors by the outcomes among them."""
+        """Predict, score, then learn, example by example; the predictors and the vectors by what else came."""
         examples = []
-        outcomes = 0
+        others = 0
         for record in records:
-            example = Example.decode(record.value) if record.value is not None else None
-            outcome = Outcome.decode(record.value) if example is None and record.value is not None else None
-            if outcome is not None:
-                self._predictions.learn_one(outcome)
-                outcomes += 1
-            elif example is None:
-                log.error("examples:%d:%d cannot be read and was left out", record.partition, record.offset)
-            else:
+            value = record.value or b""
+            if (example := Example.decode(value)) is not None:
                 examples.append(example)
+                continue
+            if (step := Step.decode(value)) is not None:
+                self._vectors.learn(step)
+            elif (outcome := Outcome.decode(value)) is not None:
+                self._predictions.learn_one(outcome)
+            else:
+                log.error("examples:%d:%d cannot be read and was left out", record.partition, record.offset)
+                continue
+            others += 1
         served, collapsed, ours = self._trainer.contest.champion, self._trainer.collapsed, self._trainer
         for example in examples:
             self._challenger.learn(example, ours.learn_one(example))
@@ -97,7 +105,7 @@ class TrainerWork:
         elif collapsed and not ours.collapsed:
             log.warning("examples contain again what they usually do: learning goes on")
         self._learned += len(examples)
-        return {"applied": len(examples) + outcomes}
+        return {"applied": len(examples) + others}
 
     def before_commit(self) -> None:
         """Write the trainer's whole state; publish the served blocks."""
@@ -110,10 +118,15 @@ class TrainerWork:
             log.error("the champion had parameters that are not finite: those published last are in their place")
         for block, value in (self._trainer.state() | self._predictions.state()).items():
             table.put(block, value)
+        for block, row in self._vectors.rows().items():
+            if row is None:
+                table.delete(block)
+            else:
+                table.put(block, row)
         self._commits += 1
         if self._commits % self._role.challenger_interval_commits == 1:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
-        for block, value in published.items():
+        for block, value in (published | self._vectors.published()).items():
             context.outbox.add(context.topic("model"), 0, block.encode(), value)
         champion = self._trainer.metrics() | {"version": float(self._trainer.champion.version)}
         told = {"champion": champion, "challenger": self._challenger.metrics()}
@@ -125,5 +138,6 @@ class TrainerWork:
             which, own = PREDICT + name, {key: value for key, value in figures.items() if not key.startswith("served_")}
             context.metrics.model(which, own)
             context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(figures))
+        context.metrics.vectors(len(self._vectors), self._vectors.loss)
         context.metrics.examples(self._learned)
         self._learned = 0

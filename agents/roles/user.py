@@ -27,6 +27,7 @@ from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.sessions.rows import session_key, session_keys, session_row
+from streamer.core.vectors.block import VECTOR
 from streamer.core.views import Views
 
 if TYPE_CHECKING:
@@ -119,6 +120,12 @@ class UserRole:
             if not self.foreseeing.apply(key.decode(errors="replace"), value):
                 self._metrics.replica_rejected("model")
                 log.error("a predictor's block was refused, its priors serve: %s", self.foreseeing.problem)
+            return
+        if key is not None and key.startswith(VECTOR.encode()):
+            try:
+                self.items.vectors.apply(key.decode(), value)
+            except ValueError:  # text that is none is among them
+                self._metrics.replica_rejected("model")
             return
         if key is None or not self.model.apply(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("model")
@@ -215,6 +222,8 @@ class UserWork:
             add(topic("examples"), 0, str(partition).encode(), example.encode())
         for outcome in effects.outcomes:
             add(topic("examples"), 0, str(partition).encode(), outcome.encode())
+        for step in effects.steps:
+            add(topic("examples"), 0, str(partition).encode(), step.encode())
         for letter in effects.dead_letters:
             key, value, letter_headers = encode.dead_letter(letter)
             add(topic("dead-letters"), partition, key, value, letter_headers)

@@ -29,6 +29,7 @@ from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
+from streamer.core.vectors.step import step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from streamer.core.profile import Profile
     from streamer.core.record import Record
     from streamer.core.settings import CoreSettings
+    from streamer.core.vectors.step import Step
     from streamer.core.views import Views
 
 NOT_RANKED: Final = -1
@@ -87,6 +89,7 @@ class Batch:
         self.asks: list[Ask] = []
         self.lessons: list[Lesson] = []
         self.touches: list[Touch] = []
+        self.steps: list[Step] = []
         self.erased: dict[str, None] = {}
         self.settled: list[Settled] = []
         self.pending: Pending | None = None
@@ -145,6 +148,8 @@ class Batch:
             self.lessons.append(Lesson(event, self.queries.add(before, time, user=user)))
         if event.lines:
             leads = leads_of(event, before, settings.items)
+            if (step := step_of(event, before, settings.vectors)) is not None:
+                self.steps.append(step)
             self.touches.append(Touch(event, touched_before(before, time, settings.items), leads))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
@@ -203,6 +208,7 @@ class Batch:
             effects.pending = {key: self.pending.rows[key] for key in self.pending.dirty}
             effects.outcomes = [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]
         effects.touches = self.touches
+        effects.steps = self.steps
         effects.erased = list(self.erased)
         effects.counts.update(self.counts)
         effects.now = self.now

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streamer.core.predictions.pending import Slot
     from streamer.core.profile import Profile
     from streamer.core.record import Record
+    from streamer.core.vectors.step import Step
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -137,8 +138,9 @@ class Effects:
     """Everything one micro-batch asks for.
 
     Rows in ``profiles``, ``seen``, ``policy`` and ``pending`` replace what the tables hold; ``None`` deletes the row.
-    ``outcomes``: predictions of which it is known what came of them. ``counts`` tells where every record went:
-    ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they sum to the records of the batch.
+    ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from.
+    ``counts`` tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they
+    sum to the records of the batch.
     ``erased``: users who asked to be forgotten, even if they came back since.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
@@ -152,6 +154,7 @@ class Effects:
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)

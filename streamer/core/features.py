@@ -56,6 +56,7 @@ _NEXT: Final = "what others looked at after {newest}"
 _GOES_WITH: Final = "often bought with what you chose"
 _SEARCHED: Final = "you searched for it"
 _RISES: Final = "rising fast"
+_FITS: Final = "fits what you looked at"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
@@ -114,6 +115,8 @@ FEATURES: Final = (
     Feature("fresh", "fresh", "share of the newest items alike, over the root of views", 0.0, 1.0, 0.3, "new here"),
     Feature("few_views", "fresh", "1 over the root of one more than the views", 0.0, 1.0, 0.0),
     Feature("search_words", "search", "BM25 over what all words would give, by newness", 0.0, 2.0, 1.0, _SEARCHED),
+    Feature("vectors", "vectors", "product of the vectors / 8", -2.0, 4.0, 0.0, _FITS),
+    Feature("vectors_cosine", "vectors", "cosine of the vectors", -1.0, 1.0, 0.0),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -153,6 +156,7 @@ def compute(pool: Pool, asked: Asked, index: ItemIndex, settings: RetrievalSetti
     _logarithms(x, scores, popularity)
     _own(x, pool, asked)
     _bought(x, pool, asked)
+    _fit(x, pool, asked, index)
 
     x[ROW["cart_rate"]] = index.cart_rate.take(item)
     x[ROW["purchase_rate"]] = index.purchase_rate.take(item)
@@ -252,6 +256,13 @@ def _logarithms(x: Floats, scores: dict[str, Floats], popularity: Floats) -> Non
     for name, at, scale in zip(names, places, scales, strict=True):
         _set(x, name, logarithms[start : start + len(at)] * scale, at)
         start += len(at)
+
+
+def _fit(x: Floats, pool: Pool, asked: Asked, index: ItemIndex) -> None:
+    """How well candidates fit the shopper by their vectors."""
+    product, cosine = index.vectors.likeness(asked.count, asked.recents, pool.query, pool.item)
+    _set(x, "vectors", product * 0.125)
+    _set(x, "vectors_cosine", cosine)
 
 
 def _own(x: Floats, pool: Pool, asked: Asked) -> None:

@@ -25,6 +25,7 @@ from streamer.core.sessions.index import SessionIndex
 from streamer.core.shelves import Shelves
 from streamer.core.titles import TitleIndex
 from streamer.core.toplist import TopList
+from streamer.core.vectors.index import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,7 @@ class ItemIndex:
     def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.nodes = Nodes(self)
+        self.vectors = VectorIndex(self.mention_many)
         self.titles = TitleIndex()
         self.shelves = Shelves(self)
         self.categories = Names()

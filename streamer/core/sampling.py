@@ -10,7 +10,9 @@ _GOLDEN: Final = 0x9E37_79B9_7F4A_7C15
 RESERVOIR: Final = 1_001
 BEGINS: Final = 10_000
 EXPLORED: Final = 2_000_000
-"""Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed."""
+STEPS: Final = 3_000_000
+"""Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed,
+what vectors are learned from."""
 
 
 def draw(fingerprint: int, seed: int) -> float:

@@ -9,6 +9,7 @@ from streamer.core.learning_settings import LearningSettings
 from streamer.core.parse import Limits
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.vector_settings import VectorSettings
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -99,6 +100,7 @@ class CoreSettings:
     learning: LearningSettings = field(default_factory=LearningSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
+    vectors: VectorSettings = field(default_factory=VectorSettings)
 
     @property
     def items(self) -> ItemSettings:

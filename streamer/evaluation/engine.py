@@ -28,6 +28,8 @@ from streamer.core.predictions.trainer import PredictionTrainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
 from streamer.core.sessions.rows import session_key, session_row
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import step_of
 from streamer.evaluation.river import RiverTrainer
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class Engine:
         self.index = ItemIndex(sessions=settings.retrieval.sessions)
         self._touched: dict[str, None] = {}
         self.predictions = PredictionTrainer(settings.predictions)
+        self.vectors = OnlineVectors(settings.vectors)
         self._pending, self._now = Pending({}, settings), 0
         self.trainer: Trainer | RiverTrainer = RiverTrainer(model) if model else Trainer(settings.learning)
 
@@ -112,6 +115,7 @@ class Engine:
                 rows[f"{key:016x}"] = state
                 self.index.apply_state(state)
             self._deltas = ItemDeltas()
+        self.index.vectors.put(*self.vectors.changed())
         sessions = self._settings.retrieval.sessions
         for user in self._touched:
             profile = self._profiles[user]
@@ -152,6 +156,8 @@ class Engine:
             self._deltas.add(event, near, self._settings.items, leads)
             before, profile = profile, profiles.fold(profile, event, self._settings.profile)
             self._now = max(self._now, event.time)
+            if (step := step_of(event, before, self._settings.vectors)) is not None:
+                self.vectors.learn(step)
             if learns:
                 for waited, told in self._pending.see(event, before, profile, self._now):
                     self.predictions.learn_one(outcome_of(waited, told, self.predictions))
@@ -179,5 +185,5 @@ class Engine:
             digest.update(user.encode() + b"\n" + self._encode(self._profiles[user]))
         for key in sorted(self._items.rows):
             digest.update(self._encode(self._items.rows[key]))
-        digest.update(self.trainer.digest().encode())
+        digest.update(self.trainer.digest().encode() + self.vectors.digest().encode())
         return digest.hexdigest()

@@ -29,6 +29,8 @@ from streamer.core.models.example import Example
 from streamer.core.models.trainer import Trainer
 from streamer.core.predictions.example import Outcome
 from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import Step
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.held import Held, held
 from streamer.replay.log import Log
@@ -234,41 +236,53 @@ class _Rebuild:
         identity = TaskIdentity("trainer", 0, 1, settings.topics.prefix)
         store = open_store(self._directory / "trainer", TrainerRole.tables, identity, settings.state, self._memory)
         trainer, log, compared = Trainer(settings.core.learning), Log(self._consumer, place, 0), False
-        predictions = PredictionTrainer(settings.core.predictions)
+        predictions, vectors = PredictionTrainer(settings.core.predictions), OnlineVectors(settings.core.vectors)
         try:
             for stop in (live.at, max(live.at, end)):
                 async for values in self._stretches(log, stop):
                     for value in values:
-                        example = Example.decode(value) if value is not None else None
-                        if example is not None:
+                        if (example := Example.decode(value or b"")) is not None:
                             trainer.learn_one(example)
-                        elif value is not None and (outcome := Outcome.decode(value)) is not None:
+                        elif (step := Step.decode(value or b"")) is not None:
+                            vectors.learn(step)
+                        elif (outcome := Outcome.decode(value or b"")) is not None:
                             predictions.learn_one(outcome)
                         else:
                             report.unreadable += 1
-                    for block, value in (trainer.state() | predictions.state()).items():
-                        store.table("model_state").put(block, value)
+                    for block, row in (trainer.state() | predictions.state() | vectors.rows()).items():
+                        if row is None:
+                            store.table("model_state").delete(block)
+                        else:
+                            store.table("model_state").put(block, row)
                     store.take_changes()
                     store.committed({})
                 if stop == live.at and not compared:
                     compared = True
-                    self._compare_model(trainer, predictions, live, place)
+                    self._compare_model(trainer, predictions, vectors, live, place)
         finally:
             store.close()
         report.examples, report.digests["model"] = trainer.examples, trainer.digest()
         report.digests["predictions"] = predictions.digest()
+        report.digests["vectors"] = vectors.digest()
 
     def _compare_model(
-        self, trainer: Trainer, predictions: PredictionTrainer, live: Held, place: TopicPartition
+        self,
+        trainer: Trainer,
+        predictions: PredictionTrainer,
+        vectors: OnlineVectors,
+        live: Held,
+        place: TopicPartition,
     ) -> None:
         if live.rows is None:
             self._report.apart.append("the trainer committed whenever it was read: not compared")
             return
         theirs, foretold = Trainer(self._settings.core.learning), PredictionTrainer(self._settings.core.predictions)
         blocks = {key.decode(): row for key, row in live.rows.items()}
-        problem = theirs.restore(blocks) or foretold.restore(blocks)
+        placed = OnlineVectors(self._settings.core.vectors)
+        problem = theirs.restore(blocks) or foretold.restore(blocks) or placed.restore(blocks)
         theirs.champion.version = trainer.champion.version
-        if problem or theirs.digest() != trainer.digest() or foretold.digest() != predictions.digest():
+        pairs = ((theirs, trainer), (foretold, predictions), (placed, vectors))
+        if problem or any(one.digest() != other.digest() for one, other in pairs):
             self._report.parted.append(
                 f"the model is not what the trainer holds at {place.topic}:0:{live.at}{problem and ': '}{problem}"
             )

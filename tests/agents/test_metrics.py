@@ -56,6 +56,7 @@ def busy() -> Metrics:
     metrics.latency([0.05, 0.2, -1.0])
     metrics.items_folded(3)
     metrics.examples(5)
+    metrics.vectors(7, 5.5)
     metrics.model("champion", dict.fromkeys(MODEL_MEASURES, 0.5))
     metrics.health(healthy=True, ready=False)
     metrics.tasks_owned(4)

@@ -18,6 +18,9 @@ from streamer.core.queries import Queries
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import ProfileSettings
+from streamer.core.vector_settings import VectorSettings
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +29,7 @@ START_MS = 1_570_000_000_000
 ITEMS = ItemSettings()
 RETRIEVAL = RetrievalSettings()
 PROFILES = ProfileSettings()
+VECTORS = VectorSettings()
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Shop:
     profiles: dict[str, Profile] = field(default_factory=dict)
     rows: dict[str, ItemState] = field(default_factory=dict)
     sessions: dict[str, bytes] = field(default_factory=dict)
+    vectors: OnlineVectors = field(default_factory=lambda: OnlineVectors(VECTORS))
 
     def get_many(self, keys: Sequence[str]) -> list[ItemState | None]:
         """As the table of items."""
@@ -46,6 +51,8 @@ class Shop:
         profile = self.profiles.get(event.user)
         deltas = ItemDeltas()
         deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS, leads_of(event, profile, ITEMS))
+        if (step := step_of(event, profile, VECTORS)) is not None:
+            self.vectors.learn(step)
         self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
         profile = self.profiles[event.user] = fold(profile, event, PROFILES)
         session = session_row(profile, RETRIEVAL.sessions)
@@ -64,6 +71,7 @@ class Shop:
             index.sessions.apply(key, session)
         for state in states:
             index.apply_row(state.key, index_row(state, ITEMS))
+        index.vectors.put(*self.vectors.all())
         return index
 
     def queries(self, users: Sequence[str]) -> Queries:
