@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from streamer.core.events import Event, Line, item_key
 from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas, touched_before
@@ -71,7 +73,9 @@ class Shop:
             index.sessions.apply(key, session)
         for state in states:
             index.apply_row(state.key, index_row(state, ITEMS))
-        index.vectors.put(*self.vectors.all())
+        for state in states:
+            if (vector := self.vectors.vector(state.key)) is not None:
+                index.vectors.put(np.array([state.key], np.uint64), vector[None, :])
         return index
 
     def queries(self, users: Sequence[str]) -> Queries:

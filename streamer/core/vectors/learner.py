@@ -219,11 +219,6 @@ class OnlineVectors:
             found[name] = encode_block(self._keys.take(places), self._vectors.take(places, axis=0))
         return found
 
-    def all(self) -> tuple[Keys, Floats]:
-        """Keys [n], in order, and vectors [n, size] of everything."""
-        places = np.array([self._place[key] for key in sorted(self._place)], np.int64)
-        return self._keys.take(places), self._vectors.take(places, axis=0)
-
     def changed(self) -> tuple[Keys, Floats]:
         """For who keeps no table: what changed since this was last asked, keys [n] and vectors [n, size]."""
         places = np.array([self._place[key] for key in self._unsaved if key in self._place], np.int64)
