@@ -15,6 +15,7 @@ from streamer.cli.consume import consume
 from streamer.cli.demo import demo
 from streamer.cli.evaluate import evaluate
 from streamer.cli.inspect import inspect
+from streamer.cli.ope import ope
 from streamer.cli.publish import publish
 from streamer.cli.replay import replay
 from streamer.cli.topics import topics
@@ -54,14 +55,14 @@ def cli() -> None:
     """Shopping events in on Kafka, explained push-notification candidates out, within a second."""
 
 
-for _command in (demo, broker, topics, worker, publish, consume, evaluate, inspect, replay, verify):
+for _command in (demo, broker, topics, worker, publish, consume, evaluate, ope, inspect, replay, verify):
     cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit.
 
-    0 done, 1 failed (a line says what to do), 2 misused, 70 and 78 as of a worker, 130 stopped.
+    0 done, 1 failed (a line says what to do), 2 misused, 3 a log cannot answer, 70 and 78 as of a worker, 130 stopped.
     """
     # SIGTERM ends a command as Ctrl-C does, so that what it started is stopped in order; and Ctrl-C works even where
     # whoever started us ignored it, as a shell does for what runs in the background of a script. It becomes a SIGINT

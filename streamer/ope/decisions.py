@@ -1,0 +1,229 @@
+"""The engine's own log: topic ``decisions``, and what came of each from ``feedback`` and ``purchase``.
+
+A round is a decision that came as far as the question whether to push at all: it was ``sent``, or held back by chance
+(a control group), or refused for its score or its worth. What other rules refuse stays refused under any policy judged
+here. There are two actions, ``send`` and ``hold``; what is pushed is part of the context, as is all that was known.
+
+The reward is what a shopper did within a **window** after the event that was decided on:
+
+=================  ===================================================================================================
+``clicked``        the push was clicked; ``opened``, ``dismissed``, ``unsubscribed`` likewise. A push not sent earns 0
+``converted``      feedback says so; a push not sent earns 0
+``bought``         they bought something, pushed or not
+``bought-item``    they bought one of the items decided on, pushed or not
+``spent``          what they paid, pushed or not
+=================  ===================================================================================================
+
+What a push that was held back would have led to is known only where pushes are held back, or sent, by chance.
+Decisions whose window had not ended when the log did are left out: their noes are not yet noes.
+
+**What such an estimate is of**: decisions one by one, among those that were logged. A policy that pushes less leaves
+more room under caps and gaps and tires people less; that is not in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+import msgspec
+import numpy as np
+
+from streamer.ope.log import Log, LogError, single, unsettled
+from streamer.ope.policies import HOLD, SCORE, SEND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from streamer.core.events import Event
+
+    Floats = NDArray[np.float64]
+
+Reward = Literal[
+    "clicked", "opened", "dismissed", "unsubscribed", "converted", "bought", "bought-item", "spent"
+]  # fmt: skip
+REWARDS: Final[tuple[Reward, ...]] = get_args(Reward)
+DAY_MS: Final = 86_400_000
+
+SENT: Final = "sent"
+CHANCE: Final = frozenset({"control", "holdout"})
+"""Reasons for which what would have been sent was held back by chance."""
+JUDGED: Final = frozenset({"low_score", "not_worth_it"})
+"""Reasons for which it was held back for its score or worth: never sent, whatever chance."""
+
+_FEEDBACK: Final[Mapping[str, str]] = {
+    "clicked": "push_clicked",
+    "opened": "push_opened",
+    "dismissed": "push_dismissed",
+    "unsubscribed": "push_unsubscribed",
+    "converted": "push_converted",
+}
+_TICK: Final = "tick"
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """The arm of an experiment that a decision was made in."""
+
+    id: str
+    arm: str
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A row of ``decisions``, as much of it as is needed; ``docs/contracts.md`` has the names."""
+
+    o: str
+    c: str
+    r: str
+    e: str = ""
+    d: str = ""
+    s: float = 0.0
+    w: float | None = None
+    i: tuple[str, ...] = ()
+    f: tuple[float, ...] = ()
+    x: tuple[Arm, ...] = ()
+
+
+@dataclass(slots=True)
+class Told:
+    """What the topics say, before it is put together.
+
+    ``decided``: user, partition and row. ``times``: event time in ms by (topic, partition, offset). ``outcomes``:
+    (type, candidate) to the time of the first such feedback. ``purchases``: by user, in any order. ``last_ms``: the
+    latest event time seen.
+    """
+
+    decided: list[tuple[str, int, Decided]] = field(default_factory=list)
+    times: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    purchases: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    last_ms: int = 0
+
+    def add(self, event: Event) -> None:
+        """An inbound event: its time, and what it says of a candidate or of an order."""
+        self.last_ms = max(self.last_ms, event.time)
+        if event.candidate_id:
+            key = (event.type, event.candidate_id)
+            self.outcomes[key] = min(event.time, self.outcomes.get(key, event.time))
+        elif event.type == "purchase":
+            self.purchases[event.user].append(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Rounds and what was left out of them, by why."""
+
+    log: Log
+    left_out: dict[str, int]
+
+
+def wanted(row: Decided) -> bool:
+    """Whether a decision is a round, as the module has it."""
+    return row.r == SENT or row.r in CHANCE or row.r in JUDGED
+
+
+def place(origin: str, partition: int) -> tuple[str, int, int]:
+    """Topic, partition and offset of the event decided on."""
+    topic, _, offset = origin.rpartition(":")
+    return topic, partition, int(offset)
+
+
+def join(found: Told, reward: Reward, *, window_ms: int, held: float, experiment: str = "") -> Joined:
+    """The rounds with their rewards.
+
+    ``held``: the probability with which what would have been sent is held back. With ``experiment``, the actions are
+    its arms instead, for all rounds of users who are in it, and an arm's probability is its share of those users.
+    Raises ``LogError``.
+    """
+    left: Counter[str] = Counter()
+    kept: list[tuple[str, int, Decided]] = []
+    for user, partition, row in found.decided:
+        topic, _, offset = at = place(row.o, partition)
+        time_ms = offset if topic == _TICK else found.times.get(at)
+        if time_ms is None:
+            left["the event decided on is no longer in its topic"] += 1
+        elif time_ms + window_ms > found.last_ms:
+            left["the window for its reward has not ended"] += 1
+        elif experiment and experiment not in {arm.id for arm in row.x}:
+            left["not in the experiment"] += 1
+        else:
+            kept.append((user, time_ms, row))
+    if not kept:
+        why = "; ".join(f"{reason}: {count:,}" for reason, count in left.items()) or "there are none in the topic"
+        raise LogError(f"no decision can be used ({why})")
+    users = {user: n for n, user in enumerate(sorted({user for user, _, _ in kept}))}
+    rows = [row for _, _, row in kept]
+    shared = {
+        "users": np.array([users[user] for user, _, _ in kept], np.int64),
+        "rewards": np.array([_reward(found, reward, each, window_ms) for each in kept]),
+        "positions": single(len(kept)),
+        "context": _context([row.f for row in rows]),
+        "scores": {SCORE: np.array([row.s for row in rows])}
+        | ({"worth": np.array([row.w for row in rows], np.float64)} if all(row.w is not None for row in rows) else {}),
+        "ids": tuple(row.d for row in rows),
+    }
+    if experiment:
+        return Joined(_by_arm(rows, experiment, shared), dict(left))
+    return Joined(_by_sending(rows, held, shared, settled=reward in _FEEDBACK), dict(left))
+
+
+def _by_sending(rows: Sequence[Decided], held: float, shared: Mapping[str, object], *, settled: bool) -> Log:
+    by_chance = sum(row.r in CHANCE for row in rows)
+    if by_chance and not 0 < held < 1:
+        raise LogError(f"{by_chance:,} decisions were held back by chance: say with which probability (--held)")
+    if not by_chance:
+        held = 0.0
+    sent = np.array([row.r == SENT for row in rows])
+    judged = np.array([row.r in JUDGED for row in rows])
+    offered = np.where(judged[:, None], [[1.0, 0.0]], [[held, 1.0 - held]])
+    return Log(
+        actions=sent.astype(np.int64),
+        propensities=np.where(sent, 1.0 - held, np.where(judged, 1.0, held)),
+        names=(HOLD, SEND),
+        settled=np.array([0.0, np.nan]) if settled else unsettled(2),
+        offered=offered,
+        **shared,  # type: ignore[arg-type]
+    )
+
+
+def _by_arm(rows: Sequence[Decided], experiment: str, shared: Mapping[str, object]) -> Log:
+    arms = [next(arm.arm for arm in row.x if arm.id == experiment) for row in rows]
+    names = tuple(sorted(set(arms)))
+    actions = np.array([names.index(arm) for arm in arms], np.int64)
+    users: NDArray[np.int64] = shared["users"]  # type: ignore[assignment]
+    _, first = np.unique(users, return_index=True)
+    share = np.bincount(actions[first], minlength=len(names)) / len(first)
+    return Log(
+        actions=actions,
+        propensities=share[actions],
+        names=names,
+        settled=unsettled(len(names)),
+        offered=np.broadcast_to(share, (len(rows), len(names))),
+        **shared,  # type: ignore[arg-type]
+    )
+
+
+def _reward(found: Told, reward: Reward, decided: tuple[str, int, Decided], window_ms: int) -> float:
+    user, time_ms, row = decided
+    if reward in _FEEDBACK:
+        at = found.outcomes.get((_FEEDBACK[reward], row.d))
+        return float(row.r == SENT and at is not None and at <= time_ms + window_ms)
+    orders = [event for event in found.purchases.get(user, ()) if time_ms < event.time <= time_ms + window_ms]
+    if reward == "spent":
+        paid: Iterable[float] = (line.price * line.quantity for event in orders for line in event.lines)
+        return sum(each for each in paid if each == each)  # noqa: PLR0124 -- NaN: a price not told
+    if reward == "bought-item":
+        return float(any(line.item in row.i for event in orders for line in event.lines))
+    return float(bool(orders))
+
+
+def _context(features: Sequence[Sequence[float]]) -> Floats:
+    """[n, d]: mean 0 and deviation 1; what never varies is left out, and what a row lacks is 0."""
+    width = max(map(len, features))
+    table = np.zeros((len(features), width))
+    for at, row in enumerate(features):
+        table[at, : len(row)] = row
+    table = table[:, table.std(axis=0) > 1e-9]
+    return (table - table.mean(axis=0)) / table.std(axis=0) if table.size else table

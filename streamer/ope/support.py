@@ -1,0 +1,142 @@
+"""Whether a log can answer at all: what the target would do and the log never did, and how few rounds carry the rest.
+
+**Support**: the share of the target's probability on actions that the logging policy could take where the target takes
+them. Where it is not 1, no estimator that weighs rounds is right, whatever its interval says.
+**Effective sample size**: (sum of w)² / sum of w² (Kish, "Survey sampling", 1965), as many equally weighted rounds
+would tell as much. **Effective rewards**: the same of ``|w r|``, since a thousand rounds with one click tell next to
+nothing, and an interval made of them is too sure. **Mean weight**: expected to be the target's mass on what must be
+tried (1 where everything must); far from it means that propensities are wrong, or support missing unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamer.ope.log import Log, Target
+
+    Floats = NDArray[np.float64]
+
+UNSUPPORTED: Final = 0.01
+"""As much of a target's probability may be where the log has nothing. Its reward is then off by at most so much times
+the range of the rewards, which is less than the intervals of logs one can have."""
+EFFECTIVE: Final = 100.0
+"""As many effective rounds an answer needs unless told."""
+REWARDED: Final = 10.0
+"""As many effective rewards an answer needs: below, intervals made of the log cover too seldom."""
+HEAVY: Final = 0.05
+"""A round that carries more than this share of all weight is told of."""
+_NAMED: Final = 3
+_APART: Final = 4.0
+_CHUNK: Final = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """``share`` as above, ``lacking`` the actions that have most of the rest, with it, ``most`` the weightiest first.
+
+    ``largest`` is the share of all weight that the weightiest round carries; ``mass`` what ``mean_weight`` should be.
+    ``explore``: the share of decisions to be drawn at random, uniformly, so that a log of this size has enough.
+    """
+
+    share: float
+    effective: float
+    rewarded: float
+    largest: float
+    largest_weight: float
+    mean_weight: float
+    mean_weight_error: float
+    mass: float
+    lacking: tuple[tuple[str, float], ...]
+    explore: float
+
+
+def support(log: Log, target: Target, w: Floats, mass: Floats, needed: float) -> Support:
+    """Of a target with the weights ``w`` [n] and ``mass`` [n] on what must be tried; ``needed`` effective rounds."""
+    must = np.isnan(log.settled)
+    short = np.zeros(len(log.names))
+    missed = 0
+    # Rounds alike in what the target does and in what was possible are looked at together.
+    possible, row = log.possible()
+    pairs, counts = np.unique(np.column_stack([target.rows, row]), axis=0, return_counts=True)
+    for begin in range(0, len(pairs), _CHUNK):
+        chosen, at = pairs[begin : begin + _CHUNK].T
+        gone = np.where(must & ~possible[at], target.table[chosen], 0.0)
+        times = counts[begin : begin + _CHUNK]
+        short += times @ gone
+        missed += int(times[gone.sum(axis=1) > UNSUPPORTED].sum())
+    n = len(log)
+    total, of_all = float(w.sum()), float(mass.sum())
+    order = np.argsort(-short, kind="stable")[:_NAMED]
+    share = 1.0 - float(short.sum()) / of_all if of_all else 1.0
+    tried = missed if missed and share < 1 - UNSUPPORTED else n
+    users = np.bincount(log.users, w - mass)
+    paid = np.abs(w * log.rewards)
+    return Support(
+        share=share,
+        effective=total**2 / float((w**2).sum()) if total else 0.0,
+        rewarded=float(paid.sum()) ** 2 / float((paid**2).sum()) if paid.any() else 0.0,
+        largest=float(w.max()) / total if total else 0.0,
+        largest_weight=float(w.max()),
+        mean_weight=total / n,
+        mean_weight_error=float(np.sqrt((users**2).sum())) / n,
+        mass=of_all / n,
+        lacking=tuple((log.names[k], float(short[k]) / n) for k in order if short[k] > 0),
+        explore=len(log.names) * needed / tried,
+    )
+
+
+def refusal(found: Support, log: Log, needed: float) -> list[str]:
+    """Why there is no answer, a sentence each, and what would give one; empty if there is an answer."""
+    why = []
+    if found.share < 1 - UNSUPPORTED:
+        most = ", ".join(f"{name} ({share:.1%})" for name, share in found.lacking)
+        why.append(
+            f"no support: {1 - found.share:.1%} of what this policy would do was never possible in the log; most "
+            f"of it: {most}"
+        )
+    if found.mass and found.effective < needed:
+        why.append(
+            f"too little support: the {len(log):,} rounds tell as much as {found.effective:.1f} rounds of the policy "
+            f"itself would ({needed:.0f} are needed), and one of them carries {found.largest:.0%} of all weight"
+        )
+    if why:
+        why.append(_remedy(found, log, needed))
+    elif found.mass and found.rewarded < REWARDED:
+        why.append(
+            f"too few rewards: what this policy would earn hangs on as much as {found.rewarded:.1f} rewarded rounds "
+            f"({REWARDED:.0f} are needed); a log {REWARDED / max(found.rewarded, 1):.0f} times as long may do"
+        )
+    return why
+
+
+def doubts(found: Support) -> list[str]:
+    """What an answer should be taken with, a sentence each."""
+    told = []
+    if found.largest > HEAVY:
+        told.append(f"one round carries {found.largest:.0%} of all weight")
+    if abs(found.mean_weight - found.mass) > _APART * found.mean_weight_error + 1e-9:
+        told.append(
+            f"weights have a mean of {found.mean_weight:.3f} ± {found.mean_weight_error:.3f} where {found.mass:.3f} is "
+            "due: the propensities may be wrong, or the policy have support that was not seen to be missing"
+        )
+    return told
+
+
+def _remedy(found: Support, log: Log, needed: float) -> str:
+    kinds = len(log.names)
+    rounds = f"{kinds * needed:,.0f}"
+    if found.explore > 1:
+        return (
+            f"even choosing evenly among the {kinds} actions in every decision would need {rounds} of them "
+            f"for {needed:.0f} effective rounds"
+        )
+    return (
+        f"what would do: choose evenly among the {kinds} actions in {found.explore:.1%} of such decisions, and log "
+        f"with which probability; as many decisions again then hold {needed:.0f} effective rounds"
+    )

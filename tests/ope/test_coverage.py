@@ -1,0 +1,111 @@
+"""Intervals hold as often as they say, over logs of a world whose truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from streamer.ope import estimators
+from streamer.ope.intervals import KINDS, intervals
+from streamer.ope.model import expectations
+from tests.ope.truth import value, world
+
+if TYPE_CHECKING:
+    from streamer.ope.log import Log
+
+LOGS = 240
+JUDGED = [estimators.NAMES.index(name) for name in ("ips", "snips", "clipped", "dr")]
+
+
+def rows_of(log: Log, target):
+    taken, (expected,) = expectations(log, [target], 1)
+    w = estimators.weights(log, target)
+    return estimators.columns(log, w, estimators.settled(log, target), (taken, expected), len(log) ** 0.5)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """[kinds of interval, logs, 2, estimates], [logs, estimates] and the truth."""
+    random = np.random.Generator(np.random.PCG64(5))
+    truth = value(random)
+    found, values = [], []
+    for at in range(LOGS):
+        log, target, _ = world(random, 400)
+        rows = rows_of(log, target)
+        values.append(estimators.values(rows.sum(axis=0)))
+        found.append([intervals(rows, log.users, kind, level=0.95, replicates=200, seed=at)[0] for kind in KINDS])
+    return np.array(found).swapaxes(0, 1), np.array(values), truth
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_95_percent_intervals_cover_the_truth_in_90_to_99_of_100_logs(judged, kind):
+    """Over 240 logs of 1,600 rounds; a share's own standard error is 1.4 points."""
+    found, _, truth = judged
+    low, high = found[KINDS.index(kind)].swapaxes(0, 1)
+    covered = ((low <= truth) & (truth <= high)).mean(axis=0)[JUDGED]
+    assert ((covered >= 0.90) & (covered <= 0.99)).all(), covered
+
+
+def test_estimates_that_weigh_are_right_on_average_and_what_was_logged_is_not(judged):
+    """Within three standard errors of the mean over the logs; the logging policy earns a quarter less."""
+    _, values, truth = judged
+    error = values.std(axis=0) / LOGS**0.5
+    assert (np.abs(values.mean(axis=0) - truth) < 3 * error + 1e-3)[JUDGED].all()
+    assert truth - values[:, -1].mean() > 20 * error[-1]
+
+
+def test_a_model_of_the_reward_makes_the_doubly_robust_estimate_no_less_exact(judged):
+    """Its spread over the logs is below that of plain weighting."""
+    _, values, _ = judged
+    spread = values.std(axis=0)
+    assert spread[estimators.NAMES.index("dr")] < spread[estimators.NAMES.index("ips")]
+
+
+def test_rounds_of_one_user_drawn_one_by_one_would_be_too_sure():
+    """Where a user's rounds hang together, an interval that takes them for strangers covers too seldom."""
+    random = np.random.Generator(np.random.PCG64(6))
+    truth = value(random, rounds=24, own=2.2)
+    hits = np.zeros(2)
+    for at in range(LOGS):
+        log, target, _ = world(random, 80, rounds=24, own=2.2)
+        rows = rows_of(log, target)
+        for place, users in enumerate((log.users, np.arange(len(log)))):
+            low, high = intervals(rows, users, "normal", level=0.95, replicates=0, seed=at)[0][:, JUDGED[1]]
+            hits[place] += low <= truth <= high
+    assert hits[0] / LOGS > 0.9
+    assert hits[1] / LOGS < 0.87
+
+
+def test_the_two_kinds_of_interval_agree(judged):
+    """Users drawn anew and the delta method differ by less than a tenth of a width, on average."""
+    found, _, _ = judged
+    width = (found[:, :, 1] - found[:, :, 0]).mean(axis=1)[:, JUDGED]
+    assert (np.abs(width[0] / width[1] - 1) < 0.1).all()
+
+
+def test_the_same_seed_gives_the_same_interval_to_the_bit():
+    """Draws come from a generator that is seeded, and from nothing else."""
+    log, target, _ = world(np.random.Generator(np.random.PCG64(3)), 50)
+    rows = rows_of(log, target)
+    one, two, other = (
+        intervals(rows, log.users, "bootstrap", level=0.95, replicates=50, seed=seed) for seed in (1, 1, 2)
+    )
+    assert one.tobytes() == two.tobytes()
+    assert one.tobytes() != other.tobytes()
+
+
+def test_the_order_of_rounds_does_not_matter_to_the_estimate():
+    """A log is a set of rounds."""
+    log, target, _ = world(np.random.Generator(np.random.PCG64(3)), 50)
+    order = np.random.Generator(np.random.PCG64(4)).permutation(len(log))
+    shuffled = dataclasses.replace(
+        log,
+        **{name: getattr(log, name)[order] for name in ("users", "actions", "rewards", "propensities", "context")},
+    )
+    moved = dataclasses.replace(target, rows=target.rows[order])
+    before = estimators.values(rows_of(log, target).sum(axis=0))
+    after = estimators.values(rows_of(shuffled, moved).sum(axis=0))
+    assert np.allclose(before, after, rtol=1e-9, equal_nan=True)
