@@ -137,10 +137,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen``, ``policy`` and ``pending`` replace what the tables hold; ``None`` deletes the row.
+    Rows in ``profiles``, ``seen``, ``policy``, ``pending`` and ``due`` replace what the tables hold; ``None`` deletes
+    the row.
     ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from.
     ``counts`` tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they
-    sum to the records of the batch.
+    sum to the records of the batch, ticks left out.
     ``erased``: users who asked to be forgotten, even if they came back since.
     ``now`` is the task's stream time after the batch, milliseconds.
     """
@@ -150,6 +151,7 @@ class Effects:
     seen: dict[str, bytes | None] = field(default_factory=dict)
     policy: dict[str, PolicyState | None] = field(default_factory=dict)
     pending: dict[str, Slot | None] = field(default_factory=dict)
+    due: dict[str, bytes | None] = field(default_factory=dict)
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)

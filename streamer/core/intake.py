@@ -9,7 +9,7 @@ import msgspec
 from streamer.core.effects import DeadLetter
 from streamer.core.parse import exceeded, parse
 from streamer.core.partition import partition_of
-from streamer.core.record import Rejection
+from streamer.core.record import TICK, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,15 +31,25 @@ class Reset(msgspec.Struct, frozen=True, gc=False):
     time: int
 
 
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """The stream time is at least this: the timers that are due by then fire."""
+
+    time: int
+
+
 def read(
     records: Sequence[Record], partition: int, partitions: int, limits: Limits, effects: Effects
-) -> list[tuple[Record, Event | Reset]]:
+) -> list[tuple[Record, Event | Reset | Tick]]:
     """What can be folded, in order. The rest goes to ``effects.rekeyed`` or ``effects.dead_letters``, counted.
 
-    A record belongs here if its key is its event's user and the user is of this partition.
+    A record belongs here if its key is its event's user and the user is of this partition. A tick is no record of a
+    topic, and is not counted.
     """
-    readable: list[tuple[Record, Event | Reset]] = []
+    readable: list[tuple[Record, Event | Reset | Tick]] = []
     for record in records:
+        if record.topic == TICK:
+            readable.append((record, Tick(record.offset)))
+            continue
         found = (_reset(record, limits) if record.value is None else None) or parse(record, limits)
         if isinstance(found, Rejection):
             _refuse(effects, record, found.reason, found.detail)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+TICK: Final = "tick"
+"""The topic of a record that is none: the task's clock, whose ``offset`` is a time in milliseconds."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

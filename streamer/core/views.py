@@ -40,9 +40,27 @@ class NoRows:
         return [None] * len(keys)
 
 
+class DueRows(Protocol):
+    """The table of what is due when: keys are ``timers.due_key``'s, so that their order is that of time."""
+
+    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
+        """Of rows of ``until_ms`` or earlier the first ``limit``, as (time, user), in the order of their keys."""
+        ...
+
+
+class NothingDue:
+    """A table of what is due without rows."""
+
+    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:  # noqa: ARG002
+        """Nothing."""
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The tables are by user, ``pending`` by slot. The others are replicas: they stand still during a step."""
+    """The tables are by user, ``pending`` by slot, ``due`` by time. The others are replicas: they stand still during a
+    step.
+    """
 
     profiles: Rows[Profile]
     seen: Rows[bytes]
@@ -51,3 +69,4 @@ class Views:
     model: Model
     pending: Rows[Slot] = field(default_factory=NoRows)
     foreseeing: Foreseeing = field(default_factory=Served)
+    due: DueRows = field(default_factory=NothingDue)

@@ -60,11 +60,41 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     items: tuple[int, ...]
 
 
+class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A timer of one campaign, due at stream time ``due_ms``, and the event that armed it.
+
+    ``time_ms`` to ``fingerprint`` are the event's; ``source``, ``id`` and ``timer`` make the candidate's identity.
+    ``keys``: the items that it is about, newest last. ``waits``: it was asked, and is to be asked again, whatever its
+    campaign's triggers say (a deferral).
+    """
+
+    campaign: str
+    due_ms: int
+    time_ms: int
+    id: str
+    source: str
+    type: str
+    topic: str
+    partition: int
+    offset: int
+    fingerprint: int
+    keys: tuple[int, ...] = ()
+    timer: str = ""
+    waits: bool = False
+
+
 class PolicyState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The row of table ``policy``. ``sent`` is oldest first."""
+    """The row of table ``policy``. ``sent`` is oldest first.
+
+    ``armed``: the timers, one a campaign at most, the earliest due first; they are the truth. ``wake_ms``: the time of
+    the shopper's one live row in table ``due`` (0: none), which is never later than the earliest timer. Both are folded
+    from events and ticks alone.
+    """
 
     standing: Standing = Standing()
     sent: tuple[Sent, ...] = ()
+    armed: tuple[Armed, ...] = ()
+    wake_ms: int = 0
 
 
 def fold(standing: Standing, event: Event) -> Standing:
