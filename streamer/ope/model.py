@@ -31,6 +31,7 @@ ACTIONS: Final = 128
 _RIDGE: Final = 1.0
 _STEPS: Final = 25
 _CHUNK: Final = 1 << 16
+_LARGE: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def expectations(log: Log, targets: list[Target], seed: int) -> tuple[Floats, li
         inside = np.flatnonzero(dealt == fold)
         for begin in range(0, len(inside), _CHUNK):
             at = inside[begin : begin + _CHUNK]
-            base = log.context[at] @ model.slopes + model.places[log.positions[at]]
+            base = np.einsum("nd,d->n", log.context[at], model.slopes) + model.places[log.positions[at]]
             expected = model.expected(base[:, None] + model.gains)
             expected[:, known] = log.settled[known]
             taken[at] = expected[np.arange(len(at)), log.actions[at]]
@@ -95,21 +96,33 @@ def fit(log: Log, rounds: Ints, seed: int) -> Reward:
     # Places stand for the intercept, so they are not drawn to 0.
     ridge = np.full(x.shape[1], _RIDGE)
     ridge[width : width + places] = 1e-3
-    beta = _newton(x, y, ridge) if logistic else np.linalg.solve(x.T @ x + np.diag(ridge), x.T @ y)
+    if logistic:
+        beta = _newton(x, y, ridge)
+    else:
+        beta = np.linalg.solve(_gram(x, x) + np.diag(ridge), np.einsum("nd,n->d", x, y))
     return Reward(beta[:width], beta[width : width + places], beta[width + places :][shared], logistic)
 
 
 def _newton(x: Floats, y: Floats, ridge: Floats) -> Floats:
     beta = np.zeros(x.shape[1])
     for _ in range(_STEPS):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -30.0, 30.0)))
-        slope = x.T @ (y - p) - ridge * beta
-        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge), slope)
+        p = 1.0 / (1.0 + np.exp(-np.clip(np.einsum("nd,d->n", x, beta), -30.0, 30.0)))
+        slope = np.einsum("nd,n->d", x, y - p) - ridge * beta
+        step = np.linalg.solve(_gram(x * (p * (1 - p))[:, None], x) + np.diag(ridge), slope)
         # A step of more than a few units of log-odds overshoots where clicks are rare.
         beta += step * min(1.0, 3.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-8:
             break
     return beta
+
+
+def _gram(a: Floats, b: Floats) -> Floats:
+    """The product of ``a`` transposed and ``b``; by the BLAS only where that pays for waking its threads."""
+    if a.size * b.shape[1] > _LARGE:
+        large: Floats = a.T @ b
+        return large
+    small: Floats = np.einsum("ni,nj->ij", a, b)
+    return small
 
 
 def _shared(log: Log) -> Ints:

@@ -113,5 +113,5 @@ def test_the_file_s_own_policy_file_needs_no_column_of_the_dataset_renamed():
     log = log_of("men", "random")
     assert log.names == tuple(map(str, range(34)))
     assert sorted(set(log.positions.tolist())) == [0, 1, 2]
-    assert log.context.shape == (10_000, (3 - 1) + (5 - 1) + (9 - 1) + (9 - 1))
+    assert log.context.shape == (10_000, (3 - 1) + (5 - 1) + (9 - 1) + (8 - 1))
     assert (single(3) == 0).all()

@@ -1,0 +1,186 @@
+"""The engine's decisions become rounds: what was a choice, what came of it, and how probable it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.core.events import Event, Line
+from streamer.ope.decisions import DAY_MS, Arm, Decided, Told, join, wanted
+from streamer.ope.judge import judge
+from streamer.ope.log import LogError
+from streamer.ope.policies import always, threshold
+
+HOUR = 3_600_000
+T0 = 1_750_000_000_000
+
+
+def told(*rows: tuple[str, str, int, Decided], until: int = T0 + 30 * DAY_MS) -> Told:
+    """(user, its topic:offset's time) rows on partition 0."""
+    found = Told(last_ms=until)
+    for user, origin, time_ms, row in rows:
+        found.decided.append((user, 0, row))
+        topic, _, offset = origin.partition(":")
+        found.times[topic, 0, int(offset)] = time_ms
+    return found
+
+
+def row(n: int, reason: str = "sent", *, score: float = 0.5, **more) -> tuple[str, str, int, Decided]:
+    origin = f"browse:{n}"
+    return (
+        f"user-{n}",
+        origin,
+        T0 + n,
+        Decided(origin, "next", reason, f"e{n}", f"c{n}", score, i=(f"item-{n}",), **more),
+    )
+
+
+def outcome(kind: str, n: int, after_ms: int) -> Event:
+    return Event(f"user-{n}", f"f{n}-{kind}", "notifier", kind, T0 + n + after_ms, n, candidate_id=f"c{n}")
+
+
+def order(n: int, after_ms: int, item: str, price: float = 10.0) -> Event:
+    return Event(f"user-{n}", f"o{n}", "shop", "purchase", T0 + n + after_ms, n, (Line(item, 1, 2, price),))
+
+
+def rewards(found: Told, reward, *, held: float = 0.0, window_ms: int = DAY_MS) -> list[float]:
+    return join(found, reward, window_ms=window_ms, held=held).log.rewards.tolist()
+
+
+def test_what_other_rules_refuse_is_no_choice():
+    """Consent, caps and gaps stay whatever the policy; a control group and a low score are choices."""
+    reasons = ["sent", "control", "holdout", "low_score", "not_worth_it", "consent", "min_gap", "outbid"]
+    assert [reason for reason in reasons if wanted(Decided("browse:1", "next", reason))] == reasons[:5]
+
+
+def test_a_click_counts_within_its_window_and_not_after_it():
+    """From the event decided on, not from now."""
+    found = told(row(1), row(2), row(3))
+    found.add(outcome("push_clicked", 1, HOUR))
+    found.add(outcome("push_clicked", 2, DAY_MS + 1))
+    found.add(outcome("push_opened", 3, HOUR))
+    assert rewards(found, "clicked") == [1, 0, 0]
+    assert rewards(found, "opened") == [0, 0, 1]
+    assert rewards(found, "clicked", window_ms=2 * DAY_MS) == [1, 1, 0]
+
+
+def test_the_first_of_several_clicks_counts():
+    """However the feedback arrives."""
+    found = told(row(1))
+    found.add(outcome("push_clicked", 1, 2 * DAY_MS))
+    found.add(outcome("push_clicked", 1, HOUR))
+    assert rewards(found, "clicked") == [1]
+
+
+def test_purchases_count_pushed_or_not():
+    """Any, of an item decided on, and what was paid: two pieces at 10."""
+    found = told(row(1), row(2, "control"), row(3, "control"))
+    found.add(order(1, HOUR, "item-9"))
+    found.add(order(2, HOUR, "item-2"))
+    assert rewards(found, "bought", held=0.1) == [1, 1, 0]
+    assert rewards(found, "bought-item", held=0.1) == [0, 1, 0]
+    assert rewards(found, "spent", held=0.1) == [20, 20, 0]
+
+
+def test_what_was_bought_before_the_decision_was_not_earned_by_it():
+    """The order that triggered a decision is no reward of it."""
+    found = told(row(1))
+    found.add(order(1, 0, "item-1"))
+    assert rewards(found, "bought") == [0]
+
+
+def test_a_decision_whose_window_has_not_ended_is_left_out_and_counted():
+    """Its no is not yet a no."""
+    found = told(row(1), row(2), until=T0 + 1 + DAY_MS)
+    joined = join(found, "clicked", window_ms=DAY_MS, held=0.0)
+    assert len(joined.log) == 1
+    assert joined.left_out == {"the window for its reward has not ended": 1}
+
+
+def test_a_decision_whose_event_is_gone_is_left_out_and_counted():
+    """Topics of events are kept for a shorter time than decisions."""
+    found = told(row(1), row(2))
+    del found.times["browse", 0, 2]
+    assert join(found, "clicked", window_ms=DAY_MS, held=0.0).left_out == {
+        "the event decided on is no longer in its topic": 1
+    }
+
+
+def test_a_timer_s_decision_has_its_time_in_its_origin():
+    """A tick's offset is its time in milliseconds."""
+    found = told()
+    found.decided.append(("user-1", 0, Decided(f"tick:{T0}", "cart", "sent", "e1", "c1")))
+    found.add(outcome("push_clicked", 1, HOUR))
+    found.last_ms = T0 + 9 * DAY_MS
+    assert rewards(found, "clicked") == [1]
+
+
+def test_propensities_are_those_of_the_control_group():
+    """What is sent was sent with 0.9, what was held back with 0.1, and what a score refuses for certain."""
+    log = join(told(row(1), row(2, "control"), row(3, "low_score")), "bought", window_ms=DAY_MS, held=0.1).log
+    assert log.propensities.tolist() == [0.9, 0.1, 1.0]
+    assert log.offered is not None
+    assert log.offered.tolist() == [[0.1, 0.9], [0.1, 0.9], [1.0, 0.0]]
+
+
+def test_a_control_group_of_unknown_size_is_refused():
+    """Without its share nothing can be weighed."""
+    with pytest.raises(LogError, match="--held"):
+        join(told(row(1), row(2, "control")), "bought", window_ms=DAY_MS, held=0.0)
+
+
+def test_a_log_that_pushed_always_cannot_say_what_no_push_would_have_earned():
+    """Of purchases, that is; of clicks it can, since what is not sent is not clicked."""
+    found = told(*(row(n) for n in range(300)))
+    for n in range(0, 300, 3):
+        found.add(order(n, HOUR, "item-1"))
+        found.add(outcome("push_clicked", n, HOUR))
+    bought = join(found, "bought", window_ms=DAY_MS, held=0.0).log
+    (hold,) = judge(bought, [always(bought, "hold")], replicates=50)["policies"]
+    assert "hold (100.0%)" in hold["refused"][0]
+    clicked = join(found, "clicked", window_ms=DAY_MS, held=0.0).log
+    (none,) = judge(clicked, [always(clicked, "hold")], replicates=50)["policies"]
+    assert none["refused"] == []
+    assert none["estimates"]["ips"]["value"] == 0
+
+
+def test_a_control_group_tells_what_pushes_bring():
+    """Pushes raise the rate of purchase from 10 % to 30 %, in a seeded shop; both are within the intervals."""
+    random = np.random.Generator(np.random.PCG64(21))
+    found = told()
+    for n in range(4000):
+        reason = "control" if random.random() < 0.2 else "sent"
+        user, origin, time_ms, decided = row(n, reason, f=(float(n % 7), 1.0))
+        found.decided.append((user, 0, decided))
+        found.times["browse", 0, n] = time_ms
+        assert origin == f"browse:{n}"
+        if random.random() < (0.3 if reason == "sent" else 0.1):
+            found.add(order(n, HOUR, "item-1"))
+    found.last_ms = T0 + 9 * DAY_MS
+    log = join(found, "bought", window_ms=DAY_MS, held=0.2).log
+    send, hold = judge(log, [always(log, "send"), always(log, "hold")], replicates=200)["policies"]
+    for one, truth in ((send, 0.3), (hold, 0.1)):
+        for name in ("ips", "snips", "dr"):
+            each = one["estimates"][name]
+            assert each["low"] < truth < each["high"], (name, each)
+    assert hold["estimates"]["snips"]["above"][2] < 0
+
+
+def test_a_threshold_may_look_at_the_worth():
+    """If every decision has one."""
+    log = join(told(row(1, w=0.2), row(2, w=-0.1)), "clicked", window_ms=DAY_MS, held=0.0).log
+    assert threshold(log, 0.0, "worth").rows.tolist() == [1, 0]
+    bare = join(told(row(1, w=0.2), row(2)), "clicked", window_ms=DAY_MS, held=0.0).log
+    with pytest.raises(LogError, match="no score 'worth'"):
+        threshold(bare, 0.0, "worth")
+
+
+def test_an_arm_is_judged_by_the_users_who_were_in_it():
+    """Arms are drawn by user, so an arm's probability is its share of the users, and who is in none is left out."""
+    arms = {1: "net", 2: "net", 3: "linear", 4: "net"}
+    found = told(*(row(n, x=(Arm("ranker", arm),)) for n, arm in arms.items()), row(5))
+    found.add(outcome("push_clicked", 3, HOUR))
+    joined = join(found, "clicked", window_ms=DAY_MS, held=0.0, experiment="ranker")
+    assert joined.left_out == {"not in the experiment": 1}
+    assert joined.log.names == ("linear", "net")
+    assert joined.log.propensities.tolist() == [0.75, 0.75, 0.25, 0.75]
