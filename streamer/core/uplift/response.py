@@ -1,0 +1,72 @@
+"""A push, or one held back for comparison, and what the shopper then did: topic ``examples`` carries these too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import numpy as np
+
+from streamer.core.uplift.model import Forecast, unpacked
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_MOST_FEATURES: Final = 1024
+_LEAST_CHANCE: Final = 1e-6
+
+Chance = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="response/1"):
+    """An impression whose time is over. Nothing in it names a shopper.
+
+    ``features`` names the list that ``x``, float16 [F], little-endian, belongs to, as of the decision; ``decided_ms``
+    is the stream time of it. ``pushed``: it was sent; otherwise it would have been, and was held back by chance.
+    ``chance``: how probable it was that it be sent, everything else being equal. ``expected``: the forecast served at
+    the decision. ``bought`` within the window, whether pushed or not; ``clicked``, ``opened``, ``opted_out``,
+    ``dismissed`` likewise.
+    """
+
+    features: int
+    x: bytes
+    decided_ms: int
+    campaign: str
+    pushed: bool
+    chance: Chance
+    expected: tuple[Chance, Chance, Chance, Chance]
+    bought: bool
+    opened: bool
+    clicked: bool
+    dismissed: bool
+    opted_out: bool
+
+    def row(self) -> Floats:
+        """X, float64 [F]."""
+        return unpacked(self.x)
+
+    def forecast(self) -> Forecast:
+        """What was expected at the decision."""
+        return Forecast(*self.expected)
+
+    def encode(self) -> bytes:
+        """Its bytes on topic ``examples``."""
+        return _encode(self)
+
+    @staticmethod
+    def decode(value: bytes) -> Response | None:
+        """The response, or ``None`` if the bytes are none."""
+        try:
+            found = _decode(value)
+        except (ValueError, RecursionError):  # msgspec's decode errors are among them, and text that is none
+            return None
+        shaped = len(found.x) % 2 == 0 and 0 < len(found.x) <= 2 * _MOST_FEATURES
+        # What could never have been otherwise compares with nothing.
+        fair = _LEAST_CHANCE <= found.chance <= (1.0 if found.pushed else 1.0 - _LEAST_CHANCE)
+        return found if shaped and fair and np.isfinite(np.frombuffer(found.x, dtype="<f2")).all() else None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Response).decode

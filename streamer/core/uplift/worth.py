@@ -1,0 +1,20 @@
+"""What a push is worth, in money: what it is expected to bring, less what it is expected to cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamer.core.uplift.model import Forecast
+    from streamer.core.uplift_settings import UpliftSettings
+
+
+def worth(expected: Forecast, cents: int, settings: UpliftSettings, fatigue: float = 0.0) -> float:
+    """The expected gain of a push, in the currency of the prices; below 0 for one that had better not be sent.
+
+    ``cents``: the price of its first item, 0 if unknown. ``fatigue``: what this shopper's attention costs just now,
+    beyond ``push_cost``. A purchase that would be made anyway adds nothing, and one that the push prevents is a loss.
+    """
+    value = settings.conversion_value + settings.margin * cents / 100
+    gained = (expected.pushed - expected.anyway) * value
+    return gained - expected.opt_out * settings.opt_out_cost - settings.push_cost - fatigue

@@ -1,0 +1,341 @@
+"""What a push changes is learned from responses: whom to push, whom not, and what before anything was learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from streamer.core.models.example import Example
+from streamer.core.predictions.example import Outcome
+from streamer.core.uplift.features import FEATURES, FEATURES_ID, NAMES, describe
+from streamer.core.uplift.model import CONVERSION, OPT_OUT, SHAPES, UPLIFT, Forecast, ServedUplift, forecast, unpacked
+from streamer.core.uplift.response import Response
+from streamer.core.uplift.trainer import LEARNER, UpliftTrainer
+from streamer.core.uplift.worth import worth
+from streamer.core.uplift_settings import UpliftSettings
+from streamer.core.vectors.step import Step
+from tests.core.persuasion import KINDS, NOW, moment, responses, shoppers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SETTINGS = UpliftSettings()
+SEEDS = (1, 2, 3)
+ENOUGH = 6000
+
+
+def taught(examples: Iterable[Response], settings: UpliftSettings = SETTINGS) -> UpliftTrainer:
+    trainer = UpliftTrainer(settings)
+    for example in examples:
+        trainer.learn_one(example)
+    return trainer
+
+
+@cache
+def taught_by(seed: int) -> UpliftTrainer:
+    return taught(responses(seed, ENOUGH, held_back=0.25))
+
+
+def served(trainer: UpliftTrainer) -> ServedUplift:
+    """What a worker serves that has the trainer's blocks."""
+    model = ServedUplift()
+    for key, block in UpliftTrainer.blocks(trainer).items():
+        assert model.apply(key, block)
+    for name, learner in trainer._models.items():
+        assert model.apply(UPLIFT + name, learner.block())
+    return model
+
+
+def worths(trainer: UpliftTrainer, seed: int, settings: UpliftSettings = SETTINGS) -> dict[str, list[float]]:
+    """What pushes to shoppers it has not met are worth, by what these are."""
+    model, found = served(trainer), {kind: [] for kind in KINDS}
+    for kind, at in shoppers(seed + 50, 800):
+        found[kind].append(worth(model.forecast(describe(at)), at.cents, settings))
+    return found
+
+
+# --- what is learned
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_six_thousand_responses_tell_persuadables_from_sure_things_lost_causes_and_sleeping_dogs(seed: int) -> None:
+    """A quarter was held back; nothing a shopper shows tells the kind for sure."""
+    mean = {kind: sum(found) / len(found) for kind, found in worths(taught_by(seed), seed).items()}
+    assert mean["persuadable"] > mean["sure thing"] > mean["sleeping dog"]
+    assert mean["persuadable"] > mean["lost cause"] > mean["sleeping dog"]
+    assert mean["persuadable"] > 0.15
+    assert mean["sleeping dog"] < 0 < mean["persuadable"] - mean["sleeping dog"] - 0.4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_best_third_by_worth_gain_more_than_the_best_third_by_their_chance_to_buy(seed: int) -> None:
+    """Who buys most is mostly who would have bought anyway."""
+    model = served(taught_by(seed))
+    told = [(KINDS[kind], model.forecast(describe(at)), at) for kind, at in shoppers(seed + 50, 1200)]
+
+    def gained(rank: list[float]) -> float:
+        best = sorted(range(len(told)), key=rank.__getitem__, reverse=True)[:400]
+        return sum(told[n][0].pushed - told[n][0].anyway for n in best)
+
+    by_worth = gained([worth(expected, at.cents, SETTINGS) for _, expected, at in told])
+    assert by_worth > 1.2 * gained([expected.pushed for _, expected, _ in told])
+    assert by_worth > 1.5 * sum(kind.pushed - kind.anyway for kind, _, _ in told) / 3
+
+
+def test_the_figures_say_that_it_is_of_use() -> None:
+    """Prequentially: of models that had not seen the response."""
+    figures = taught(responses(9, 3 * ENOUGH, held_back=0.3)).metrics()
+    lift = figures["lift"]
+    assert lift["qini"] > 0.002
+    assert lift["uplift_top"] > lift["uplift"] + 0.01
+    assert lift["uplift_error"] < 0.02
+    for group in ("pushed", "held_back"):
+        assert figures[group]["auc"] > 0.7
+        assert figures[group]["calibration_error"] < 0.04
+    assert figures["opt_out"]["auc"] > 0.7
+
+
+def test_an_opt_out_that_costs_enough_makes_it_silent_to_those_who_would() -> None:
+    """Both groups buy more if pushed; one of them leaves."""
+    stays = replace(KINDS["persuadable"], opt_out=0.001, dismissals=0.1)
+    leaves = replace(KINDS["persuadable"], opt_out=0.15, dismissals=4.0)
+    random = Random(5)
+
+    def happened() -> Iterable[Response]:
+        from tests.core.persuasion import respond
+
+        for n in range(3000):
+            kind = stays if n % 2 else leaves
+            yield respond(random, kind, describe(moment(random, kind)))
+
+    model = served(taught(happened()))
+
+    def mean(kind: object, cost: float) -> float:
+        settings = UpliftSettings(opt_out_cost=cost)
+        met = Random(6)
+        found = [moment(met, kind) for _ in range(200)]  # type: ignore[arg-type]
+        return sum(worth(model.forecast(describe(at)), at.cents, settings) for at in found) / len(found)
+
+    assert mean(leaves, 0.0) > 0
+    assert mean(stays, 20.0) > 0
+    assert mean(leaves, 20.0) < 0
+
+
+def test_what_is_bought_anyway_is_no_reason_to_push() -> None:
+    """Worth hangs on the difference alone."""
+    sure, persuaded = Forecast(0.5, 0.5, 0.3, 0.0), Forecast(0.06, 0.01, 0.05, 0.0)
+    assert worth(sure, 1000, SETTINGS) == 0.0
+    assert worth(persuaded, 1000, SETTINGS) == pytest.approx(0.5)
+
+
+def test_worth_is_value_less_opt_outs_less_cost_less_fatigue() -> None:
+    """In the currency of the prices, as worked out by hand."""
+    settings = UpliftSettings(conversion_value=2.0, margin=0.25, opt_out_cost=30.0, push_cost=0.05)
+    expected = Forecast(0.3, 0.1, 0.2, 0.01)
+    assert worth(expected, 4000, settings, fatigue=0.5) == pytest.approx(0.2 * (2 + 10) - 0.01 * 30 - 0.05 - 0.5)
+
+
+# --- before anything was learned
+
+
+def test_untaught_a_push_is_worth_more_than_nothing_and_the_more_the_higher_the_score() -> None:
+    """What the score decides today it decides still."""
+    model = ServedUplift()
+    for seed in range(20):
+        random = Random(seed)
+        for kind in KINDS.values():
+            at = moment(random, kind)
+            told = [
+                worth(model.forecast(describe(replace(at, score=score))), at.cents, SETTINGS)
+                for score in (1e-4, 0.001, 0.02, 0.1, 0.3, 0.5)
+            ]
+            assert told[0] > 0
+            assert told == sorted(told)
+
+
+# --- responses
+
+
+def test_nothing_is_learned_of_clicks_and_opt_outs_from_those_held_back() -> None:
+    """There was nothing to click on."""
+    held = [each for each in responses(3, 400, held_back=0.9) if not each.pushed]
+    trainer = taught(held)
+    assert len(held) > 300
+    assert trainer._models[OPT_OUT].block() == SHAPES[OPT_OUT].prior().block()
+    assert not np.array_equal(trainer._models[CONVERSION].weights, SHAPES[CONVERSION].prior().weights)
+
+
+def test_a_response_of_another_list_of_features_is_counted_and_leaves_no_trace() -> None:
+    trainer, fresh = UpliftTrainer(SETTINGS), UpliftTrainer(SETTINGS)
+    one = next(iter(responses(1, 1)))
+    trainer.learn_one(msgspec.structs.replace(one, features=1))
+    trainer.learn_one(msgspec.structs.replace(one, x=one.x[:-2]))
+    assert trainer.refused == 2
+    assert trainer.responses == 0
+    assert trainer.blocks() == {}
+    trainer.refused = 0
+    assert trainer.digest() == fresh.digest()
+
+
+def test_a_response_is_read_as_it_was_written_and_taken_for_nothing_else() -> None:
+    """Topic ``examples`` carries four kinds of records."""
+    for response in responses(2, 20):
+        value = response.encode()
+        assert Response.decode(value) == response
+        assert Example.decode(value) is None
+        assert Step.decode(value) is None
+        assert Outcome.decode(value) is None
+        assert len(value) < 512
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"chance": 0.0},
+        {"chance": 1.5},
+        {"chance": float("nan")},
+        {"pushed": False, "chance": 1.0},
+        {"x": b""},
+        {"x": b"\x00"},
+        {"x": np.full(len(FEATURES), np.inf, "<f2").tobytes()},
+        {"expected": (0.1, 0.1, 0.1, float("nan"))},
+    ],
+)
+def test_a_response_that_says_what_cannot_be_is_none(changes: dict[str, object]) -> None:
+    one = next(iter(responses(1, 1)))
+    assert Response.decode(msgspec.structs.replace(one, **changes).encode()) is None
+
+
+def test_noise_is_no_response() -> None:
+    random = Random(3)
+    whole = next(iter(responses(1, 1))).encode()
+    for _ in range(300):
+        cut = bytearray(whole[: random.randrange(len(whole))])
+        if cut:
+            cut[random.randrange(len(cut))] = random.randrange(256)
+        Response.decode(bytes(cut))
+    assert Response.decode(b"") is None
+    assert Response.decode(b"\x91" * 5000) is None
+
+
+# --- state
+
+
+def test_a_learner_restored_in_the_middle_is_the_one_that_went_on() -> None:
+    """Also if only what changed was written each time, and whatever was published in between."""
+    stream = list(responses(4, 600))
+    through, table, mine = UpliftTrainer(SETTINGS), {}, UpliftTrainer(SETTINGS)
+    for at, each in enumerate(stream):
+        through.learn_one(each)
+        mine.learn_one(each)
+        if at % 50 == 0:
+            mine.blocks()
+            table |= mine.rows()
+        if at in (200, 450):
+            mine = UpliftTrainer(SETTINGS)
+            assert mine.restore(table) == ""
+            for again in stream[at - at % 50 + 1 : at + 1]:
+                mine.learn_one(again)
+    assert mine.digest() == through.digest()
+    assert mine.metrics()["pushed"] == through.metrics()["pushed"]
+    assert mine.metrics()["lift"]["qini"] == through.metrics()["lift"]["qini"]
+
+
+def test_damaged_rows_are_told_of_and_that_model_begins_at_its_prior() -> None:
+    trainer = taught(responses(1, 50))
+    rows = trainer.rows()
+    for key, value in [
+        (UPLIFT + CONVERSION, b"\x00"),
+        (LEARNER + CONVERSION, rows[LEARNER + CONVERSION][:-8]),
+        (LEARNER + CONVERSION, rows[LEARNER + CONVERSION][:-3]),
+        (LEARNER + CONVERSION, b"\xff" * len(rows[LEARNER + CONVERSION])),
+    ]:
+        other = UpliftTrainer(SETTINGS)
+        assert CONVERSION in other.restore(rows | {key: value})
+        assert np.array_equal(other._models[CONVERSION].weights, SHAPES[CONVERSION].prior().weights)
+        assert np.array_equal(other._models[OPT_OUT].weights, trainer._models[OPT_OUT].weights)
+    assert "figures" in UpliftTrainer(SETTINGS).restore({f"{LEARNER}figures": b"\x90"})
+
+
+def test_what_is_served_is_what_was_published_and_a_tombstone_or_a_bad_block_brings_the_prior_back() -> None:
+    trainer, model, row = taught(responses(1, 200)), ServedUplift(), describe(next(shoppers(8, 1))[1])
+    untaught = model.forecast(row)
+    blocks = trainer.blocks()
+    assert set(blocks) == {UPLIFT + name for name in SHAPES}
+    assert trainer.blocks() == {}
+    for key, block in blocks.items():
+        assert model.apply(key, block)
+    assert model.forecast(row) == forecast(tuple(trainer._models.values()), unpacked(row)) != untaught
+    assert model.version(CONVERSION) == 1
+    # A block of another model under this key would be of as many weights.
+    assert not model.apply(UPLIFT + OPT_OUT, blocks[UPLIFT + "click"])
+    assert "features" in model.problem
+    assert not model.apply(UPLIFT + CONVERSION, b"\xc1")
+    assert model.apply(UPLIFT + "click", None)
+    assert model.apply("champion/logistic", b"")
+    assert model.apply(UPLIFT + "unknown", b"")
+    assert model.forecast(row) == untaught
+
+
+# --- features
+
+
+def test_rows_are_finite_and_of_about_unit_size_and_name_each_feature_once() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    for _, at in shoppers(11, 300):
+        row = unpacked(describe(at))
+        assert len(row) == len(NAMES)
+        assert (np.abs(row) <= 4.0).all()
+
+
+def test_a_group_of_hours_a_channel_and_a_group_of_campaigns_are_one_each() -> None:
+    at = next(shoppers(1, 1))[1]
+    thursday = NOW - NOW % 86_400_000 - (NOW // 86_400_000 + 3) % 7 * 86_400_000 + 3 * 86_400_000
+
+    def marked(**changes: object) -> set[str]:
+        row = unpacked(describe(replace(at, **changes)))
+        groups = ("hour", "channel", "campaign", "weekend")
+        return {name for name, value in zip(NAMES, row.tolist(), strict=True) if value and name.startswith(groups)}
+
+    hour = 3_600_000
+    assert {"hour_20"} < marked(local_ms=thursday + 23 * hour)
+    assert {"hour_00", "weekend"} < marked(local_ms=thursday + 2 * 24 * hour + hour)
+    assert {"channel_email"} < marked(channel="email")
+    assert len(marked(local_ms=thursday, channel="push", campaign="a")) == 2
+
+
+def test_features_look_at_nothing_that_came_after_the_moment() -> None:
+    """A row is a function of the moment alone; two that differ in what comes next are one."""
+    at = next(shoppers(1, 1))[1]
+    assert describe(at) == describe(replace(at))
+    assert Response.decode(next(iter(responses(1, 1))).encode()).x == describe(at)  # type: ignore[union-attr]
+
+
+def test_features_have_an_identity_of_their_own() -> None:
+    assert len({shape.prior().features for shape in SHAPES.values()} | {FEATURES_ID}) == 4
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"opt_out_cost": -1.0},
+        {"margin": float("nan")},
+        {"effect_variance": 0.0},
+        {"click_window_ms": 0},
+        {"open_slates": 17},
+        {"memory": 1},
+        {"metrics_memory": -1},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        UpliftSettings(**wrong)  # type: ignore[arg-type]
