@@ -30,7 +30,8 @@ def bts(campaign: str, items: int) -> Floats:
     policy = BernoulliTS(
         n_actions=items, len_list=3, is_zozotown_prior=True, campaign=campaign, random_state=SEED
     )  # fmt: skip
-    return np.round(policy.compute_batch_action_dist(n_rounds=1, n_sim=SIMULATED)[0], 5)
+    table: Floats = np.round(policy.compute_batch_action_dist(n_rounds=1, n_sim=SIMULATED)[0], 5)
+    return table
 
 
 def estimates(log: Rounds, table: Floats) -> dict[str, float]:

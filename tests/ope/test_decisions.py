@@ -44,7 +44,8 @@ def order(n: int, after_ms: int, item: str, price: float = 10.0) -> Event:
 
 
 def rewards(found: Told, reward, *, held: float = 0.0, window_ms: int = DAY_MS) -> list[float]:
-    return join(found, reward, window_ms=window_ms, held=held).log.rewards.tolist()
+    earned: list[float] = join(found, reward, window_ms=window_ms, held=held).log.rewards.tolist()
+    return earned
 
 
 def test_what_other_rules_refuse_is_no_choice():

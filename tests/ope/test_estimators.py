@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from streamer.ope.policies import random as at_random
 def log_of(actions, rewards, propensities, **more) -> Log:
     n = len(actions)
     names = more.pop("names", ("a", "b"))
-    defaults = {
+    defaults: dict[str, Any] = {
         "users": np.arange(n),
         "positions": single(n),
         "context": np.zeros((n, 0)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ from streamer.readers.source import ReaderError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROUNDS = [
+ROUNDS: list[dict[str, Any]] = [
     {"id": "r1", "user": "ann", "action": "b", "reward": 1, "propensity": 0.5, "position": 1, "context": {"age": 30}},
     {"id": "r2", "user": "bob", "action": "a", "reward": 0, "propensity": 0.25, "position": 2, "context": {"age": 50}},
     {"id": "r3", "user": "ann", "action": "a", "reward": 0, "propensity": 0.5, "position": 1, "context": {"age": 40}},
 ]
 
 
-def lines(path: Path, rows: list[dict]) -> Path:
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -85,7 +85,7 @@ def test_the_logging_policy_s_probabilities_name_actions_that_were_never_taken(t
         ({"propensity": 0}, "round 2 has propensity 0"),
     ],
 )
-def test_a_round_that_lacks_what_it_needs_is_named(tmp_path: Path, change: dict, words: str):
+def test_a_round_that_lacks_what_it_needs_is_named(tmp_path: Path, change: dict[str, Any], words: str):
     """By the file's line."""
     rows = [ROUNDS[0], ROUNDS[1] | change]
     with pytest.raises((LogError, ReaderError), match=words):
@@ -102,9 +102,10 @@ def test_a_policy_by_round_by_position_and_for_all(tmp_path: Path):
     """Three ways to say it."""
     log = read_log(lines(tmp_path / "log.jsonl", ROUNDS))
 
-    def of(*rows: dict) -> list[list[float]]:
+    def of(*rows: dict[str, Any]) -> list[list[float]]:
         target = read_target(lines(tmp_path / "policy.jsonl", list(rows)), log)
-        return target.table[target.rows].tolist()
+        found: list[list[float]] = target.table[target.rows].tolist()
+        return found
 
     one, two = {"a": 1.0}, {"a": 0.25, "b": 0.75}
     assert of({"probabilities": two}) == [[0.25, 0.75]] * 3
@@ -125,7 +126,7 @@ def test_a_policy_by_round_by_position_and_for_all(tmp_path: Path):
         ([{"p": 1}], 'needs "probabilities"'),
     ],
 )
-def test_a_policy_that_does_not_fit_the_log_is_refused(tmp_path: Path, rows: list[dict], words: str):
+def test_a_policy_that_does_not_fit_the_log_is_refused(tmp_path: Path, rows: list[dict[str, Any]], words: str):
     """Each misfit in its own words."""
     log = read_log(lines(tmp_path / "log.jsonl", ROUNDS))
     with pytest.raises(LogError, match=words):
