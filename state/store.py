@@ -83,7 +83,7 @@ class TaskStore:
         self._backend = backend
         self._identity = identity
         self._hot = HotRows(hot_rows_bytes)
-        self._tables = {spec.name: Table(spec, backend, self._hot) for spec in tables}
+        self._tables = {spec.name: Table(spec, backend, self._hot if spec.cached else HotRows(0)) for spec in tables}
         if len(self._tables) != len(tables):
             raise ValueError("two tables have the same name")
         self._in_flight = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class TableSpec(Generic[V]):
     """A table's name, how its values are coded, and what its keys are.
 
     ``immutable`` values are kept decoded, and every reader of a key is given the same object; nobody may change it.
-    Other values are decoded anew for each reader.
+    Other values are decoded anew for each reader. ``cached``: what was read or put lately stays in memory; not worth it
+    for a table that is read by ranges.
     Keys are text (stored as UTF-8), bytes, or unsigned 64-bit integers (stored big-endian, so that byte order is their
     order). The name is part of every row on disk and of the changelog's name: it never changes.
     """
@@ -32,6 +34,7 @@ class TableSpec(Generic[V]):
     codec: Codec[V]
     key: Literal["str", "int", "bytes"] = "str"
     immutable: bool = False
+    cached: bool = True
 
     def __post_init__(self) -> None:
         # NUL ends the name inside a physical key, and a leading letter keeps tables apart from the store's own rows.
@@ -129,6 +132,16 @@ class Table(Generic[V]):
         self._dirty[physical] = None
         self._hot.put(physical, None, 0)
 
+    def range(self, start: Key, end: Key, limit: int) -> list[tuple[Key, V]]:
+        """The first ``limit`` rows with start ≤ key < end, ascending by the key's bytes.
+
+        The disk is read from ``start`` on, over whatever was deleted behind it and is not yet compacted away: whoever
+        takes the first rows again and again, and deletes them, asks from the last one on.
+        """
+        low, high = self._physical((start, end))
+        rows = islice(self._rows_between(low, high), limit)
+        return [(self._logical(key[len(self._prefix) :]), self._codec.decode(row)) for key, row in rows]
+
     def scan(self, prefix: str | bytes = b"") -> Iterator[tuple[Key, V]]:
         """Every key (that begins with ``prefix``) and its value, ascending by the key's bytes.
 
@@ -140,14 +153,19 @@ class Table(Generic[V]):
     def scan_rows(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Key bytes and encoded rows as reads see them, ascending."""
         start = self._prefix + prefix
-        overlay = {k: row for k, row in (self._taken | self._dirty).items() if k.startswith(start)}
+        for key, row in self._rows_between(start, after_prefix(start)):
+            yield key[len(self._prefix) :], row
+
+    def _rows_between(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Physical keys and encoded rows with start ≤ key < end, as reads see them, ascending."""
+        overlay = {key: row for rows in (self._taken, self._dirty) for key, row in rows.items() if start <= key < end}
         # At equal keys the overlay (rank 0) comes first and hides what is on disk (rank 1).
         pending = [(key, 0, overlay[key]) for key in sorted(overlay)]
-        committed = ((key, 1, row) for key, row in self._rows.scan(start, after_prefix(start)))
+        committed = ((key, 1, row) for key, row in self._rows.scan(start, end))
         last: bytes | None = None
         for key, _, row in merge(pending, committed, key=_order):
             if key != last and row is not None:
-                yield key[len(self._prefix) :], row
+                yield key, row
             last = key
 
     @property

@@ -52,6 +52,9 @@ class StoreHistory(RuleBasedStateMachine):
     def apply(self, rows: Rows) -> None:
         self.committed = {at: row for at, row in (self.committed | rows).items() if row is not None}
 
+    def seen(self) -> Rows:
+        return self.committed | self.taken | self.dirty
+
     @rule(name=names, key=keys, value=values)
     def put(self, name: str, key: str, value: bytes) -> None:
         self.store.table(name).put(self.key(name, key), value)
@@ -69,9 +72,21 @@ class StoreHistory(RuleBasedStateMachine):
 
     @rule(name=names, some=st.lists(keys, max_size=12))
     def get_many(self, name: str, some: list[str]) -> None:
-        seen = self.committed | self.taken | self.dirty
+        seen = self.seen()
         got = self.store.table(name).get_many([self.key(name, key) for key in some])
         assert got == [seen.get((name, key)) for key in some]
+
+    @rule(name=names, start=keys, end=keys, limit=st.integers(0, len(KEYS)))
+    def range(self, name: str, start: str, end: str, limit: int) -> None:
+        rows = {key.encode(): row for (table, key), row in self.seen().items() if table == name}
+        between = [key for key in sorted(rows) if start.encode() <= key < end.encode()]
+        got = self.store.table(name).range(self.key(name, start), self.key(name, end), limit)
+        assert (
+            got
+            == [(key if name == "rows-2" else key.decode(), rows[key]) for key in between if rows[key] is not None][
+                :limit
+            ]
+        )
 
     @precondition(lambda self: not self.in_flight)
     @rule()
@@ -122,7 +137,7 @@ class StoreHistory(RuleBasedStateMachine):
 
     @invariant()
     def reads_and_scans_see_every_generation(self) -> None:
-        seen = self.committed | self.taken | self.dirty
+        seen = self.seen()
         for name in NAMES:
             # All keys at every step, so that the hot rows of every step before could be stale at this one.
             got = self.store.table(name).get_many([self.key(name, key) for key in KEYS])
