@@ -19,7 +19,7 @@ from agents.role import TaskContext, TaskRow
 from agents.roles.item import ItemRole
 from agents.worker import make_user_role, tune_gc
 from load_tests.harness import arguments, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
 from state.rocks import open_store
 from state.store import TaskIdentity

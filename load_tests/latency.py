@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from load_tests.harness import Cluster, arguments, cluster, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE, decision_p99_ms
 from streamer.observer import Observer, quantiles
 from streamer.publish import publish

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from load_tests.harness import arguments, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from streamer.core import features
 from streamer.core.candidates import pool as pools
 from streamer.core.candidates.registry import GENERATORS

@@ -19,7 +19,7 @@ import orjson
 
 from agents import faults
 from load_tests.harness import Cluster, arguments, cluster, fixed_loop_s, journal_totals, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
 from streamer.publish import publish
 

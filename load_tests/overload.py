@@ -30,7 +30,7 @@ from agents.consumer import FETCH_AHEAD_BYTES, FETCH_BYTES
 from agents.roles.user import UserRole
 from load_tests.harness import Cluster, arguments, cluster, fixed_loop_s, journal_totals, machine, write
 from load_tests.readings import Rates, commits, peak, written_bytes
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
 from streamer.core.partition import partition_of
 from streamer.publish import publish

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from load_tests.harness import Cluster, arguments, cluster, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from load_tests.throughput import LEARN_RATE, RANK_RATE
 from streamer.demo import ROLES
 from streamer.publish import publish

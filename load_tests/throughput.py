@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from load_tests.harness import Cluster, arguments, cluster, journal_totals, machine, write
-from load_tests.shop import shop
+from load_tests.shop.load import shop
 from streamer.publish import publish
 
 #: Of the events the policy would rank, the share that is; with the learning sample this makes one event in ten.
