@@ -1,0 +1,79 @@
+"""What really happened, and what would have happened without pushes: by shopper and day, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNTED: Final = (
+    "pushes",
+    "clicks",
+    "dismissals",
+    "opt_outs",
+    "conversions",
+    "anyway",
+    "attributed",
+    "value",
+    "value_anyway",
+    "expected",
+    "regret",
+)
+"""Pushes delivered and what was made of them; orders, those there would have been without pushes, those that a click led
+to (also where it only brought them forward); their margins; the expected money of the pushes, and how far it is below
+the best single push or silence of that day."""
+
+
+@dataclass
+class Truth:
+    """The log of one run. ``days[shopper, day]`` counts by name; ``kinds``: by shopper."""
+
+    shop: str
+    seed: int
+    arm: str
+    days_run: int
+    kinds: tuple[str, ...]
+    days: dict[tuple[int, int], dict[str, float]] = field(
+        default_factory=lambda: defaultdict(lambda: dict.fromkeys(COUNTED, 0.0))
+    )
+    pushes: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, shopper: int, day: int, **amounts: float) -> None:
+        """Count for a shopper's day."""
+        row = self.days[shopper, day]
+        for name, amount in amounts.items():
+            row[name] += amount
+
+    def by_shopper(self, name: str) -> list[float]:
+        """Sums over the days, by shopper."""
+        found = [0.0] * len(self.kinds)
+        for (shopper, _), row in sorted(self.days.items()):
+            found[shopper] += row[name]
+        return found
+
+    def by_day(self, name: str) -> list[float]:
+        """Sums over shoppers, by day."""
+        found = [0.0] * self.days_run
+        for (_, day), row in sorted(self.days.items()):
+            found[day] += row[name]
+        return found
+
+    def total(self, name: str) -> float:
+        """Over all."""
+        return sum(self.by_day(name))
+
+    def write(self, path: Path) -> None:
+        """As JSON: a head, a row for each shopper and day on which something happened, and every push."""
+        rows = [
+            [shopper, day, *(round(row[name], 6) for name in COUNTED)]
+            for (shopper, day), row in sorted(self.days.items())
+        ]
+        head = {name: value for name, value in asdict(self).items() if name not in {"days", "pushes"}}
+        totals = {name: round(self.total(name), 4) for name in COUNTED}
+        body = head | {"totals": totals, "columns": ["shopper", "day", *COUNTED], "rows": rows, "pushes": self.pushes}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(body) + "\n", encoding="utf-8")
