@@ -1,0 +1,325 @@
+"""Counts what a run did against the rules of governance, from its topics alone, sharing no code with the engine.
+
+The journal says in which order each task folded its records, so that "after the opt-out" is a fact. The decisions of a
+task lie in the order in which they were made: each is found at the record that it names, or at a tick if it says when
+its timer was due. What is sent is then held to everything that is known of the shopper at that place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.governance.standing import WORDS, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.governance.run import Rec, Run
+
+RULES: Final = (
+    "consent",
+    "channel",
+    "quiet_hours",
+    "cap",
+    "campaign_cap",
+    "category_cap",
+    "min_gap",
+    "bought",
+    "dismissed",
+    "repeat",
+    "out_of_stock",
+    "expired",
+    "holdout",
+    "control",
+    "duplicate",
+    "propensity",
+    "reason",
+    "unmatched",
+    "out_of_place",
+    "clock",
+)
+"""``unmatched``: a decision to send without its candidate, or the other way; ``out_of_place``: a decision that belongs to
+no record folded, in no order of the journal; ``clock``: decided at another time than the task's stream time."""
+
+TICK: Final = "tick"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that was broken, where, and how."""
+
+    rule: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.where}: {self.what}"
+
+
+@dataclass
+class Verdict:
+    """``violations`` in the order found; ``decisions`` and ``pushes`` that were looked at."""
+
+    violations: list[Violation] = field(default_factory=list)
+    decisions: int = 0
+    pushes: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By rule, those that were broken."""
+        return dict(Counter(violation.rule for violation in self.violations))
+
+
+def check(run: Run) -> Verdict:
+    """Everything that was done against the rules."""
+    verdict = Verdict()
+    for partition in run.partitions():
+        _Task(run, partition, verdict).walk()
+    return verdict
+
+
+class _Task:
+    """One partition of the journal."""
+
+    def __init__(self, run: Run, partition: int, verdict: Verdict) -> None:
+        self._run, self._partition, self._verdict, self._rules = run, partition, verdict, run.rules
+        self._people: dict[str, Standing] = {}
+        self._now = 0
+        self._decisions = deque(run.of("decisions", partition))
+        self._candidates: dict[str, tuple[Rec, dict[str, Any]]] = {}
+        self._shown: dict[str, tuple[str, ...]] = {}
+        self._catalog = deque(run.of("catalog", 0))
+        self._goods: dict[str, dict[str, Any]] = {}
+        self._gone: set[str] = set()
+        self._held: set[str] = set()
+        self._controls: set[tuple[str, str]] = set()
+
+    def walk(self) -> None:
+        self._take_candidates()
+        records = {(rec.topic, rec.offset): rec for rec in self._all_inputs()}
+        for entry in self._run.of("journal", self._partition):
+            for batch in json.loads(entry.value or b"{}")["batches"]:
+                self._follow_catalog(batch.get("replicas", {}).get("catalog"))
+                for topic, first, last in batch["runs"]:
+                    if topic == TICK:
+                        self._now = max(self._now, first)
+                        self._decided_at_tick()
+                        continue
+                    for offset in range(first, last + 1):
+                        if (rec := records.get((topic, offset))) is not None:
+                            self._fold(rec)
+        for rec in self._decisions:
+            self._broke("out_of_place", rec.place, f"decides on {json.loads(rec.value or b'{}').get('o')}")
+        for identity, (rec, _) in self._candidates.items():
+            self._broke("unmatched", rec.place, f"candidate {identity} was not decided to be sent")
+
+    # -- the order ------------------------------------------------------------------------------------------------
+
+    def _all_inputs(self) -> Iterable[Rec]:
+        for (topic, partition), records in self._run.records.items():
+            if partition == self._partition and topic not in {"catalog", "journal", "decisions", "push-candidates"}:
+                yield from records
+
+    def _take_candidates(self) -> None:
+        keys: set[str] = set()
+        for rec in self._run.of("push-candidates", self._partition):
+            body = json.loads(rec.value or b"{}")
+            identity, dedupe = body["candidate_id"], body["dedupe_key"]
+            if identity in self._candidates or dedupe in keys:
+                self._broke("duplicate", rec.place, f"candidate {identity}, dedupe key {dedupe}, came before")
+            keys.add(dedupe)
+            self._candidates.setdefault(identity, (rec, body))
+            self._shown[identity] = tuple(item["id"] for item in body["items"])
+
+    def _follow_catalog(self, positions: Any) -> None:
+        """The catalog up to where the task's copy of it was."""
+        if not positions:
+            return
+        end = positions[0] if isinstance(positions, list) else positions.get("0", 0)
+        while self._catalog and self._catalog[0].offset < end:
+            rec = self._catalog.popleft()
+            if rec.value is None:
+                self._goods.pop(rec.key, None)
+                self._gone.add(rec.key)
+            else:
+                self._goods[rec.key] = json.loads(rec.value)
+                self._gone.discard(rec.key)
+
+    def _decided_at_tick(self) -> None:
+        while self._decisions:
+            body = json.loads(self._decisions[0].value or b"{}")
+            if not body.get("t") or body["t"] > self._now:
+                return
+            self._decided(self._decisions.popleft(), body)
+
+    def _fold(self, rec: Rec) -> None:
+        body = _event(rec)
+        if body is not None:
+            shopper = self._people.setdefault(body["subject"], Standing())
+            if not self._again(shopper, body):
+                self._now = max(self._now, body["ms"])
+                self._apply(shopper, body)
+        elif rec.value is None and rec.topic in {"preferences", "ingress"} and rec.key:
+            self._people.setdefault(rec.key, Standing()).unsays(rec.timestamp)
+        origin = f"{rec.topic}:{rec.offset}"
+        while self._decisions:
+            decision = json.loads(self._decisions[0].value or b"{}")
+            if decision.get("o") != origin or decision.get("t"):
+                return
+            self._decided(self._decisions.popleft(), decision)
+
+    @staticmethod
+    def _again(shopper: Standing, body: dict[str, Any]) -> bool:
+        identity = body.get("source", ""), body.get("id", "")
+        again = identity[1] != "" and identity in shopper.seen
+        shopper.seen.add(identity)
+        return again
+
+    def _apply(self, shopper: Standing, body: dict[str, Any]) -> None:
+        data, time_ms = body["data"], body["ms"]
+        match body["type"]:
+            case "purchase":
+                shopper.bought |= set(_items(data))
+            case "push_dismissed":
+                shopper.dismissals += 1
+                shown = self._shown.get(data["candidate_id"], ())
+                shopper.dismissed |= dict.fromkeys(shown, time_ms)
+            case "push_clicked" | "push_converted":
+                shopper.dismissals = 0
+            case "push_unsubscribed":
+                shopper.unsubscribed_ms = max(shopper.unsubscribed_ms, time_ms)
+            case "preferences":
+                if data["preferences"].get("erase"):
+                    self._people[body["subject"]] = shopper = shopper.erased(time_ms)
+                for word in WORDS:
+                    shopper.hears(word, data["preferences"].get(word), time_ms)
+            case _:
+                pass
+
+    # -- what was decided -----------------------------------------------------------------------------------------
+
+    def _decided(self, rec: Rec, body: dict[str, Any]) -> None:
+        self._verdict.decisions += 1
+        user, campaign, reason = rec.key, body.get("c", ""), body.get("r", "")
+        if not reason:
+            self._broke("reason", rec.place, "says no reason")
+        if not 0 < body.get("p", 1) <= 1:
+            self._broke("propensity", rec.place, f"has the propensity {body.get('p')}")
+        if reason == "holdout":
+            self._held.add(user)
+        elif reason == "control":
+            self._controls.add((user, campaign))
+        if reason != "sent":
+            return
+        found = self._candidates.pop(body.get("d", ""), None)
+        if found is None or found[1]["user_id"] != user or found[1]["campaign"] != campaign:
+            self._broke("unmatched", rec.place, f"was decided to be sent, but there is no candidate {body.get('d')}")
+            return
+        self._verdict.pushes += 1
+        self._sent(*found)
+
+    def _sent(self, rec: Rec, candidate: dict[str, Any]) -> None:
+        user, campaign = candidate["user_id"], candidate["campaign"]
+        shopper = self._people.setdefault(user, Standing())
+        decided_ms, items = _milliseconds(candidate["decided_at"]), tuple(item["id"] for item in candidate["items"])
+        categories = frozenset(c for item in items if (c := _category(self._goods.get(item, {}))))
+        if decided_ms != self._now:
+            self._broke("clock", rec.place, f"decided at {candidate['decided_at']}, stream time was {self._now}")
+        if not 0 < candidate["propensity"] <= 1:
+            self._broke("propensity", rec.place, f"has the propensity {candidate['propensity']}")
+        if _milliseconds(candidate["expires_at"]) <= decided_ms:
+            self._broke("expired", rec.place, f"expired at {candidate['expires_at']}")
+        if user in self._held:
+            self._broke("holdout", rec.place, f"goes to {user}, who is held out")
+        if (user, campaign) in self._controls:
+            self._broke("control", rec.place, f"goes to {user}, who is a control of {campaign}")
+        shopper.sent.append((decided_ms, campaign, items, categories))
+        self._allowed(rec, candidate["channel"], shopper)
+        self._not_too_often(rec, shopper)
+        self._fit_to_show(rec, items, campaign, shopper)
+
+    def _allowed(self, rec: Rec, channel: str, shopper: Standing) -> None:
+        now_ms = shopper.sent[-1][0]
+        if shopper.opted_out:
+            self._broke("consent", rec.place, f"goes to {rec.key}, who opted out")
+        elif self._rules.must_consent and not shopper.word("consent"):
+            self._broke("consent", rec.place, f"goes to {rec.key}, who never said yes")
+        channels = shopper.word("channels")
+        if channels is not None and channel not in channels:
+            self._broke("channel", rec.place, f"goes by {channel}, {rec.key} takes {channels}")
+        if shopper.quiet(now_ms):
+            hours, zone = shopper.word("quiet_hours"), shopper.word("time_zone")
+            self._broke("quiet_hours", rec.place, f"at {now_ms}, quiet are {hours} in {zone}")
+
+    def _not_too_often(self, rec: Rec, shopper: Standing) -> None:
+        """The windows that end with the newest push."""
+        now_ms, campaign, _, categories = shopper.sent[-1]
+        rules = self._rules
+        for most, window_ms in rules.caps:
+            if (count := _within(shopper, now_ms - window_ms)) > most:
+                self._broke("cap", rec.place, f"is the push {count} to {rec.key} within {window_ms} ms, of {most}")
+        for most, window_ms in rules.campaign_caps.get(campaign, ()):
+            count = _within(shopper, now_ms - window_ms, campaign=campaign)
+            if count > most:
+                self._broke("campaign_cap", rec.place, f"is the push {count} of {campaign} within {window_ms} ms")
+        for most, window_ms in rules.category_caps:
+            for category in sorted(categories):
+                if (count := _within(shopper, now_ms - window_ms, category=category)) > most:
+                    self._broke("category_cap", rec.place, f"is the push {count} of {category} within {window_ms} ms")
+        gap_ms = rules.gap_ms << min(shopper.dismissals, rules.doublings)
+        if len(shopper.sent) > 1 and (gone_ms := now_ms - shopper.sent[-2][0]) < gap_ms:
+            self._broke("min_gap", rec.place, f"comes {gone_ms} ms after the last one, the gap is {gap_ms}")
+
+    def _fit_to_show(self, rec: Rec, items: tuple[str, ...], campaign: str, shopper: Standing) -> None:
+        now_ms, rules = shopper.sent[-1][0], self._rules
+        for item in items:
+            if item in shopper.bought and campaign not in rules.again:
+                self._broke("bought", rec.place, f"shows {item}, which {rec.key} has bought")
+            if now_ms - shopper.dismissed.get(item, now_ms - rules.dismissed_ms) < rules.dismissed_ms:
+                self._broke("dismissed", rec.place, f"shows {item}, which {rec.key} dismissed")
+            if item in self._gone or self._goods.get(item, {}).get("stock", 1) in {0}:
+                self._broke("out_of_stock", rec.place, f"shows {item}, which cannot be had")
+        before = {
+            item for time_ms, _, shown, _ in shopper.sent[:-1] if time_ms > now_ms - rules.repeat_ms for item in shown
+        }
+        if shown_again := before & set(items):
+            self._broke("repeat", rec.place, f"shows {sorted(shown_again)} again")
+
+    def _broke(self, rule: str, where: str, what: str) -> None:
+        assert rule in RULES
+        self._verdict.violations.append(Violation(rule, where, what))
+
+
+def _within(shopper: Standing, after_ms: int, *, campaign: str = "", category: str = "") -> int:
+    """Pushes after then, of the campaign or with an item of the category if one is given."""
+    return sum(
+        time_ms > after_ms and campaign in {"", name} and (not category or category in categories)
+        for time_ms, name, _, categories in shopper.sent
+    )
+
+
+def _event(rec: Rec) -> dict[str, Any] | None:
+    """The event of a record with its time as ``ms``; None of what is none."""
+    try:
+        body = json.loads(rec.value or b"")
+        body["ms"] = body["time"] if isinstance(body["time"], int) else _milliseconds(body["time"])
+        return body if body["subject"] and isinstance(body.setdefault("data", {}), dict) and body["type"] else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _items(data: dict[str, Any]) -> list[str]:
+    lines = data.get("items") or ([{"id": data["item"]}] if data.get("item") else [])
+    return [line["id"] for line in lines]
+
+
+def _category(entry: dict[str, Any]) -> str:
+    return str(entry.get("category") or next(iter(entry.get("categories") or ()), ""))
+
+
+def _milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

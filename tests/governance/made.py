@@ -1,0 +1,96 @@
+"""A small run made by hand: records, the journal that folds them, decisions and candidates, all in order."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tests.governance.run import DAY_MS, HOUR_MS, Rec, Rules, Run
+
+START_MS: Final = 1_761_000_000_000  # 2025-10-20T22:40:00Z
+MINUTE_MS: Final = 60_000
+RULES: Final = Rules(
+    caps=((1, HOUR_MS), (3, DAY_MS)),
+    campaign_caps={"next": ((2, DAY_MS),)},
+    category_caps=((2, DAY_MS),),
+    gap_ms=30 * MINUTE_MS,
+    doublings=2,
+    repeat_ms=7 * DAY_MS,
+    dismissed_ms=30 * DAY_MS,
+    again=frozenset({"again"}),
+)
+
+
+def rfc3339(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+class Made:
+    """One partition. Each method says what comes next; ``at`` are milliseconds after ``start_ms``."""
+
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.run = Run(rules)
+        self.start_ms = START_MS
+        self._now = 0
+        self._catalog = 0
+        self.run.records["journal", 0] = []
+
+    def _put(self, topic: str, key: str, body: Any, timestamp: int) -> Rec:
+        records = self.run.records[topic, 0]
+        value = None if body is None else json.dumps(body).encode()
+        # Transaction markers take offsets, too.
+        records.append(Rec(topic, 0, 2 * len(records), timestamp, key, value))
+        return records[-1]
+
+    def item(self, name: str, **entry: Any) -> None:
+        """A catalog row, which every later batch has seen."""
+        self._catalog = self._put("catalog", name, entry, 0).offset + 1
+
+    def _journal(self, topic: str, first: int, last: int) -> None:
+        batch = {"runs": [[topic, first, last]], "counts": {}, "replicas": {"catalog": [self._catalog]}}
+        self._put("journal", "0", {"now": self._now, "batches": [batch]}, self._now)
+
+    def event(self, at: int, kind: str, user: str = "u", topic: str = "browse", **data: Any) -> str:
+        """An event, folded; gives its origin."""
+        time_ms = self.start_ms + at
+        identity = f"e-{len(self.run.records[topic, 0])}-{topic}"
+        body = {"id": identity, "source": "s", "type": kind, "subject": user, "time": rfc3339(time_ms), "data": data}
+        rec = self._put(topic, user, body, time_ms)
+        self._now = max(self._now, time_ms)
+        self._journal(topic, rec.offset, rec.offset)
+        return f"{topic}:{rec.offset}"
+
+    def prefers(self, at: int, user: str = "u", **words: Any) -> None:
+        self.event(at, "preferences", user, "preferences", preferences=words)
+
+    def tick(self, at: int) -> None:
+        self._now = max(self._now, self.start_ms + at)
+        self._journal("tick", self.start_ms + at, 0)
+
+    def decide(self, origin: str, reason: str, user: str = "u", campaign: str = "next", **more: Any) -> None:
+        body = {"o": origin, "c": campaign, "r": reason, "m": 1, "v": "v"} | more
+        self._put("decisions", user, body, self._now)
+
+    def candidate(
+        self, identity: str, user: str = "u", campaign: str = "next", items: Any = ("a",), **more: Any
+    ) -> None:
+        body = {
+            "candidate_id": identity,
+            "dedupe_key": identity,
+            "user_id": user,
+            "campaign": campaign,
+            "channel": "push",
+            "decided_at": rfc3339(self._now),
+            "expires_at": rfc3339(self._now + HOUR_MS),
+            "propensity": 1.0,
+            "items": [{"id": item} for item in items],
+        }
+        self._put("push-candidates", user, body | more, self._now)
+
+    def push(self, at: int, items: Any = ("a",), user: str = "u", campaign: str = "next", **more: Any) -> str:
+        """An event, and the push decided on it; gives the candidate's id."""
+        identity = f"c-{len(self.run.records['push-candidates', 0])}"
+        self.decide(self.event(at, "view", user, item="looked-at"), "sent", user, campaign, d=identity)
+        self.candidate(identity, user, campaign, items, **more)
+        return identity

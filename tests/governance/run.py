@@ -1,0 +1,106 @@
+"""A run as it lies on Kafka: the topics that govern pushes, as plain records, and the rules it was to keep to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purchase", "signals")
+TOPICS: Final = (*INPUTS, "catalog", "journal", "decisions", "push-candidates")
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Rec:
+    """A committed record; ``topic`` without the prefix, ``timestamp`` in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: str
+    value: bytes | None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the run was to keep to, in the numbers of whoever set it up; 0 or None asks for nothing.
+
+    ``caps``: (pushes, window in milliseconds) to one shopper; ``campaign_caps``: the same by campaign; ``category_caps``:
+    for each category of the items shown. ``gap_ms``: between two pushes, doubled by each dismissal since the last click,
+    ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it; ``dismissed_ms``: nor within this
+    after a push with it was dismissed. ``again``: campaigns that may show what was bought. ``must_consent``: silence is
+    a no.
+    """
+
+    caps: tuple[tuple[int, int], ...] = ()
+    campaign_caps: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    category_caps: tuple[tuple[int, int], ...] = ()
+    gap_ms: int = 0
+    doublings: int = 0
+    repeat_ms: int = 0
+    dismissed_ms: int = 0
+    again: frozenset[str] = frozenset()
+    must_consent: bool = False
+
+
+@dataclass
+class Run:
+    """Records by topic and partition, in offset order."""
+
+    rules: Rules
+    records: dict[tuple[str, int], list[Rec]] = field(default_factory=lambda: defaultdict(list))
+
+    def of(self, topic: str, partition: int) -> list[Rec]:
+        """The records of one partition."""
+        return self.records.get((topic, partition), [])
+
+    def partitions(self) -> list[int]:
+        """The tasks that there are."""
+        return sorted(partition for topic, partition in self.records if topic == "journal")
+
+
+def fetch(client: Mapping[str, Any], prefix: str, rules: Rules) -> Run:
+    """Everything committed in the topics of a run."""
+    run = Run(rules)
+    asyncio.run(_fetch(client, prefix, run))
+    return run
+
+
+async def _fetch(client: Mapping[str, Any], prefix: str, run: Run) -> None:
+    consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        there = await consumer.topics()
+        for topic in TOPICS:
+            if prefix + topic not in there:
+                continue
+            found = [TopicPartition(prefix + topic, n) for n in sorted(consumer.partitions_for_topic(prefix + topic))]
+            consumer.assign(found)
+            await consumer.seek_to_beginning(*found)
+            ends = await consumer.end_offsets(found)
+            while [tp for tp in found if await consumer.position(tp) < ends[tp]]:
+                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                    run.records[topic, tp.partition] += [
+                        Rec(topic, tp.partition, r.offset, r.timestamp, (r.key or b"").decode(), r.value)
+                        for r in records
+                    ]
+            for tp in found:
+                run.records.setdefault((topic, tp.partition), [])
+    finally:
+        await consumer.stop()

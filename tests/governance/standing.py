@@ -1,0 +1,87 @@
+"""What a shopper allows, and has, as of a place in the journal: written from the contract, sharing no code with the
+engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
+
+
+@dataclass
+class Standing:
+    """One shopper. ``said``: by word, what was said last by event time, and when.
+
+    ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when a push
+    with it was dismissed last; ``dismissals``: since the last click.
+    """
+
+    said: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    unsubscribed_ms: int = 0
+    erased_ms: int = 0
+    sent: list[tuple[int, str, tuple[str, ...], frozenset[str]]] = field(default_factory=list)
+    bought: set[str] = field(default_factory=set)
+    dismissed: dict[str, int] = field(default_factory=dict)
+    dismissals: int = 0
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def hears(self, word: str, value: Any, time_ms: int) -> None:
+        """A preference; an older word does not unsay a newer one."""
+        if value is not None and time_ms >= self.said.get(word, (None, 0))[1]:
+            self.said[word] = value, time_ms
+
+    def unsays(self, time_ms: int) -> None:
+        """A record without a value: no preference holds any more, an opt-out does."""
+        self.said = dict.fromkeys(WORDS, (None, time_ms))
+
+    def word(self, word: str) -> Any:
+        """What holds."""
+        return self.said.get(word, (None, 0))[0]
+
+    def erased(self, time_ms: int) -> Standing:
+        """What is left of one who asked to be forgotten: a no, if there was one."""
+        left = Standing(erased_ms=time_ms, seen=self.seen)
+        if self.opted_out:
+            left.said["consent"] = False, max(self.said.get("consent", (None, 0))[1], self.unsubscribed_ms)
+        return left
+
+    @property
+    def opted_out(self) -> bool:
+        """A no, or an opt-out that no later yes took back."""
+        consent, since_ms = self.said.get("consent", (None, 0))
+        if consent is False:
+            return True
+        return self.unsubscribed_ms > 0 and not (consent and since_ms >= self.unsubscribed_ms)
+
+    def quiet(self, time_ms: int) -> bool:
+        """Whether the shopper wants quiet then, by their own clock; by one that nobody can tell, always."""
+        hours = self.word("quiet_hours")
+        if not hours or hours[0] == hours[1]:
+            return False
+        zone = _zone(self.word("time_zone"))
+        if zone is None:
+            return True
+        local = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)
+        minute = local.hour * 60 + local.minute
+        start, end = (int(text[:2]) * 60 + int(text[3:]) for text in hours)
+        return start <= minute < end if start < end else minute >= start or minute < end
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    """A zone by its IANA name or as an offset; UTC where none was given."""
+    if not name or name in {"UTC", "GMT", "Z"}:
+        return UTC
+    bare = name.removeprefix("UTC").removeprefix("GMT")
+    if bare[:1] in {"+", "-"}:
+        digits = bare[1:].replace(":", "")
+        hours, minutes = (int(digits[:-2]), int(digits[-2:])) if len(digits) > 2 else (int(digits), 0)
+        offset = timedelta(hours=hours, minutes=minutes)
+        return timezone(-offset if bare[0] == "-" else offset)
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None

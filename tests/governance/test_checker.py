@@ -1,0 +1,280 @@
+"""The checker passes a run that keeps to the rules, and counts a violation planted against each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.governance import made
+from tests.governance.checker import RULES, check
+from tests.governance.made import MINUTE_MS, Made
+from tests.governance.run import DAY_MS, HOUR_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.governance.run import Rec
+
+LATER_MS: Final = 28 * DAY_MS
+
+
+def _opted_out(run: Made) -> None:
+    run.event(0, "push_unsubscribed", topic="feedback", candidate_id="x")
+    run.push(HOUR_MS)
+
+
+def _channel(run: Made) -> None:
+    run.prefers(0, channels=["email"])
+    run.push(HOUR_MS)
+
+
+def _quiet(run: Made) -> None:
+    # 22:40 UTC is 23:40 in Berlin, in winter.
+    run.prefers(0, quiet_hours=["23:00", "07:00"], time_zone="Europe/Berlin")
+    run.push(MINUTE_MS)
+
+
+def _hour_cap(run: Made) -> None:
+    run.push(0)
+    run.push(HOUR_MS - 1, ["b"])
+
+
+def _campaign_cap(run: Made) -> None:
+    for n in range(3):
+        run.push(n * 8 * HOUR_MS - n, [f"i{n}"])
+
+
+def _category_cap(run: Made) -> None:
+    for n in range(3):
+        run.item(f"i{n}", category="shoes")
+        run.push(n * 8 * HOUR_MS - n, [f"i{n}"], campaign=f"c{n}")
+
+
+def _gap(run: Made) -> None:
+    first = run.push(0)
+    run.event(1, "push_dismissed", topic="feedback", candidate_id=first)
+    run.event(2, "push_dismissed", topic="feedback", candidate_id=first)
+    run.push(2 * HOUR_MS - 1, ["b"])
+
+
+def _bought(run: Made) -> None:
+    run.event(0, "purchase", topic="purchase", items=[{"id": "b"}, {"id": "a"}])
+    run.push(HOUR_MS)
+
+
+def _dismissed(run: Made) -> None:
+    first = run.push(0)
+    run.event(1, "push_dismissed", topic="feedback", candidate_id=first)
+    run.push(20 * DAY_MS)
+
+
+def _repeat(run: Made) -> None:
+    run.push(0, ["a", "b"])
+    run.push(3 * DAY_MS, ["b"])
+
+
+def _out_of_stock(run: Made) -> None:
+    run.item("a", stock=3)
+    run.item("a", stock=0)
+    run.push(0)
+
+
+def _expired(run: Made) -> None:
+    run.push(0, expires_at=made.rfc3339(run.start_ms))
+
+
+def _holdout(run: Made) -> None:
+    run.decide(run.event(0, "view"), "holdout", p=0.05)
+    run.push(HOUR_MS, campaign="another")
+
+
+def _control(run: Made) -> None:
+    run.decide(run.event(0, "view"), "control")
+    run.push(HOUR_MS)
+
+
+def _duplicate(run: Made) -> None:
+    run.candidate(run.push(0))
+
+
+def _same_dedupe_key(run: Made) -> None:
+    run.push(0)
+    run.push(2 * HOUR_MS, ["b"], dedupe_key=f"c-{len(run.run.records['push-candidates', 0]) - 1}")
+
+
+def _propensity(run: Made) -> None:
+    run.push(0, propensity=0.0)
+
+
+def _decision_of_propensity(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", p=1.5)
+
+
+def _no_reason(run: Made) -> None:
+    run.decide(run.event(0, "view"), "")
+
+
+def _no_candidate(run: Made) -> None:
+    run.decide(run.event(0, "view"), "sent", d="c-9")
+
+
+def _no_decision(run: Made) -> None:
+    run.event(0, "view")
+    run.candidate("c-9")
+
+
+def _not_folded(run: Made) -> None:
+    run.event(0, "view")
+    run.decide("browse:17", "min_gap")
+
+
+def _too_soon(run: Made) -> None:
+    """A timer that went off before it was due."""
+    origin = run.event(0, "cart", topic="purchase", item="a")
+    run.tick(HOUR_MS)
+    run.decide(origin, "low_score", t=run.start_ms + 2 * HOUR_MS)
+
+
+def _another_time(run: Made) -> None:
+    run.push(0, decided_at=made.rfc3339(run.start_ms + 1), expires_at=made.rfc3339(run.start_ms + HOUR_MS))
+
+
+def _day_cap(run: Made) -> None:
+    for n in range(4):
+        run.push(n * 8 * HOUR_MS - n, [f"i{n}"], campaign=f"c{n}")
+
+
+PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
+    "opt-out": ("consent", _opted_out),
+    "channel": ("channel", _channel),
+    "quiet hours": ("quiet_hours", _quiet),
+    "hour": ("cap", _hour_cap),
+    "day": ("cap", _day_cap),
+    "campaign": ("campaign_cap", _campaign_cap),
+    "category": ("category_cap", _category_cap),
+    "gap": ("min_gap", _gap),
+    "bought": ("bought", _bought),
+    "dismissed": ("dismissed", _dismissed),
+    "repeat": ("repeat", _repeat),
+    "out of stock": ("out_of_stock", _out_of_stock),
+    "expired": ("expired", _expired),
+    "holdout": ("holdout", _holdout),
+    "control": ("control", _control),
+    "duplicate id": ("duplicate", _duplicate),
+    "duplicate key": ("duplicate", _same_dedupe_key),
+    "propensity of a candidate": ("propensity", _propensity),
+    "propensity of a decision": ("propensity", _decision_of_propensity),
+    "reason": ("reason", _no_reason),
+    "no candidate": ("unmatched", _no_candidate),
+    "no decision": ("unmatched", _no_decision),
+    "not folded": ("out_of_place", _not_folded),
+    "too soon": ("out_of_place", _too_soon),
+    "another time": ("clock", _another_time),
+}
+
+
+@pytest.mark.parametrize(("rule", "plant"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_violation_is_counted_and_nothing_else(rule: str, plant: Callable[[Made], None]):
+    """One of each rule, in an otherwise clean run."""
+    run = _clean()
+    plant(run)
+    assert check(run.run).counts == {rule: 1}
+
+
+def test_every_rule_has_a_planted_violation():
+    """None of them is there in vain."""
+    assert {rule for rule, _ in PLANTED.values()} == set(RULES)
+
+
+def _clean() -> Made:
+    """Another shopper, whom everything is done right by, up to the edge of each rule."""
+    run, user = Made(), "v"
+    run.item("x", stock=2, category="hats")
+    run.item("y", category="hats")
+    run.item("z", stock=0, category="hats")
+    # Quiet until 00:40 in Berlin, which is when the run begins.
+    run.prefers(
+        -3 * DAY_MS, user, consent=True, channels=["push"], quiet_hours=["22:00", "00:40"], time_zone="Europe/Berlin"
+    )
+    run.event(-2 * DAY_MS, "push_unsubscribed", user, "feedback", candidate_id="c-none")
+    run.prefers(-1 * DAY_MS, user, consent=True)
+    run.event(-1 * HOUR_MS, "purchase", user, "purchase", item="w")
+    run.push(0, ["x"], user)
+    run.decide(run.event(1, "view", user), "min_gap", user)
+    run.push(HOUR_MS, ["y", "v"], user)
+    run.item("z", stock=1, category="hats")
+    origin = run.event(HOUR_MS + 1, "cart", user, "purchase", item="q")
+    run.tick(DAY_MS)
+    run.decide(origin, "sent", user, "again", t=run.start_ms + DAY_MS - 5, d="c-timer")
+    run.candidate("c-timer", user, "again", ["w"])
+    run.push(2 * DAY_MS + HOUR_MS, ["z"], user)
+    run.push(7 * DAY_MS + 2 * HOUR_MS, ["x"], user)
+    # Stream time does not go back: what is planted comes weeks later.
+    run.start_ms += LATER_MS
+    return run
+
+
+def test_a_run_that_keeps_to_the_rules_has_none():
+    """Up to the edges: gap and caps just kept, quiet hours just over, a timer, a yes after an opt-out."""
+    verdict = check(_clean().run)
+    assert verdict.counts == {}
+    assert (verdict.decisions, verdict.pushes) == (6, 5)
+
+
+def test_an_opt_out_that_the_journal_folds_later_does_not_count_yet():
+    """Order is the journal's, not that of times or topics."""
+    run = Made()
+    run.push(HOUR_MS)
+    run.event(0, "push_unsubscribed", topic="feedback", candidate_id="c-0")
+    assert check(run.run).counts == {}
+    run.push(2 * HOUR_MS, ["b"])
+    assert check(run.run).counts == {"consent": 1}
+
+
+def test_quiet_hours_follow_the_clock_that_goes_back():
+    """06:30 UTC is 08:30 in Berlin on the 25th of October 2025 and 07:30 on the 26th."""
+    run, at = Made(), 5 * DAY_MS - 15 * HOUR_MS - 70 * MINUTE_MS
+    run.prefers(0, quiet_hours=["22:00", "08:00"], time_zone="Europe/Berlin")
+    run.push(at)
+    assert check(run.run).counts == {}
+    run.push(at + DAY_MS, ["b"])
+    assert check(run.run).counts == {"quiet_hours": 1}
+
+
+def test_a_zone_that_nobody_knows_is_quiet_all_day():
+    """A push cannot be taken back."""
+    run = Made()
+    run.prefers(0, quiet_hours=["22:00", "08:00"], time_zone="Europe/Atlantis")
+    run.push(14 * HOUR_MS)
+    assert check(run.run).counts == {"quiet_hours": 1}
+
+
+def test_the_same_event_twice_is_folded_once():
+    """A duplicate of an opt-in that was withdrawn since changes nothing."""
+    run = Made()
+    run.prefers(0, consent=True)
+    first: Rec = run.run.records["preferences", 0][-1]
+    run.prefers(MINUTE_MS, consent=False)
+    again = dataclasses.replace(first, offset=99)
+    run.run.records["preferences", 0].append(again)
+    run._journal("preferences", 99, 99)
+    run.push(HOUR_MS)
+    assert check(run.run).counts == {"consent": 1}
+
+
+def test_silence_is_a_no_where_consent_is_asked_for():
+    """A setting of the run."""
+    run = Made(dataclasses.replace(made.RULES, must_consent=True))
+    run.push(0)
+    assert check(run.run).counts == {"consent": 1}
+
+
+def test_a_cap_counts_the_window_that_ends_with_the_push():
+    """A push each 8 hours: three in any 24. A millisecond sooner, and the fourth is one too many."""
+    for sooner, counts in ((0, {}), (1, {"cap": 1})):
+        run = Made()
+        for n in range(4):
+            run.push(n * (8 * HOUR_MS - sooner), [f"i{n}"], campaign=f"c{n}")
+        assert check(run.run).counts == counts
