@@ -1,7 +1,7 @@
-"""The baseline that needs no engine: the most popular item to everyone, as often and at the times another arm pushes.
+"""The baseline without an engine: the most popular item to everyone, as often and at the times another arm pushes.
 
-It keeps to consent, opt-outs and quiet hours, as any shop must; it knows nothing else of the shopper. Those go first who
-had the fewest pushes so far, so that everyone gets about the same.
+It keeps to consent, opt-outs and quiet hours, as any shop must; it knows nothing else of the shopper. Those go first
+who had the fewest pushes so far, so that everyone gets about the same.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Broadcast:
             while self._seen and self._seen[0][0] < time_ms - WINDOW_MS:
                 _, item, weight = self._seen.popleft()
                 self._popular[item] -= weight
-            item = self._best(time_ms)
+            top = self._best(time_ms)
             rng = draws(world.shop.seed, world.seed, "broadcast", time_ms, len(self._times))
             open_ = [n for n in range(len(world.people)) if world.reachable(n) and not _quiet(world, n, time_ms)]
-            if item is None or not open_:
+            if top is None or not open_:
                 continue
             shopper = min(open_, key=lambda n: (self._had[n], rng.random()))
             self._had[shopper] += 1
-            yield Push(f"broadcast-{shopper}-{self._had[shopper]}", shopper, (item,), time_ms, "broadcast")
+            yield Push(f"broadcast-{shopper}-{self._had[shopper]}", shopper, (top,), time_ms, "broadcast")
 
     def _best(self, time_ms: int) -> int | None:
         there = self._world.goods.to_be_had(time_ms)

@@ -7,7 +7,7 @@ wholly what its file says, and a field that nobody knows is refused.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,11 +26,7 @@ class ShopFileError(ValueError):
     """The file is no shop; the message says where and why."""
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Catalog(_Part):
+class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is sold."""
 
     items: int
@@ -49,7 +45,7 @@ class Catalog(_Part):
     replenish_days: float
 
 
-class Rhythm(_Part):
+class Rhythm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When shoppers come and what they do then."""
 
     visits_per_week: float
@@ -64,7 +60,7 @@ class Rhythm(_Part):
     budget_spread: float
 
 
-class Allowed(_Part):
+class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What shoppers allow."""
 
     yes: float
@@ -75,7 +71,7 @@ class Allowed(_Part):
     changes_per_month: float
 
 
-class Push(_Part):
+class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How pushes are taken."""
 
     steepness: float
@@ -92,7 +88,7 @@ class Push(_Part):
     suppress_days: float
 
 
-class Money(_Part):
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What things are worth, in the currency of the prices; ``margin`` is a share of the price."""
 
     margin: float
@@ -100,7 +96,7 @@ class Money(_Part):
     dismissal: float
 
 
-class Kind(_Part):
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of shopper: how much a push changes."""
 
     share: float
@@ -114,7 +110,7 @@ class Kind(_Part):
     lost: float
 
 
-class Shop(_Part):
+class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. ``types``: the mix of shoppers, by name; ``zones``: shares of time zones."""
 
     name: str

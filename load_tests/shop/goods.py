@@ -51,7 +51,7 @@ class Goods:
 
     def day(self, time_ms: int) -> int:
         """The day of the run, from 0."""
-        return min(max(0, (time_ms - self.start_ms) // DAY_MS), self.price.shape[1] - 1)
+        return min(max(0, (time_ms - self.start_ms) // DAY_MS), int(self.price.shape[1]) - 1)
 
     def to_be_had(self, time_ms: int) -> NDArray[np.bool_]:
         """Of each item whether it is in the shop [n]."""

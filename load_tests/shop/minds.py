@@ -1,8 +1,8 @@
 """What a push does to a shopper: the response that the engine is to find out, and its worth in money.
 
-Relevance is liking through a sigmoid, 0 of what the shopper has. A click is likelier the more relevant the item is, the
-fresher the shopper's interest, and the less they are tired of pushes; how much likelier, and whether it sells what would
-not have been bought, is the kind's. Every push tires, and is forgotten by half in a time of its own.
+Relevance is liking through a sigmoid, 0 of what the shopper has. A click is likelier the more relevant the item is,
+the fresher the shopper's interest, and the less they are tired of pushes; how much likelier, and whether it sells what
+would not have been bought, is the kind's. Every push tires, and is forgotten by half in a time of its own.
 """
 
 from __future__ import annotations

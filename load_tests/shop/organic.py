@@ -134,7 +134,8 @@ class _Life:
         """What was bought and lasts, or is not used up yet."""
         cycle = self._goods.cycle_ms
         had: NDArray[np.bool_] = self._bought > _NEVER
-        return had & ((cycle == 0) | (time_ms - self._bought < cycle))
+        has: NDArray[np.bool_] = had & ((cycle == 0) | (time_ms - self._bought < cycle))
+        return has
 
     def _used_up(self, time_ms: int, open_: NDArray[np.bool_]) -> list[int]:
         due = self._bought[self._staples] + self._goods.cycle_ms[self._staples] <= time_ms

@@ -23,9 +23,9 @@ COUNTED: Final = (
     "expected",
     "regret",
 )
-"""Pushes delivered and what was made of them; orders, those there would have been without pushes, those that a click led
-to (also where it only brought them forward); their margins; the expected money of the pushes, and how far it is below
-the best single push or silence of that day."""
+"""Pushes delivered and what was made of them; orders, those there would have been without pushes, those that a click
+led to (also where it only brought them forward); their margins; the expected money of the pushes, and how far it is
+below the best single push or silence of that day."""
 
 
 @dataclass

@@ -101,11 +101,7 @@ class World:
         rng = draws(self.shop.seed, self.seed, "push", push.id)
         lots = [rng.random() for _ in range(8)]
         chances = self.minds.chances(push.shopper, push.decided_ms)
-        place = max(
-            range(min(len(push.items), len(SHOWN))), key=lambda n: SHOWN[n] * float(chances.click[push.items[n]])
-        )
-        item = push.items[place]
-        click = SHOWN[place] * float(chances.click[item])
+        click, item = max((shown * float(chances.click[i]), i) for shown, i in zip(SHOWN, push.items, strict=False))
         margin = self.shop.money.margin * self.goods.price_of(item, push.decided_ms)
         expected = float(chances.worth[item]) - (float(chances.click[item]) - click) * chances.buy * margin
         self._count(push.shopper, push.decided_ms, pushes=1, expected=expected, regret=-expected)

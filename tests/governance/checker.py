@@ -42,8 +42,8 @@ RULES: Final = (
     "out_of_place",
     "clock",
 )
-"""``unmatched``: a decision to send without its candidate, or the other way; ``out_of_place``: a decision that belongs to
-no record folded, in no order of the journal; ``clock``: decided at another time than the task's stream time."""
+"""``unmatched``: a decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing
+that the journal folds then; ``clock``: decided at another time than the task's stream time."""
 
 TICK: Final = "tick"
 
@@ -281,12 +281,10 @@ class _Task:
                 self._broke("bought", rec.place, f"shows {item}, which {rec.key} has bought")
             if now_ms - shopper.dismissed.get(item, now_ms - rules.dismissed_ms) < rules.dismissed_ms:
                 self._broke("dismissed", rec.place, f"shows {item}, which {rec.key} dismissed")
-            if item in self._gone or self._goods.get(item, {}).get("stock", 1) in {0}:
+            if item in self._gone or self._goods.get(item, {}).get("stock", 1) == 0:
                 self._broke("out_of_stock", rec.place, f"shows {item}, which cannot be had")
-        before = {
-            item for time_ms, _, shown, _ in shopper.sent[:-1] if time_ms > now_ms - rules.repeat_ms for item in shown
-        }
-        if shown_again := before & set(items):
+        lately = [shown for time_ms, _, shown, _ in shopper.sent[:-1] if time_ms > now_ms - rules.repeat_ms]
+        if shown_again := set(items) & set().union(*lately):
             self._broke("repeat", rec.place, f"shows {sorted(shown_again)} again")
 
     def _broke(self, rule: str, where: str, what: str) -> None:
