@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Truth:
             [shopper, day, *(round(row[name], 6) for name in COUNTED)]
             for (shopper, day), row in sorted(self.days.items())
         ]
-        head = {name: value for name, value in asdict(self).items() if name not in {"days", "pushes"}}
+        head = {name: getattr(self, name) for name in ("shop", "seed", "arm", "days_run", "kinds")}
         totals = {name: round(self.total(name), 4) for name in COUNTED}
         body = head | {"totals": totals, "columns": ["shopper", "day", *COUNTED], "rows": rows, "pushes": self.pushes}
         path.parent.mkdir(parents=True, exist_ok=True)
