@@ -13,6 +13,15 @@ from typing import Final
 _BEGAN_S: Final = time.time() - time.monotonic()
 
 
+def ticking_ms() -> int:
+    """What an idle task takes for the time, milliseconds since the epoch: the earlier of the two clocks.
+
+    The stream time never goes back, and what is overtaken by it is refused as too old. So a wall clock that jumped
+    forward must not set it.
+    """
+    return min(int(1000 * time.time()), steady_ms())
+
+
 def steady_ms() -> int:
     """Milliseconds since the epoch, without the jumps that the wall clock made since this process began."""
     return int(1000 * (_BEGAN_S + time.monotonic()))

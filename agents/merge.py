@@ -61,6 +61,11 @@ class Merge:
     def __len__(self) -> int:
         return sum(map(len, self._buffers.values()))
 
+    @property
+    def drained(self) -> bool:
+        """Whether every topic has been read to its end and nothing of it waits here."""
+        return all(self._at_end.values()) and not any(self._buffers.values())
+
     def clear(self) -> None:
         """Forget everything buffered: the consumer will be sent back to the applied positions."""
         for topic, buffer in self._buffers.items():

@@ -47,6 +47,7 @@ _COMMIT: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 
 _BATCH: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
 _OF_A_LIST: Final = ("retrieve", "score", "decide")
 _DECISION: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1)
+_TIMER: Final = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -74,6 +75,9 @@ METRICS: Final = (
     Metric("counter", "streamer_candidates_total", "Push candidates sent."),
     Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
     Metric("counter", "streamer_items_folded_total", "Rows of the item index published."),
+    Metric("counter", "streamer_timers_fired_total", "Timers that were due and asked for a push."),
+    Metric("gauge", "streamer_timers_pending", "Timers that are armed.", _BY_TASK),
+    Metric("gauge", "streamer_timers_late_seconds", "For how long the earliest timer has been due.", _BY_TASK),
     # How long it took.
     Metric(
         "histogram",
@@ -87,6 +91,9 @@ METRICS: Final = (
     Metric("histogram", "streamer_batch_records", "Records in one micro-batch.", _ROLE, _SIZES),
     Metric(
         "histogram", "streamer_decision_seconds", "Retrieval to decision of a batch, a ranked list.", _ROLE, _DECISION
+    ),
+    Metric(
+        "histogram", "streamer_timer_seconds", "From when a timer was due to its firing, in stream time.", _ROLE, _TIMER
     ),
     Metric("counter", "streamer_stage_seconds_total", "Compute time by stage.", ("role", "stage")),
     # How the worker stands.
@@ -229,6 +236,9 @@ class Metrics:
         for reason, count in verdicts.items():
             self._child("streamer_decisions_total", reason).inc(count)
         self._child("streamer_candidates_total").inc(len(effects.candidates))
+        if late_ms := [effects.now - decision.due_ms for decision in effects.decisions if decision.due_ms]:
+            self._child("streamer_timers_fired_total").inc(len(late_ms))
+            self._all["streamer_timer_seconds"].observe_many(np.asarray(late_ms) / 1000)
         for stage, spent in effects.stage_seconds.items():
             self.stage(stage, spent)
         if effects.ranked:
@@ -305,6 +315,11 @@ class Metrics:
     def progress(self, partition: int, age_s: float) -> None:
         """A task last made progress ``age_s`` seconds ago."""
         self._child("streamer_progress_age_seconds", str(partition)).set(age_s)
+
+    def timers(self, partition: int, pending: int, late_s: float) -> None:
+        """A task has ``pending`` timers, the earliest of which has been due for ``late_s`` seconds."""
+        self._child("streamer_timers_pending", str(partition)).set(pending)
+        self._child("streamer_timers_late_seconds", str(partition)).set(late_s)
 
     def disk(self, partition: int, size_bytes: int) -> None:
         """A task's tables take ``size_bytes`` on disk."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from streamer.core.record import TICK
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -54,10 +56,16 @@ class Outbox:
 
 
 def runs(records: Iterable[Record], into: list[list[str | int]]) -> None:
-    """Extend a journal's run-length list ``[topic, first offset, last offset]`` by the records folded, in order."""
+    """Extend a journal's run-length list ``[topic, first offset, last offset]`` by the records folded, in order.
+
+    A tick is a run of its own, ``["tick", time in milliseconds, 0]``.
+    """
     last = into[-1] if into else None
     for record in records:
-        if last is not None and last[0] == record.topic and last[2] == record.offset - 1:
+        if record.topic == TICK:
+            last = None
+            into.append([TICK, record.offset, 0])
+        elif last is not None and last[0] == record.topic and last[2] == record.offset - 1:
             last[2] = record.offset
         else:
             last = [record.topic, record.offset, record.offset]
@@ -65,7 +73,7 @@ def runs(records: Iterable[Record], into: list[list[str | int]]) -> None:
 
 
 def positions_after(records: Sequence[Record]) -> dict[str, int]:
-    """The next offset to read of each topic, once ``records`` are folded."""
+    """The next offset to read of each topic, once ``records``, without ticks, are folded."""
     return {record.topic: record.offset + 1 for record in records}
 
 

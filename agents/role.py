@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from streamer.core.record import Record
 
 
+NEVER: Final = 1 << 62
+"""A time that does not come, milliseconds."""
+
+
 class TaskRow(msgspec.Struct):
     """The task's own row: the next offset of each input topic (logical name) and its stream time.
 
-    It commits with everything else, so a task starts from it; the group's offsets only serve lag tools.
+    ``timers`` are armed, and no row of table ``due`` is earlier than ``due_ms``. The row commits with everything else,
+    so a task starts from it; the group's offsets only serve lag tools.
     """
 
     positions: dict[str, int]
     now: int = 0
+    timers: int = 0
+    due_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -45,10 +52,18 @@ class TaskContext:
 class Work(Protocol):
     """A role's work on one task. Called by the task loop only; nothing here awaits."""
 
-    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
-        """Fold one micro-batch: write tables, stage output rows.
+    @property
+    def due_ms(self) -> int:
+        """No tick is asked for before this time, milliseconds; ``NEVER`` without timers."""
 
-        Returns what became of the records, for the journal.
+    @property
+    def reached(self) -> int:
+        """How many shoppers the last ``process`` looked at as their timers were due."""
+
+    def process(self, records: Sequence[Record]) -> Mapping[str, int]:
+        """Fold one micro-batch, whose first record may be a tick: write tables, stage output rows.
+
+        Returns what became of the records, ticks left out, for the journal.
         """
 
     def before_commit(self) -> None:

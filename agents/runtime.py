@@ -307,6 +307,7 @@ class Runtime:
         for partition, task in self.tasks.items():
             self.metrics.progress(partition, now - task.progressed_at if self._behind(partition) else 0.0)
             self.metrics.disk(partition, task.context.store.size_bytes())
+            self.metrics.timers(partition, task.context.row.timers, task.timers_late_s())
 
     # -- health -----------------------------------------------------------------------------------------------
 

@@ -132,6 +132,9 @@ class RuntimeSettings:
     """How long a broker may hold a fetch open while nothing arrives."""
     merge_wait_ms: int = 200
     """How long a task waits for a topic that has lag but nothing buffered, to keep the order of timestamps."""
+    idle_tick_ms: int = 1_000
+    """Timers fire by the stream's time. Once every input is read to its end and nothing came for so long, they fire by
+    the worker's clock. 0: never."""
     standby_replicas: int = 0
     """Warm copies of each task's tables, kept on other workers, which take over at once: 0 or 1."""
     session_timeout_s: int = 10
@@ -154,6 +157,7 @@ class RuntimeSettings:
             ("commit_bytes", 1 << 16, 1 << 32),
             ("fetch_max_wait_ms", 1, 10_000),
             ("merge_wait_ms", 0, 10_000),
+            ("idle_tick_ms", 0, 3_600_000),
             ("standby_replicas", 0, 1),
             ("session_timeout_s", 6, 300),
             ("progress_timeout_s", 1, 3_600),

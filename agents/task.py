@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agents import faults
-from agents.clock import steady_ms
+from agents.clock import steady_ms, ticking_ms
 from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
 from agents.pace import Pace
 from agents.recovery import BUSY_S, restore
+from agents.role import NEVER
+from streamer.core.record import TICK, tick
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -99,6 +101,9 @@ class Task:
         self._dirty = False
         self._folded_bytes = 0
         self._pace = Pace(settings, role.commit_interval_s)
+        #: When records came last (monotonic), and whether the last tick left timers that are due.
+        self._fed_at = time.monotonic()
+        self._timers_left = False
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -126,7 +131,7 @@ class Task:
         context = self.context
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
-            context.row.positions, context.row.now = dict(row.positions), row.now
+            context.row = msgspec.structs.replace(row, positions=dict(row.positions))
         self._check(committed, known=row is not None)
         for topic, (begin, end) in bounds.items():
             if (position := context.row.positions.get(topic, begin)) > end:
@@ -158,7 +163,7 @@ class Task:
         if self._loop is not None:
             return
         self._stopping.clear()
-        self.progressed_at = time.monotonic()
+        self.progressed_at = self._fed_at = time.monotonic()
         self._loop = asyncio.get_running_loop().create_task(
             self._run(), name=f"{self.role.name}-{self.context.partition}"
         )
@@ -204,6 +209,8 @@ class Task:
         if start != self.next_offsets[topic]:
             return False
         self.next_offsets[topic] = position
+        if records:
+            self._fed_at = time.monotonic()
         self.merge.feed(topic, records)
         return True
 
@@ -230,14 +237,16 @@ class Task:
     def fold(self, records: list[Record]) -> None:
         """Fold a micro-batch into tables and outbox. Runs inside the agent, synchronously."""
         assert self._work is not None
-        context = self.context
+        context, work = self.context, self._work
         started = time.perf_counter()
-        counts = self._work.process(records)
+        counts = work.process(records)
         faults.point("after-state")
         spent = time.perf_counter() - started
-        context.row.positions.update(positions_after(records))
-        self._produced_ms += produced_times(records)
-        self._folded_bytes += sum(map(size_of, records))
+        events = without_tick(records)
+        context.row.positions.update(positions_after(events))
+        self._produced_ms += produced_times(events)
+        self._folded_bytes += sum(map(size_of, events))
+        self._timers_left = work.due_ms <= context.row.now and len(events) < len(records)
         if self.role.journaled:
             replicas = context.replicas
             entry: dict[str, Any] = {
@@ -248,8 +257,8 @@ class Task:
             runs(records, entry["runs"])
             self._journal.append(entry)
         self._dirty = True
-        self._pace.took(len(records), spent)
-        context.metrics.batch(len(records), spent)
+        self._pace.took(max(1, len(events) + work.reached), spent)
+        context.metrics.batch(len(events), spent)
 
     # -- the loop ---------------------------------------------------------------------------------------------
 
@@ -290,14 +299,23 @@ class Task:
         batch.withdrawn = True
         handing.cancel()
         batch.done.cancel()
-        self.merge.put_back(records)
+        self.merge.put_back(without_tick(records))
 
     def _cut(self) -> list[Record]:
-        """The next micro-batch, in order; nothing while it is not worth folding."""
-        now, waiting = time.monotonic(), len(self.merge)
-        if not self._pace.folds(now, waiting, committing=self._committing is not None):
+        """The next micro-batch, in order, begun by a tick if timers are due; nothing while it is not worth folding."""
+        now = time.monotonic()
+        if not self._pace.folds(now, self._waiting(), committing=self._committing is not None):
             return []
-        return self.merge.cut(self._pace.batch(waiting), now)
+        records = self.merge.cut(self._pace.batch(len(self.merge)), now)
+        if self._timers_due:
+            return [tick(self.context.partition, self.context.row.now), *records]
+        if not records and self._tick_in(now) == 0.0:
+            return [tick(self.context.partition, ticking_ms())]
+        return records
+
+    def _waiting(self) -> int:
+        """Records that wait; timers that are left from a tick, of which nobody knows how many, are a whole batch."""
+        return len(self.merge) + (self.settings.max_batch_events if self._timers_left else 0)
 
     def _due(self) -> bool:
         """Whether to commit now."""
@@ -305,18 +323,45 @@ class Task:
             return False
         held = self._folded_bytes + self.context.outbox.size_bytes + self.context.store.written_bytes
         committing = self._committing is not None
-        return self._pace.commits(time.monotonic(), len(self.merge), held, committing=committing)
+        return self._pace.commits(time.monotonic(), self._waiting(), held, committing=committing)
 
     async def _idle(self) -> None:
         now = time.monotonic()
         waits = [1.0]
-        if (self._dirty or len(self.merge)) and self._committing is None:
+        if (self._dirty or len(self.merge) or self._timers_due) and self._committing is None:
             waits += filter(None, [self._pace.due_in(now)])
         if (left := self.merge.wait_left(now)) is not None:
+            waits.append(left)
+        if (left := self._tick_in(now)) is not None:
             waits.append(left)
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout=max(0.001, min(waits)))
+
+    # -- the clock --------------------------------------------------------------------------------------------
+
+    @property
+    def _timers_due(self) -> bool:
+        """Whether the stream time has reached a timer."""
+        return self._work is not None and self._work.due_ms <= self.context.row.now
+
+    def _tick_in(self, now: float) -> float | None:
+        """Seconds until the wall clock is to tick, if nothing comes till then; ``None``: that cannot be told."""
+        assert self._work is not None
+        idle_ms, due_ms = self.settings.idle_tick_ms, self._work.due_ms
+        if due_ms == NEVER or not idle_ms or not self.merge.drained:
+            return None
+        return max(0.0, self._fed_at + idle_ms / 1000 - now, (due_ms - ticking_ms()) / 1000)
+
+    def timers_late_s(self) -> float:
+        """For how long the earliest timer has been due and has not fired, seconds, by the clock that it fires by."""
+        if self._work is None or self._work.due_ms == NEVER:
+            return 0.0
+        by_wall = self.settings.idle_tick_ms and self.merge.drained
+        now_ms = max(self.context.row.now, ticking_ms() if by_wall else 0)
+        return max(0.0, (now_ms - self._work.due_ms) / 1000)
+
+    # -- the commit -------------------------------------------------------------------------------------------
 
     async def _begin_commit(self) -> None:
         """Hand what was folded to a transaction, and go on folding meanwhile. One is under way at most."""
@@ -373,3 +418,8 @@ class Task:
         if produced_ms:
             now_ms = time.time() * 1000
             context.metrics.latency([(now_ms - at) / 1000 for at in produced_ms])
+
+
+def without_tick(records: list[Record]) -> list[Record]:
+    """The records of a batch, whose first may be a tick."""
+    return records[1:] if records and records[0].topic == TICK else records

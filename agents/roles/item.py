@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from agents.role import TaskRow
+from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import StructCodec
 from state.table import TableSpec
@@ -48,6 +48,9 @@ class ItemRole:
 
 class ItemWork:
     """Collects the blocks of an interval and folds them together: an item touched by many blocks is written once."""
+
+    due_ms = NEVER
+    reached = 0
 
     def __init__(self, role: ItemRole, context: TaskContext) -> None:
         self._role, self._context = role, context

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agents.challenger import Challenger
-from agents.role import TaskRow
+from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
 from state.table import TableSpec
@@ -58,6 +58,9 @@ class TrainerRole:
 
 class TrainerWork:
     """Learns from each example once, in log order, and publishes what changed."""
+
+    due_ms = NEVER
+    reached = 0
 
     def __init__(self, role: TrainerRole, context: TaskContext) -> None:
         self._context, self._role = context, role

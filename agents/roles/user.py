@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from agents.due import DueTable, OneDue
 from agents.replicas import Replicas
-from agents.role import TaskRow
+from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
 from state.errors import StateError
@@ -26,7 +30,9 @@ from streamer.core.predictions.pending import Slot
 from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
+from streamer.core.record import TICK
 from streamer.core.sessions.rows import session_key, session_keys, session_row
+from streamer.core.timers import due_key
 from streamer.core.vectors.block import VECTOR
 from streamer.core.views import Views
 
@@ -53,6 +59,7 @@ class UserRole:
         TableSpec("seen", RawCodec(), immutable=True),
         TableSpec("policy", StructCodec(PolicyState), immutable=True),
         TableSpec("pending", StructCodec(Slot), immutable=True),
+        TableSpec("due", RawCodec(), cached=False),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -143,6 +150,8 @@ class UserWork:
         self._seen: Table[bytes] = store.table("seen")
         self._policy: Table[PolicyState] = store.table("policy")
         self._pending: Table[Slot] = store.table("pending")
+        self._due = DueTable(store.table("due"), context.row.due_ms)
+        self.reached = 0
         self._views = Views(
             profiles=self._profiles,
             seen=self._seen,
@@ -151,13 +160,20 @@ class UserWork:
             model=role.model,
             pending=self._pending,
             foreseeing=role.foreseeing,
+            due=self._due,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
         self._erased: dict[str, None] = {}
 
+    @property
+    def due_ms(self) -> int:
+        """When a shopper is next to be looked at, ``NEVER`` without timers."""
+        return self._due.first_ms
+
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """One micro-batch through the engine; its effects into tables and outbox."""
+        self.reached = 0
         try:
             effects = self._step(records)
         except StateError:
@@ -169,7 +185,7 @@ class UserWork:
             log.exception("a micro-batch of %d records failed; folding them one at a time", len(records))
             counts: Counter[str] = Counter()
             for record in records:
-                counts += self._one(record)
+                counts += self._one(record) if record.topic != TICK else self._one_by_one(record)
             return counts
         self._apply(effects)
         return effects.counts
@@ -187,15 +203,37 @@ class UserWork:
         self._apply(effects)
         return effects.counts
 
-    def _step(self, records: Sequence[Record]) -> Effects:
+    def _one_by_one(self, tick: Record) -> Counter[str]:
+        """A tick, one shopper after the other. Timers that raise are dropped, or they would be due for ever."""
+        context, counts = self._context, Counter[str]()
+        until_ms = max(context.row.now, tick.offset)
+        for due_ms, user in self._due.first(until_ms, self._role.core.timers.fired_per_tick):
+            try:
+                effects = self._step([tick], replace(self._views, due=OneDue(due_ms, user)))
+            except StateError:
+                raise
+            except Exception as exc:
+                log.exception("the timers of a shopper that were due at %d cannot fire and are dropped", due_ms)
+                effects = Effects(now=until_ms)
+                effects.due[due_key(due_ms, user)] = None
+                if (state := self._policy.get(user)) is not None:
+                    effects.policy[user] = msgspec.structs.replace(state, armed=(), wake_ms=0)
+                record = msgspec.structs.replace(tick, key=user.encode())
+                effects.dead_letters.append(DeadLetter(record, "handler_error", type(exc).__name__))
+            self._apply(effects)
+            counts += effects.counts
+        return counts
+
+    def _step(self, records: Sequence[Record], views: Views | None = None) -> Effects:
         context = self._context
-        return self._engine.step(
-            records, self._views, now=context.row.now, partition=context.partition, partitions=context.partitions
-        )
+        now, partition, partitions = context.row.now, context.partition, context.partitions
+        return self._engine.step(records, views or self._views, now=now, partition=partition, partitions=partitions)
 
     def _apply(self, effects: Effects) -> None:
         context = self._context
         context.row.now = effects.now
+        if effects.due or self._due.first_ms != NEVER:
+            self._apply_timers(effects)
         _write(self._profiles, effects.profiles)
         _write(self._seen, effects.seen)
         _write(self._policy, effects.policy)
@@ -207,6 +245,17 @@ class UserWork:
             self._touched[touch.event.user] = None
         self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)
+
+    def _apply_timers(self, effects: Effects) -> None:
+        """Table ``due``, and how many timers there are; ``policy`` is yet to be written."""
+        row = self._context.row
+        before = self._policy.get_many(list(effects.policy))
+        row.timers += sum(len(state.armed) for state in effects.policy.values() if state is not None)
+        row.timers -= sum(len(state.armed) for state in before if state is not None)
+        self.reached += sum(value is None for value in effects.due.values())
+        if effects.due:
+            self._due.write(effects.due)
+        row.due_ms = self._due.first_ms
 
     def _send(self, effects: Effects) -> None:
         context, partition = self._context, self._context.partition

@@ -26,6 +26,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+def tick(partition: int, time_ms: int) -> Record:
+    """The record that says what time it is."""
+    return Record(TICK, partition, time_ms, time_ms, None, None)
+
+
 class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why a record cannot be folded. ``reason`` is one of ``events.REJECTIONS``."""
 

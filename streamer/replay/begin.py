@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
 from aiokafka import TopicPartition
 
 from agents.metrics import Metrics
+from agents.role import TaskRow
 from agents.roles.user import UserRole
 from agents.task import TASKS_TABLE
 from agents.topics import USER_TABLES
@@ -64,14 +66,14 @@ def _refold(settings: Settings, plan: Plan, span: Span, consumer: AIOKafkaConsum
         lag_kept_ms=plan.lag_kept_ms,
         age_ms=plan.made_ms - span.outline.begins_ms,
     )
-    row = store.table(TASKS_TABLE).get(str(span.partition))
-    positions = {} if row is None else dict(row.positions)
+    row = store.table(TASKS_TABLE).get(str(span.partition)) or TaskRow({})
+    positions = dict(row.positions)
     inputs = {}
     for name in UserRole.inputs:
         place = TopicPartition(topics.physical(name), span.partition)
         inputs[name] = Log(consumer, place, max(positions.get(name, 0), plan.begins[place]))
     refold = Refold(span.partition, topics, store, inputs=inputs, pinned=pinned, metrics=metrics)
-    refold.context.row.positions, refold.context.row.now = positions, 0 if row is None else row.now
+    refold.context.row = msgspec.structs.replace(row, positions=positions)
     return refold
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from streamer.core.record import TICK
 from streamer.replay.errors import ReplayRefused
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from streamer.replay.log import Log
 
 Run = tuple[str, int, int]
-"""Logical topic, first and last offset: folded one after the other."""
+"""Logical topic, first and last offset: folded one after the other. Of a tick: ``TICK``, time in milliseconds, 0."""
 
 
 class Batch(msgspec.Struct):
@@ -27,8 +28,8 @@ class Batch(msgspec.Struct):
 
     @property
     def records(self) -> int:
-        """How many records were folded."""
-        return sum(last - first + 1 for _, first, last in self.runs)
+        """How many records were folded, ticks left out."""
+        return sum(last - first + 1 for topic, first, last in self.runs if topic != TICK)
 
 
 class Commit(msgspec.Struct):
@@ -75,6 +76,8 @@ class Outline:
         for batch in row.commit.batches:
             self.records += batch.records
             for topic, first, last in batch.runs:
+                if topic == TICK:
+                    continue
                 self.first.setdefault(topic, first)
                 self.after[topic] = last + 1
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from agents.outbox import Outbox, positions_after
 from agents.role import TaskContext, TaskRow
-from agents.task import TASKS_TABLE
-from streamer.core.record import Record
+from agents.task import TASKS_TABLE, without_tick
+from streamer.core.record import TICK, Record, tick
 from streamer.replay.errors import ReplayRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from aiokafka import ConsumerRecord
 
@@ -83,9 +83,10 @@ class Refold:
                 # One a commit, as item deltas gather in it that nobody wants here.
                 work = self.pinned.role.open(context)
             records = [record for run in batch.runs for record in await self._run(*run)]
+            events = without_tick(records)
             counts = {name: count for name, count in work.process(records).items() if count}
-            context.row.positions.update(positions_after(records))
-            self.records += len(records)
+            context.row.positions.update(positions_after(events))
+            self.records += len(events)
             if counts != {name: count for name, count in batch.counts.items() if count}:
                 self.parted.note(row.offset, f"{self._shown(row, batch)} give {counts}, the journal has {batch.counts}")
         if context.row.now != row.commit.now:
@@ -102,7 +103,9 @@ class Refold:
         context.store.take_changes()
         context.store.committed({}, meta=meta)
 
-    async def _run(self, topic: str, first: int, last: int) -> Iterator[Record]:
+    async def _run(self, topic: str, first: int, last: int) -> Iterable[Record]:
+        if topic == TICK:
+            return [tick(self.context.partition, first)]
         log = self._inputs.get(topic)
         if log is None:
             raise ReplayRefused(f"the journal names topic {topic!r}, which this program does not fold")
@@ -124,7 +127,10 @@ class Refold:
 
     def _shown(self, row: Row, batch: Batch) -> str:
         partition = self.context.partition
-        runs = ", ".join(f"{self._topics.physical(topic)}:{partition}:{a}-{b}" for topic, a, b in batch.runs[:3])
+        runs = ", ".join(
+            f"a tick at {a}" if topic == TICK else f"{self._topics.physical(topic)}:{partition}:{a}-{b}"
+            for topic, a, b in batch.runs[:3]
+        )
         more = f" and {len(batch.runs) - 3} runs more" if len(batch.runs) > 3 else ""
         return f"{runs}{more} (journal:{partition}:{row.offset})"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.metrics import Metrics
 from agents.outbox import Outbox
-from agents.role import TaskContext, TaskRow
+from agents.role import NEVER, TaskContext, TaskRow
 from agents.settings import RuntimeSettings
 from agents.task import TASKS_TABLE, PositionsDisagreeError, Task
 from state.codecs import StructCodec
@@ -38,6 +38,8 @@ class Listing:
     tables: tuple[TableSpec[Any], ...] = (TableSpec(TASKS_TABLE, StructCodec(TaskRow)),)
     journaled = False
     commit_interval_s = 0.001
+    due_ms = NEVER
+    reached = 0
 
     def __init__(self) -> None:
         self.folded: dict[str, list[int]] = {topic: [] for topic in INPUTS}

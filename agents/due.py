@@ -1,0 +1,65 @@
+"""Table ``due`` of one task: when which of its shoppers is next to be looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agents.role import NEVER
+from streamer.core.timers import due_key, read_due_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from state.table import Table
+
+_END_MS: Final = 10**15 - 1
+
+
+class DueTable:
+    """Reads the table from its first row on, which it remembers: what fired before lies in front of it as tombstones.
+
+    ``first_ms`` is the time of the first row, ``NEVER`` without rows.
+    """
+
+    def __init__(self, table: Table[bytes], least_ms: int) -> None:
+        """No row of ``table`` is earlier than ``least_ms``."""
+        self._table = table
+        self.first_ms = self._from(least_ms)
+
+    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
+        """Of rows of ``until_ms`` or earlier the first ``limit``, as (time, user), in the order of their keys."""
+        if until_ms < self.first_ms:
+            return []
+        rows = self._table.range(due_key(self.first_ms, ""), due_key(until_ms + 1, ""), limit)
+        return [read_due_key(str(key)) for key, _ in rows]
+
+    def write(self, rows: Mapping[str, bytes | None]) -> None:
+        """Put the rows; one that is None is deleted."""
+        self._table.put_many((key, row) for key, row in rows.items() if row is not None)
+        lost = False
+        for key, row in rows.items():
+            due_ms, _ = read_due_key(key)
+            if row is None:
+                self._table.delete(key)
+                lost = lost or due_ms <= self.first_ms
+            elif due_ms < self.first_ms:
+                self.first_ms = due_ms
+        if lost:
+            self.first_ms = self._from(self.first_ms)
+
+    def _from(self, at_ms: int) -> int:
+        if at_ms > _END_MS:
+            return NEVER
+        found = self._table.range(due_key(at_ms, ""), due_key(_END_MS, ""), 1)
+        return read_due_key(str(found[0][0]))[0] if found else NEVER
+
+
+class OneDue:
+    """A single row of the table, as if it were all."""
+
+    def __init__(self, due_ms: int, user: str) -> None:
+        self._row = (due_ms, user)
+
+    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:  # noqa: ARG002 - there is one
+        """The row."""
+        return [self._row] if self._row[0] <= until_ms else []
