@@ -28,8 +28,11 @@ def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
     }
 
 
-def decision(reason: str) -> Decision:
-    return Decision("u", "browse:1", "next", reason, 1.0, 1, "p1")
+T0_MS = 1_700_000_000_000
+
+
+def decision(reason: str, due_ms: int = 0) -> Decision:
+    return Decision("u", "browse:1", "next", reason, 1.0, 1, "p1", due_ms=due_ms)
 
 
 def letter(reason: str) -> DeadLetter:
@@ -44,8 +47,8 @@ def busy() -> Metrics:
     metrics.stage("fold", 0.001)
     metrics.effects(
         Effects(
-            now=0,
-            decisions=[decision("sent"), decision("min_gap"), decision("min_gap")],
+            now=T0_MS + 3_000,
+            decisions=[decision("sent"), decision("min_gap"), decision("min_gap", due_ms=T0_MS)],
             dead_letters=[letter("not_json")],
             counts=Counter(applied=7, duplicate=2, dead_letter=1),
             ranked=4,
@@ -65,6 +68,7 @@ def busy() -> Metrics:
     metrics.input_lost("browse", 3)
     metrics.astray()
     metrics.disk(1, 4096)
+    metrics.timers(1, 12, 0.5)
     metrics.recovering(1, 40, 100, 0.5)
     metrics.standbys(1)
     metrics.standby_lag(2, 7)
@@ -169,6 +173,14 @@ def test_a_batch_histogram_equals_the_clients_own(at_once):
     told = samples(ours)
     for key, value in expected.items():
         assert told[key] == pytest.approx(value), key
+
+
+def test_a_timer_is_counted_when_it_asks_and_how_late_it_was(busy):
+    """Whatever the policy says to it."""
+    told = samples(busy)
+    assert told["streamer_timers_fired_total",] == 1
+    assert (told["streamer_timer_seconds_sum",], told["streamer_timer_seconds_count",]) == (3.0, 1)
+    assert (told["streamer_timers_pending", "1"], told["streamer_timers_late_seconds", "1"]) == (12, 0.5)
 
 
 def test_known_series_exist_at_zero_from_the_start():
