@@ -102,6 +102,19 @@ soak: $(STAMP) ## half an hour at 5,000 events/s: memory, files, disk, commits a
 	@mkdir -p bench
 	@$(BIN)/python -m load_tests.soak --json bench/soak.json --svg bench/soak.svg $(ARGS)
 
+# `make experiment SHOPS=fashion SEEDS=2`; more by ARGS, such as ARGS="--days 4 --set core.policy.per_day=2"
+SHOPS ?= fashion,grocery,electronics
+SEEDS ?= 5
+
+.PHONY: experiment
+experiment: $(STAMP) ## policies against one another in simulated shops, as bench/experiment/report.html; SHOPS= SEEDS= (half an hour)
+	@$(BIN)/python -m load_tests.experiment --shops $(SHOPS) --seeds $(SEEDS) --out bench/experiment $(ARGS)
+
+# `make governance SHOPS=fashion SEED=2`
+.PHONY: governance
+governance: $(STAMP) ## a simulated shop's fortnight with killed workers, held to every rule of governance; SHOPS= SEED= (minutes)
+	@$(BIN)/python -m tests.governance --shops $(SHOPS) --seed $(SEED) $(ARGS)
+
 .PHONY: console
 console: $(STAMP) ## a Python prompt in the project's environment
 	@$(BIN)/python

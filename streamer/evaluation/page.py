@@ -9,7 +9,7 @@ from streamer.evaluation.series import OURS
 from streamer.evaluation.svg import Bar, Line, bars, lines, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     Found = Mapping[str, Any]
 
@@ -56,9 +56,14 @@ def page(found: Found, name: str) -> str:
         *_beyond(found),
         *_cost(found),
     ]
+    return document(f"{name}: recommendations", parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole page of parts in HTML, with the style that plots and tables ask for."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>{escape(name)}: recommendations</title><style>{_STYLE}</style></head>'
+        f'content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
 

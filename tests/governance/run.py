@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from agents.clients import partitions_of, reader, to_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,30 +77,18 @@ class Run:
 
 def fetch(client: Mapping[str, Any], prefix: str, rules: Rules) -> Run:
     """Everything committed in the topics of a run."""
-    run = Run(rules)
-    asyncio.run(_fetch(client, prefix, run))
-    return run
+    return asyncio.run(_fetch(client, prefix, Run(rules)))
 
 
-async def _fetch(client: Mapping[str, Any], prefix: str, run: Run) -> None:
-    consumer = AIOKafkaConsumer(**client, isolation_level="read_committed", enable_auto_commit=False)
-    await consumer.start()
-    try:
+async def _fetch(client: Mapping[str, Any], prefix: str, run: Run) -> Run:
+    async with reader(client) as consumer:
         there = await consumer.topics()
         for topic in TOPICS:
             if prefix + topic not in there:
                 continue
-            found = [TopicPartition(prefix + topic, n) for n in sorted(consumer.partitions_for_topic(prefix + topic))]
-            consumer.assign(found)
-            await consumer.seek_to_beginning(*found)
-            ends = await consumer.end_offsets(found)
-            while [tp for tp in found if await consumer.position(tp) < ends[tp]]:
-                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
-                    run.records[topic, tp.partition] += [
-                        Rec(topic, tp.partition, r.offset, r.timestamp, (r.key or b"").decode(), r.value)
-                        for r in records
-                    ]
-            for tp in found:
-                run.records.setdefault((topic, tp.partition), [])
-    finally:
-        await consumer.stop()
+            partitions = await partitions_of(consumer, [prefix + topic])
+            run.records |= {(topic, tp.partition): [] for tp in partitions}
+            async for r in to_end(consumer, partitions):
+                rec = Rec(topic, r.partition, r.offset, r.timestamp, (r.key or b"").decode(), r.value)
+                run.records[topic, r.partition].append(rec)
+    return run

@@ -1,0 +1,167 @@
+"""Policies against one another in simulated shops: clicks, conversions, what pushes really added, opt-outs, regret.
+
+Each arm is an engine of its own on a topic prefix of its own; the arms of a seed run side by side in the same world,
+with the same draws. Volume is made equal beforehand, in a world that is not judged (seed 0): a least score is searched
+at which an arm pushes as often as the first one, and then held for all seeds; a broadcast sends as many pushes as the
+first arm did, at the same times. What volumes came out is in the report, and rates a push are, too.
+
+    python -m load_tests.experiment --shops fashion --seeds 2 --days 4     a look
+    python -m load_tests.experiment                                        three shops, five seeds (make experiment)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from load_tests.harness import machine
+from load_tests.shop import arms as arm_files
+from load_tests.shop import file
+from load_tests.shop.arms import matched
+from load_tests.shop.compare import FIGURES, compare, curves
+from load_tests.shop.engine import PORTS, engine
+from load_tests.shop.play import play, play_alone
+from load_tests.shop.report import page
+from load_tests.shop.wire import BROKER, Wire
+from load_tests.shop.world import World
+from streamer.broker import EmbeddedBroker
+from streamer.demo import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from load_tests.shop.arms import Arms
+    from load_tests.shop.file import Shop
+    from load_tests.shop.truth import Truth
+
+PILOT_SEED: Final = 0
+VOLUME: Final = (
+    "Volume: the least score of an arm is searched in a world that is not judged until it pushes as often as the first "
+    "arm, then held; a broadcast sends as many pushes as the first arm did, at the same times, to whoever had fewest."
+)
+
+
+class Experiment:
+    """One shop's runs. ``say`` is told what is done."""
+
+    def __init__(self, shop: Shop, arms: Arms, broker: EmbeddedBroker, folder: Path) -> None:
+        self._shop, self._arms, self._broker, self._folder = shop, arms, broker, folder
+        self._runs = 0
+
+    async def run(self, seeds: Sequence[int], *, tries: int) -> tuple[dict[str, list[Truth]], dict[str, Any]]:
+        """By arm a truth a seed, and how volumes were made equal."""
+        volumes = await self._match(tries)
+        runs: dict[str, list[Truth]] = {name: [] for name in self._arms.arms}
+        engines = {
+            name: (*arm.set, *volumes[name]["set"]) for name, arm in self._arms.arms.items() if not arm.broadcast
+        }
+        for seed in seeds:
+            found = await self._engines(seed, engines)
+            times = [push["time_ms"] for push in found[self._arms.first].pushes]
+            for name, arm in self._arms.arms.items():
+                if arm.broadcast:
+                    found[name] = play_alone(World(self._shop, seed, name), times)
+                runs[name].append(found[name])
+            told = ", ".join(f"{name} {found[name].total('pushes'):.0f}" for name in runs)
+            print(f"{self._shop.name} seed {seed}: pushes {told}", flush=True)
+        return runs, volumes
+
+    async def _match(self, tries: int) -> dict[str, dict[str, Any]]:
+        """By arm, the settings that bring its volume to the first arm's, and what was seen."""
+        found: dict[str, dict[str, Any]] = {name: {"set": []} for name in self._arms.arms}
+        following = {name: arm for name, arm in self._arms.arms.items() if arm.volume_by}
+        if not following:
+            return found
+        first = self._arms.first
+        volume = (await self._engines(PILOT_SEED, {first: self._arms.arms[first].set}))[first].total("pushes")
+        for name, arm in following.items():
+
+            async def pushes(score: float, name: str = name, arm: arm_files.Arm = arm) -> float:
+                given = (*arm.set, f"{arm.volume_by}={score!r}")
+                return (await self._engines(PILOT_SEED, {name: given}))[name].total("pushes")
+
+            score, seen = await matched(volume, pushes, tries=tries)
+            found[name] = {"set": [f"{arm.volume_by}={score!r}"], "pilot": seen, "pilot_of_first": volume}
+            print(f"{self._shop.name}: {name} pushes {seen:.0f} from {score:.4g} on, {first} {volume:.0f}", flush=True)
+        return found
+
+    async def _engines(self, seed: int, engines: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
+        """A run of each, side by side."""
+        port = free_ports(PORTS * len(engines))
+        runs = [self._one(seed, name, given, port + PORTS * n) for n, (name, given) in enumerate(engines.items())]
+        return dict(zip(engines, await asyncio.gather(*runs), strict=True))
+
+    async def _one(self, seed: int, name: str, given: tuple[str, ...], port: int) -> Truth:
+        self._runs += 1
+        prefix = f"{self._shop.name}-{seed}-{name}-{self._runs}."
+        settings = (*self._arms.common.set, *given)
+        async with engine(self._broker, prefix, settings, self._folder / prefix, port) as cluster:
+            client, tend = cluster.client, cluster.supervisor.tend
+            async with Wire(client, prefix, tend=tend) as wire:
+                return await play(World(self._shop, seed, name), wire)
+
+
+def main() -> None:
+    """Run all, report, and leave the truths behind."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shops", default="fashion,grocery,electronics", help="names or TOML files, by commas")
+    parser.add_argument("--arms", type=Path, default=arm_files.SHIPPED, help="a TOML file of arms")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--days", type=int, help="of simulated time, instead of the shop's")
+    parser.add_argument("--shoppers", type=int, help="instead of the shop's")
+    parser.add_argument("--tries", type=int, default=5, help="runs to make the volume of an arm equal, at most")
+    parser.add_argument("--out", type=Path, default=Path("bench/experiment"), help="a folder for the report")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all arms")
+    given = parser.parse_args()
+    arms = arm_files.read(given.arms)
+    arms = msgspec.structs.replace(arms, common=arm_files.Common((*arms.common.set, *given.set)))
+    report: dict[str, Any] = {"machine": machine(), "volume": VOLUME, "shops": {}}
+    report["arms"] = {name: arm.says for name, arm in arms.arms.items()}
+    report["settings"] = {name: [*arms.common.set, *arm.set] for name, arm in arms.arms.items()}
+    for source in given.shops.split(","):
+        changes = {name: value for name in ("days", "shoppers") if (value := getattr(given, name))}
+        shop = msgspec.structs.replace(file.read(source), **changes)
+        report["shops"][shop.name] = _of_shop(shop, arms, given)
+        given.out.mkdir(parents=True, exist_ok=True)
+        (given.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        (given.out / "report.html").write_text(page(report))
+    print(f"written: {given.out}/report.json, {given.out}/report.html")
+
+
+def _of_shop(shop: Shop, arms: Arms, given: argparse.Namespace) -> dict[str, Any]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="streamer-experiment-") as folder, EmbeddedBroker(config=BROKER) as broker:
+        experiment = Experiment(shop, arms, broker, Path(folder))
+        runs, volumes = asyncio.run(experiment.run(range(1, given.seeds + 1), tries=given.tries))
+    for name, truths in runs.items():
+        for truth in truths:
+            truth.write(given.out / "truth" / f"{shop.name}-{truth.seed}-{name}.json")
+    found = compare(runs) | {"curves": curves(runs), "volumes": volumes, "seconds": round(time.monotonic() - began, 1)}
+    _print(shop.name, found)
+    return found
+
+
+def _print(shop: str, found: dict[str, Any]) -> None:
+    print(f"\n{shop}, {found['seconds']:.0f} s")
+    for name, says in FIGURES.items():
+        row = [f"{arm} {_interval(figures[name])}" for arm, figures in found["arms"].items()]
+        print(f"  {says}: {'; '.join(row)}")
+    for arm, against in found["against"].items():
+        lifts = [f"{name} {_interval(both['lift'])}" for name, both in against.items()]
+        print(f"  lift over {arm}: {'; '.join(lifts)}")
+
+
+def _interval(ends: list[float | None]) -> str:
+    value, low, high = ("-" if end is None else f"{end:.4g}" for end in ends)
+    return f"{value} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    main()

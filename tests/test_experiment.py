@@ -1,0 +1,116 @@
+"""What the experiment reports, on runs whose truth is known beforehand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from load_tests.shop import arms
+from load_tests.shop.compare import FIGURES, compare, curves
+from load_tests.shop.report import page
+from load_tests.shop.truth import Truth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOPPERS, DAYS = 60, 4
+
+
+def lived(seed: int, arm: str, *, click: float, extra: float, pushes: int = 2) -> Truth:
+    """Every shopper is pushed to ``pushes`` times a day, and clicks with a known chance."""
+    rng = np.random.default_rng(seed)
+    truth = Truth("made", seed, arm, DAYS, ("persuadable",) * SHOPPERS)
+    for shopper in range(SHOPPERS):
+        for day in range(DAYS):
+            clicks, anyway = rng.binomial(pushes, click), rng.binomial(1, 0.3)
+            more = rng.binomial(1, extra)
+            truth.add(shopper, day, pushes=pushes, clicks=clicks, anyway=anyway, conversions=anyway + more, regret=0.5)
+    return truth
+
+
+def runs() -> dict[str, list[Truth]]:
+    return {
+        "good": [lived(seed, "good", click=0.4, extra=0.10) for seed in range(5)],
+        "poor": [lived(seed, "poor", click=0.2, extra=0.02) for seed in range(5)],
+    }
+
+
+def test_intervals_hold_what_is_true_and_tell_the_arms_apart():
+    """Twice the clicks, five times the orders that there would not have been."""
+    found = compare(runs(), rounds=500)
+    good, against = found["arms"]["good"], found["against"]["poor"]
+    assert good["click_rate"][1] < 0.4 < good["click_rate"][2]
+    assert good["incremental"][1] < 0.10 * SHOPPERS < good["incremental"][2]
+    assert against["click_rate"]["lift"][1] > 0.5
+    assert against["click_rate"]["lift"][1] < 1.0 < against["click_rate"]["lift"][2]
+    assert against["incremental"]["difference"][1] > 0
+    assert against["pushes_a_day"]["lift"] == [0, 0, 0]
+    assert good["regret"] == [0.5, 0.5, 0.5]
+
+
+def test_an_arm_against_itself_is_no_better():
+    """The same truths: no difference at all, however they are drawn."""
+    same = runs()["good"]
+    against = compare({"one": same, "other": same}, rounds=200)["against"]["other"]
+    assert all(both["difference"][0] == 0 for name, both in against.items() if both["difference"][0] is not None)
+    assert against["click_rate"]["lift"] == [0, 0, 0]
+
+
+def test_of_what_never_happened_no_multiple_is_told():
+    """Nobody opts out in either arm; and none of the poor arm's orders is extra."""
+    never = [lived(seed, "never", click=0.2, extra=0.0) for seed in range(3)]
+    against = compare({"good": runs()["good"][:3], "never": never}, rounds=100)["against"]["never"]
+    assert against["opt_outs"]["lift"][0] is None
+    assert against["incremental"]["lift"][0] is None
+    assert against["incremental"]["difference"][1] > 0
+
+
+def test_the_page_has_a_curve_and_an_interval_of_each_arm_and_fetches_nothing():
+    """Self-contained."""
+    made = runs()
+    found = compare(made, rounds=50) | {"curves": curves(made)}
+    text = page({"volume": "equal", "arms": {"good": "a good one", "poor": "a poor one"}, "shops": {"made": found}})
+    assert text.count("<svg") == len(found["curves"]) + len(FIGURES)
+    assert "http" not in text
+    assert "<script" not in text
+    assert found["curves"]["clicks"]["good"][-1] == pytest.approx(np.mean([t.total("clicks") for t in made["good"]]))
+
+
+@pytest.mark.parametrize(("volume", "least", "most"), [(300.0, 0.2, 0.35), (1000.0, 0.0, 0.0), (5000.0, 0.0, 0.0)])
+async def test_the_volume_is_matched_by_a_least_score(volume: float, least: float, most: float):
+    """Pushes fall from 1,000 at 0 to none at 1; what nothing can reach is left at the lowest score."""
+    asked: list[float] = []
+
+    async def pushes(score: float) -> float:
+        asked.append(score)
+        return float(1000 * (1 - score**0.5) ** 1.6)
+
+    score, seen = await arms.matched(volume, pushes, tries=6)
+    assert least <= score <= most
+    assert len(asked) <= 6
+    assert abs(seen - volume) <= 0.1 * volume or score == 0.0
+
+
+def test_the_shipped_arms_are_three_and_the_first_sets_the_volume():
+    """The whole policy against a threshold and a broadcast."""
+    shipped = arms.read()
+    assert list(shipped.arms) == ["whole", "threshold", "popular"]
+    assert shipped.arms["threshold"].volume_by
+    assert shipped.arms["popular"].broadcast
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[arms.a]\nsays = "alone"\n', "fewer than two"),
+        ('[arms.a]\nsays = "a"\nbroadcast = true\n[arms.b]\nsays = "b"\n', "sets the volume"),
+        ('[arms.a]\nsays = "a"\n[arms.b]\nsay = "b"\n', "say"),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_refused(tmp_path: Path, text: str, says: str):
+    """With the reason."""
+    (tmp_path / "arms.toml").write_text(text)
+    with pytest.raises(ValueError, match=says):
+        arms.read(tmp_path / "arms.toml")
