@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 from agents.settings import KafkaSettings, LogSettings, RuntimeSettings, WebSettings
 from agents.topics import TopicSettings
 from state.settings import StateSettings
+from streamer.campaign_settings import CampaignSettings
 from streamer.core.settings import CoreSettings
 from streamer.settings_values import RefusedError, from_text, from_toml, in_unit
 
@@ -51,6 +52,7 @@ class Settings:
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     state: StateSettings = field(default_factory=StateSettings)
     core: CoreSettings = field(default_factory=CoreSettings)
+    campaigns: CampaignSettings = field(default_factory=CampaignSettings)
     web: WebSettings = field(default_factory=WebSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -77,14 +79,14 @@ class Setting:
 
 
 def leaves(cls: type = Settings, path: tuple[str, ...] = ()) -> Iterator[Setting]:
-    """Every setting, in the order declared."""
+    """Every setting, in the order declared. What is made from other settings (``elsewhere``) is none."""
     hints = get_type_hints(cls)
     default = cls()
     for one in dataclasses.fields(cls):
         hint = hints[one.name]
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             yield from leaves(hint, (*path, one.name))
-        else:
+        elif not one.metadata.get("elsewhere"):
             secret = bool(one.metadata.get("secret"))
             yield Setting((*path, one.name), hint, getattr(default, one.name), cls, secret)
 
@@ -112,6 +114,7 @@ def load(
     settings, problems = read(Settings, config, env or {}, overrides or {})
     if settings is not None:
         problems += _unknown_names(settings)
+        settings = _with_campaigns(settings, problems)
     if settings is not None and check_files:
         problems += _unusable_files(settings)
     if problems or settings is None:
@@ -240,6 +243,20 @@ def _build(
         told = f" (given: {', '.join(given)})" if given else ""
         problems += [f"[{'.'.join(path)}] {line}{told}" for line in str(exc).splitlines()]
         return None
+
+
+def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
+    """The settings with the campaigns that are on in the core's."""
+    if settings.campaigns == CampaignSettings():
+        return settings  # the core's default is the same
+    from streamer import campaigns  # it takes numpy, which most commands do not need
+
+    try:
+        core = dataclasses.replace(settings.core, campaigns=campaigns.load(settings.campaigns))
+    except campaigns.CampaignError as exc:
+        problems += exc.problems
+        return settings
+    return dataclasses.replace(settings, core=core)
 
 
 def _unknown_names(settings: Settings) -> list[str]:

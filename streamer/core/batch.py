@@ -3,6 +3,10 @@
 An event that was folded before is a duplicate. One that is older than its user's newest by more than the allowed
 lateness, or not newer than the user's erasure, is late. Both are counted and change nothing. A word about pushes
 (preferences, an unsubscription) is never too late to be heard.
+
+Campaigns ask with an event, or at a tick, when a timer that an event armed is due. All that is asked of one shopper at
+one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events and
+ticks alone, never from what was sent, so that they too are the same wherever a batch is cut.
 """
 
 from __future__ import annotations
@@ -13,30 +17,36 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamer.core import profile as profiles
+from streamer.core.ask import NOT_RANKED, Ask, Lesson
+from streamer.core.campaigns import arming
+from streamer.core.campaigns.audience import belongs
+from streamer.core.campaigns.firing import armed_by, fire
 from streamer.core.effects import DeadLetter, Touch
-from streamer.core.events import EVENT_TYPES
-from streamer.core.intake import Reset
+from streamer.core.events import EVENT_TYPES, Event
+from streamer.core.intake import Reset, Tick
 from streamer.core.items.deltas import touched_before
 from streamer.core.items.leads import leads_of
 from streamer.core.policy import state as states
-from streamer.core.policy.campaign import CAMPAIGNS
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
-from streamer.core.policy.verdict import cheap_refusal
+from streamer.core.policy.verdict import cheap_refusal, deferred_until
 from streamer.core.predictions.example import outcome_of
 from streamer.core.predictions.pending import Pending, keys_of
 from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
+from streamer.core.timers import due_key
 from streamer.core.vectors.step import step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamer.core.campaigns.campaign import Campaign
     from streamer.core.effects import Effects
-    from streamer.core.events import Event, EventType
-    from streamer.core.policy.state import Sent
+    from streamer.core.events import EventType
+    from streamer.core.policy.state import Armed, Sent
+    from streamer.core.policy.verdict import Policy
     from streamer.core.predictions.pending import Settled
     from streamer.core.profile import Profile
     from streamer.core.record import Record
@@ -44,29 +54,8 @@ if TYPE_CHECKING:
     from streamer.core.vectors.step import Step
     from streamer.core.views import Views
 
-NOT_RANKED: Final = -1
 _NO_STATE: Final = PolicyState()
 _NOTHING: Final[frozenset[int]] = frozenset()
-
-
-class Ask(msgspec.Struct, gc=False):
-    """May this campaign push on this event?
-
-    ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place
-    among the queries, or ``NOT_RANKED``.
-    """
-
-    event: Event
-    case: Case
-    refusal: str | None
-    query: int
-
-
-class Lesson(msgspec.Struct, gc=False):
-    """An event that labels the list ranked from the state just before it."""
-
-    event: Event
-    query: int
 
 
 class Batch:
@@ -75,11 +64,26 @@ class Batch:
     ``asks`` and ``lessons`` are in event order. Rows are read once; those in ``dirty`` are to be written.
     """
 
-    def __init__(self, events: Sequence[Event | Reset], views: Views, now: int, settings: CoreSettings) -> None:
-        users = list(dict.fromkeys(event.user for event in events))
+    def __init__(
+        self,
+        events: Sequence[Event | Reset | Tick],
+        views: Views,
+        now: int,
+        policy: Policy,
+        settings: CoreSettings,
+        *,
+        broken: frozenset[str] = frozenset(),
+    ) -> None:
+        """``events``: only the first may be a tick. ``broken``: shoppers whose timers raise, and are dropped."""
+        users = list(dict.fromkeys(event.user for event in events if not isinstance(event, Tick)))
+        self.reached: list[tuple[int, str]] = []
+        if events and isinstance(events[0], Tick):
+            self.reached = views.due.first(max(now, events[0].time), settings.timers.fired_per_tick)
+            users = list(dict.fromkeys([*(user for _, user in self.reached), *users]))
         self.profiles: dict[str, Profile | None] = dict(zip(users, views.profiles.get_many(users), strict=True))
         self.seen: dict[str, bytes | None] = dict(zip(users, views.seen.get_many(users), strict=True))
         self.policy: dict[str, PolicyState | None] = dict(zip(users, views.policy.get_many(users), strict=True))
+        self.due: dict[str, bytes | None] = {}
         self.dirty_profiles: dict[str, None] = {}
         self.dirty_seen: dict[str, None] = {}
         self.dirty_policy: dict[str, None] = {}
@@ -94,14 +98,19 @@ class Batch:
         self.settled: list[Settled] = []
         self.pending: Pending | None = None
         if settings.predictions.learn_rate > 0.0:
-            looked_at = [(e.user, e.fingerprint) for e in events if not isinstance(e, Reset)]
+            looked_at = [(e.user, e.fingerprint) for e in events if isinstance(e, Event)]
             keys = keys_of(looked_at, settings.predictions.slots)
             self.pending = Pending(dict(zip(keys, views.pending.get_many(keys), strict=True)), settings)
-        self._foreseeing = views.foreseeing
-        self._settings = settings
+        self.firing = ""
+        self._foreseeing, self._index = views.foreseeing, views.items
+        self._settings, self._policy, self._broken = settings, policy, broken
+        self._occasions = 0
 
-    def fold(self, event: Event | Reset) -> None:
-        """Fold one event, or drop it as a duplicate or late; either way count it."""
+    def fold(self, event: Event | Reset | Tick) -> None:
+        """Fold one event, or drop it as a duplicate or late; either way count it. A tick fires timers."""
+        if isinstance(event, Tick):
+            self._tick(event.time)
+            return
         user = event.user
         state = self.policy[user]
         if isinstance(event, Reset):
@@ -155,79 +164,172 @@ class Batch:
         self.dirty_profiles[user] = None
         if self.pending is not None:
             self.settled += self.pending.see(event, before, after, self.now)
-        if event_type.triggers:
-            self._ask(event, newest_ms, after)
+        reactions = self._policy.book.reactions.get(event.type)
+        if reactions is None:
+            return
+        if reactions.timed:
+            timers = self._state(user).armed
+            self._arm(user, arming.after_event(timers, event, reactions, after, settings.timers.items))
+        if reactions.ask:
+            keys = tuple([line.key for line in event.lines])
+            asks = [Ask(event, self._case(campaign, event, time, newest_ms), keys) for campaign in reactions.ask]
+            self._ask(asks, after, time)
 
-    def _ask(self, event: Event, newest_ms: int, profile: Profile) -> None:
-        settings, state = self._settings, self._state(event.user)
-        drawn = draw(event.fingerprint, 2 * settings.seed + 1)
-        foresight = Foresight(profile, event.time, self._foreseeing, settings)
-        for campaign in CAMPAIGNS:
-            if event.type not in campaign.triggers:
-                continue
-            case = Case(campaign, event.time, self.now, newest_ms, drawn, state.standing, state.sent)
-            case.foresight = foresight
-            query = NOT_RANKED
-            refusal = cheap_refusal(case, settings.policy)
-            if refusal is None:
-                case.bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                query = self.queries.add(profile, event.time, event, event.user)
-            self.asks.append(Ask(event, case, refusal, query))
+    # -- asking
+
+    def _case(self, campaign: Campaign, event: Event, time_ms: int, newest_ms: int) -> Case:
+        drawn, state = draw(event.fingerprint, 2 * self._settings.seed + 1), self._state(event.user)
+        return Case(campaign, time_ms, self.now, newest_ms, drawn, state.standing, state.sent)
+
+    def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
+        """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""
+        settings, policy = self._settings, self._policy.settings
+        foresight = Foresight(profile, now_ms, self._foreseeing, settings)
+        query, bought = NOT_RANKED, _NOTHING
+        self._occasions += 1
+        for ask in asks:
+            case, event, campaign = ask.case, ask.event, ask.case.campaign
+            case.profile, case.foresight = profile, foresight
+            case.member = belongs(
+                profile,
+                campaign.audience,
+                now_ms,
+                foresight=foresight,
+                index=self._index,
+                settings=settings.profile,
+            )
+            ask.occasion, ask.refusal = self._occasions, cheap_refusal(case, policy)
+            if ask.refusal is None:
+                if query == NOT_RANKED:
+                    query = self.queries.add(profile, now_ms, event, event.user)
+                    bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
+                ask.query = query
+                case.bought = _NOTHING if campaign.listing.again else bought
+            elif (until := deferred_until(ask.refusal, case, policy)) is not None and until > self.now:
+                timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True)
+                self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
+            self.asks.append(ask)
+
+    # -- timers
+
+    def _tick(self, time_ms: int) -> None:
+        """Look at those shoppers whose live row of table ``due`` is reached; rows that are not live any more go."""
+        self.now = max(self.now, time_ms)
+        for due_ms, user in self.reached:
+            self.firing = user
+            self.due[due_key(due_ms, user)] = None
+            state = self._state(user)
+            if due_ms == state.wake_ms:
+                self._fire(user, state)
+
+    def _fire(self, user: str, state: PolicyState) -> None:
+        """Ask for the timers that are due; the others, and what is due again later, get a new row."""
+        profile = self.profiles[user]
+        self._put(user, state.standing, state.sent, (), 0)
+        if profile is None or user in self._broken:
+            return
+        fired, waiting = fire(state.armed, profile, self._policy.book, self.now)
+        self._arm(user, waiting)
+        asks = []
+        for campaign, timer, keys in fired:
+            event = armed_by(timer, user)
+            # No event is newer than the timer's moment: the profile is as of now.
+            asks.append(Ask(event, self._case(campaign, event, timer.due_ms, 0), keys, timer.due_ms, timer.timer))
+        if asks:
+            self._ask(asks, profile, self.now)
+
+    def _arm(self, user: str, timers: tuple[Armed, ...]) -> None:
+        """Have these timers, and a row of table ``due`` if one is due before the shopper would be looked at."""
+        state = self._state(user)
+        if timers == state.armed:
+            return
+        wake_ms = state.wake_ms
+        if timers and not 0 < wake_ms <= timers[0].due_ms:
+            if wake_ms:
+                self.due[due_key(wake_ms, user)] = None
+            wake_ms = timers[0].due_ms
+            self.due[due_key(wake_ms, user)] = b""
+        self._put(user, state.standing, state.sent, timers, wake_ms)
+
+    # -- rows
 
     def _state(self, user: str) -> PolicyState:
         return self.policy[user] or _NO_STATE
 
-    def _stand(self, user: str, standing: states.Standing) -> None:
-        self.policy[user] = PolicyState(standing, self._state(user).sent)
+    def _put(
+        self, user: str, standing: states.Standing, sent: tuple[Sent, ...], timers: tuple[Armed, ...], wake_ms: int
+    ) -> None:
+        self.policy[user] = PolicyState(standing, sent, timers, wake_ms)
         self.dirty_policy[user] = None
+
+    def _stand(self, user: str, standing: states.Standing) -> None:
+        state = self._state(user)
+        self._put(user, standing, state.sent, state.armed, state.wake_ms)
 
     def pushed(self, user: str, erased_ms: int, sent: tuple[Sent, ...]) -> None:
         """What was sent to a user, up to and with this batch's latest push.
 
         ``erased_ms`` tells as of which standing: of pushes before an erasure nothing stays behind.
         """
-        standing = self._state(user).standing
-        if standing.erased_ms == erased_ms:
-            self.policy[user] = PolicyState(standing, sent)
-            self.dirty_policy[user] = None
+        state = self._state(user)
+        if state.standing.erased_ms == erased_ms:
+            self._put(user, state.standing, sent, state.armed, state.wake_ms)
 
     def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
         self.erased[user] = None
         if self.pending is not None:
             self.pending.forget(user)
-        self.policy[user] = states.erased(states.fold(self._state(user).standing, event), event.time)
+        state = self._state(user)
+        if state.wake_ms:
+            self.due[due_key(state.wake_ms, user)] = None  # it names the shopper, and may be due in months
+        self.policy[user] = states.erased(states.fold(state.standing, event), event.time)
         self.dirty_profiles[user] = self.dirty_seen[user] = self.dirty_policy[user] = None
 
     def store(self, effects: Effects) -> None:
         """Hand over the rows to write, the counts and the stream time."""
-        effects.profiles = {user: self.profiles[user] for user in self.dirty_profiles}
-        effects.seen = {user: self.seen[user] for user in self.dirty_seen}
-        effects.policy = {user: self.policy[user] for user in self.dirty_policy}
+        effects.profiles |= {user: self.profiles[user] for user in self.dirty_profiles}
+        effects.seen |= {user: self.seen[user] for user in self.dirty_seen}
+        effects.policy |= {user: self.policy[user] for user in self.dirty_policy}
+        effects.due |= self.due
         if self.pending is not None:
-            effects.pending = {key: self.pending.rows[key] for key in self.pending.dirty}
-            effects.outcomes = [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]
-        effects.touches = self.touches
-        effects.steps = self.steps
-        effects.erased = list(self.erased)
+            effects.pending |= {key: self.pending.rows[key] for key in self.pending.dirty}
+            effects.outcomes += [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]
+        effects.touches += self.touches
+        effects.steps += self.steps
+        effects.erased += self.erased
         effects.counts.update(self.counts)
         effects.now = self.now
 
 
 def fold_batch(
-    readable: Sequence[tuple[Record, Event | Reset]], views: Views, now: int, settings: CoreSettings, effects: Effects
+    readable: Sequence[tuple[Record, Event | Reset | Tick]],
+    views: Views,
+    policy: Policy,
+    settings: CoreSettings,
+    effects: Effects,
 ) -> Batch:
-    """The folded batch. An event whose folding raises is a dead letter; the batch is then folded anew without it."""
+    """The folded batch, from the stream time that ``effects`` have reached. A tick may only come first.
+
+    An event whose folding raises is a dead letter; the batch is then folded anew without it. So are the timers of a
+    shopper whose firing raises, under the tick they were to fire at.
+    """
     left = list(readable)
+    broken: frozenset[str] = frozenset()
     while True:
-        batch = Batch([event for _, event in left], views, now, settings)
+        batch = Batch([event for _, event in left], views, effects.now, policy, settings, broken=broken)
         at = 0
         try:
             for at, (_, event) in enumerate(left):  # noqa: B007 -- the place is for the handler
                 batch.fold(event)
         except Exception as exc:  # noqa: BLE001 -- one event must not stop the stream, whatever it set off
-            record, _ = left.pop(at)
+            record, event = left[at]
+            if isinstance(event, Tick):
+                broken |= {batch.firing}
+                record = msgspec.structs.replace(record, key=batch.firing.encode())
+            else:
+                del left[at]
+                effects.counts["dead_letter"] += 1
             effects.dead_letters.append(DeadLetter(record, "handler_error", f"{type(exc).__name__}: {exc}"[:200]))
-            effects.counts["dead_letter"] += 1
         else:
             return batch

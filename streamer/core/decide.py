@@ -1,38 +1,44 @@
-"""Stage ⑤: ranked lists become decisions, and candidates where no rule refuses; or examples to learn from."""
+"""Stage ⑤: ranked lists become decisions, and candidates where no rule refuses; or examples to learn from.
+
+The asks of an occasion compete. Each that no rule of case or item refuses is a proposal; the one that is worth most
+goes on to the final rules, and if they refuse it, the next. What was not needed any more was outbid.
+"""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 
-from streamer.core.batch import NOT_RANKED
+from streamer.core.ask import NOT_RANKED
+from streamer.core.campaigns.listing import listed
+from streamer.core.campaigns.words import category_of, price_cents, words
 from streamer.core.effects import Decision, Outgoing, SlateItem
-from streamer.core.events import item_key, key64
-from streamer.core.exactmath import exp2
+from streamer.core.events import key64
 from streamer.core.features import ROW
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
-from streamer.core.names import NONE
 from streamer.core.policy import explore
 from streamer.core.policy.candidate import build_candidate, candidate_id
 from streamer.core.policy.diversity import diversify
-from streamer.core.policy.registry import SENT
+from streamer.core.policy.proposal import Proposal
+from streamer.core.policy.registry import OUTBID, SENT
 from streamer.core.policy.rule import Offer
-from streamer.core.policy.state import Sent, remember
-from streamer.core.policy.verdict import cheap_refusal, choose
-from streamer.core.rank import top
+from streamer.core.policy.state import Sent, mark_of, remember
+from streamer.core.policy.verdict import cheap_refusal, choose, final_refusal
 from streamer.core.reasons import explain
 from streamer.core.sampling import EXPLORED, mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from streamer.core.batch import Ask, Batch
-    from streamer.core.effects import Candidate, Effects
+    from streamer.core.ask import Ask
+    from streamer.core.batch import Batch
+    from streamer.core.effects import Effects
     from streamer.core.index import ItemIndex
     from streamer.core.policy.verdict import Policy
     from streamer.core.rank import Ranked
@@ -45,83 +51,159 @@ _POPULARITY: Final = ROW["popularity"]
 
 
 def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
-    """Decide on all asks in event order: each push changes what the user's next ask may get.
+    """Decide on all occasions in event order: each push changes what the user's next one may get.
 
     ``ranked`` is ``None`` if the batch had no queries.
     """
-    settings = policy.settings
-    pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
-    model_version = views.model.version
-    for ask in batch.asks:
-        event, case = ask.event, ask.case
-        refusal = ask.refusal
-        life = case.standing.erased_ms
-        if event.user in pushed and pushed[event.user][0] == life:
-            # The rules are pure: only a push in between can make them say something else.
-            case.sent = pushed[event.user][1]
-            refusal = cheap_refusal(case, settings)
-        decision = Decision(
+    deciding = _Deciding(batch, ranked, views, policy, effects)
+    for _, asks in groupby(batch.asks, key=lambda ask: ask.occasion):
+        deciding.occasion(asks)
+
+
+class _Deciding:
+    """What the decisions of a batch share. ``pushed``: by user, as of which life, what was sent until now."""
+
+    def __init__(self, batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
+        self.batch, self._ranked, self.views, self.policy, self.effects = batch, ranked, views, policy, effects
+        self.pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
+
+    @property
+    def ranked(self) -> Ranked:
+        """Where there are proposals there were queries."""
+        assert self._ranked is not None
+        return self._ranked
+
+    def occasion(self, asks: Iterable[Ask]) -> None:
+        """One decision for each ask, and one push at most."""
+        decisions: list[Decision] = []
+        proposals: list[tuple[int, Proposal]] = []
+        for ask in asks:
+            user, case = ask.event.user, ask.case
+            if user in self.pushed and self.pushed[user][0] == case.standing.erased_ms:
+                # The rules are pure: only a push in between can make them say something else.
+                case.sent = self.pushed[user][1]
+                ask.refusal = cheap_refusal(case, self.policy.settings)
+            decision = self._unranked(ask)
+            if ask.refusal is None:
+                # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
+                assert ask.query != NOT_RANKED
+                proposal = self._propose(ask, decision)
+                decision = proposal.decision
+                if decision.reason == SENT:
+                    proposals.append((len(decisions), proposal))
+            decisions.append(decision)
+        if proposals:
+            proposals.sort(key=_best_first)
+            self._choose(proposals, decisions)
+        self.effects.decisions += decisions
+
+    def _unranked(self, ask: Ask) -> Decision:
+        """As far as it is known before ranking."""
+        event = ask.event
+        return Decision(
             user=event.user,
             origin=f"{event.topic}:{event.offset}",
-            campaign=case.campaign.name,
-            reason=refusal or "",
+            campaign=ask.case.campaign.name,
+            reason=ask.refusal or "",
             propensity=1.0,
-            model_version=model_version,
-            policy_version=policy.version,
+            model_version=self.views.model.version,
+            policy_version=self.policy.version,
+            due_ms=ask.due_ms,
         )
-        if refusal is None:
-            # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
-            assert ranked is not None
-            assert ask.query != NOT_RANKED
-            decision, candidate = _decide_ranked(ask, decision, ranked, views, policy)
-            if candidate is not None:
-                push = Sent(case.now_ms, case.campaign.name, tuple([item_key(item) for item in decision.items]))
-                sent = remember(case.sent, push, settings)
-                pushed[event.user] = life, sent
-                batch.pushed(event.user, life, sent)
-                effects.candidates.append(Outgoing(candidate, event.produced_at))
-        effects.decisions.append(decision)
+
+    def _propose(self, ask: Ask, decision: Decision) -> Proposal:
+        """What the ask would send, ``SENT`` so far; or its best item, with what refuses it."""
+        event, case, ranked, index, settings = ask.event, ask.case, self.ranked, self.views.items, self.policy.settings
+        campaign = case.campaign
+        rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items)
+        count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
+        reason, places = choose(
+            _offers(rows, ranked, index, by_category=settings.category_per_day > 0), case, settings, max(count, 1)
+        )
+        if places and not settings.best_first:
+            places, propensity = _slate(ask, np.array(rows), places, (ranked, index), self.policy)
+        shown = [rows[place] for place in places] or rows[:1]
+        score = float(ranked.p[shown[0]]) if shown else 0.0
+        decision = replace(
+            decision,
+            reason=reason,
+            propensity=propensity,
+            event_id=event.id,
+            candidate_id=candidate_id(event.user, event.source, event.id, campaign.name, ask.timer),
+            score=score,
+            items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
+            features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
+        )
+        proposal = Proposal(ask, decision, shown)
+        if reason == SENT:
+            proposal.item = int(ranked.keys[shown[0]])
+            proposal.cents = price_cents(int(ranked.items[shown[0]]), index)
+            proposal.channel = campaign.channel(case.standing.channels) or campaign.message.channels[0]
+            proposal.worth = self.policy.worth(proposal)
+            proposal.decision = replace(decision, worth=None if proposal.worth == score else proposal.worth)
+        return proposal
+
+    def _choose(self, proposals: list[tuple[int, Proposal]], decisions: list[Decision]) -> None:
+        """Send the first proposal that the final rules let pass; each tells its place in ``decisions`` what became of
+        it.
+        """
+        settled = False
+        for place, proposal in proposals:
+            rule = None if settled else final_refusal(proposal, self.policy.settings)
+            reason = OUTBID if settled else SENT if rule is None else rule.name
+            proposal.decision = decisions[place] = replace(proposal.decision, reason=reason)
+            if settled or (rule is not None and not rule.ghost):
+                continue
+            settled = True
+            if rule is None:
+                self._send(proposal)
+            self._remember(proposal, ghost=rule is not None)
+
+    def _send(self, proposal: Proposal) -> None:
+        ask, decision, rows, ranked, index = (
+            proposal.ask,
+            proposal.decision,
+            proposal.rows,
+            self.ranked,
+            self.views.items,
+        )
+        first = rows[0]
+        slate = [
+            SlateItem(item, float(ranked.p[row]), ranked.generator(row))
+            for item, row in zip(decision.items, rows, strict=True)
+        ]
+        candidate = build_candidate(
+            ask.event,
+            ask.case,
+            slate,
+            words(int(ranked.items[first]), index, ask.case.campaign.message),
+            explain(ranked, first, ask.query, index, self.views.model),
+            identity=decision.candidate_id,
+            model_version=decision.model_version,
+            policy_version=decision.policy_version,
+            propensity=decision.propensity,
+            settings=self.policy.settings,
+        )
+        # Of a timer, how long ago its event was sent says nothing about this system's latency.
+        self.effects.candidates.append(Outgoing(candidate, b"" if ask.due_ms else ask.event.produced_at))
+
+    def _remember(self, proposal: Proposal, *, ghost: bool) -> None:
+        ask, case = proposal.ask, proposal.case
+        ranked, index = self.ranked, self.views.items
+        keys = tuple([int(ranked.keys[row]) for row in proposal.rows])
+        groups = dict.fromkeys(category_of(int(ranked.items[row]), index) for row in proposal.rows)
+        mark = mark_of(proposal.decision.candidate_id)
+        push = Sent(case.now_ms, case.campaign.name, keys, tuple([g for g in groups if g]), ghost, mark)
+        sent = remember(case.sent, push, self.policy.settings, self.policy.book.caps_ms, case.standing.dismissed_marks)
+        user, life = ask.event.user, case.standing.erased_ms
+        self.pushed[user] = life, sent
+        self.batch.pushed(user, life, sent)
 
 
-def _decide_ranked(
-    ask: Ask, decision: Decision, ranked: Ranked, views: Views, policy: Policy
-) -> tuple[Decision, Candidate | None]:
-    event, case, index, settings = ask.event, ask.case, views.items, policy.settings
-    rows: list[int] = top(ranked, ask.query, settings.pool_items).tolist()
-    count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
-    reason, places = choose(_offers(rows, ranked, index), case, settings, max(count, 1))
-    if places and not settings.best_first:
-        places, propensity = _slate(ask, np.array(rows), places, (ranked, index), policy)
-    shown = [rows[place] for place in places] or rows[:1]
-    decision = msgspec.structs.replace(
-        decision,
-        reason=reason,
-        propensity=propensity,
-        event_id=event.id,
-        candidate_id=candidate_id(event.user, event.source, event.id, case.campaign.name),
-        score=float(ranked.p[shown[0]]) if shown else 0.0,
-        items=tuple(index.id_of(int(ranked.items[row])) for row in shown),
-        features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
-    )
-    if reason != SENT:
-        return decision, None
-    slate = [
-        SlateItem(item, float(ranked.p[row]), ranked.generator(row))
-        for item, row in zip(decision.items, shown, strict=True)
-    ]
-    candidate = build_candidate(
-        event,
-        case,
-        slate,
-        words(int(ranked.items[shown[0]]), index),
-        explain(ranked, shown[0], ask.query, index, views.model),
-        identity=decision.candidate_id,
-        model_version=decision.model_version,
-        policy_version=decision.policy_version,
-        propensity=propensity,
-        settings=settings,
-    )
-    return decision, candidate
+def _best_first(placed: tuple[int, Proposal]) -> tuple[float, int, str]:
+    proposal = placed[1]
+    campaign = proposal.case.campaign
+    return -proposal.worth, -campaign.priority, campaign.name
 
 
 def _slate(
@@ -151,24 +233,11 @@ def _slate(
     return passed.take(order).tolist(), propensity
 
 
-def _offers(rows: list[int], ranked: Ranked, index: ItemIndex) -> Iterator[Offer]:
+def _offers(rows: list[int], ranked: Ranked, index: ItemIndex, *, by_category: bool) -> Iterator[Offer]:
     for row in rows:
         in_stock = bool(index.in_stock[ranked.items[row]])
-        yield Offer(int(ranked.keys[row]), float(ranked.p[row]), in_stock)
-
-
-def words(dense: int, index: ItemIndex) -> dict[str, str]:
-    """What the message says of its first item: title (its id if it has none), brand and price, "" where unknown."""
-    brand = int(index.brand[dense])
-    entry, log_price = index.entry(dense), float(index.price[dense])
-    cents = entry.price_cents if entry is not None else 0
-    if not cents and log_price == log_price:  # noqa: PLR0124 -- NaN
-        cents = round(float(exp2(log_price)))
-    return {
-        "title": index.title(dense) or index.id_of(dense),
-        "brand": "" if brand == NONE else index.brands.names[brand],
-        "price": f"{cents // 100}.{cents % 100:02d}" if cents else "",
-    }
+        category = category_of(int(ranked.items[row]), index) if by_category else 0
+        yield Offer(int(ranked.keys[row]), float(ranked.p[row]), in_stock, category)
 
 
 def learn(batch: Batch, ranked: Ranked | None, views: Views, settings: CoreSettings, effects: Effects) -> None:

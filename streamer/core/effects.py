@@ -94,10 +94,12 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One verdict of one campaign on one event.
+    """One verdict of one campaign on one event or timer.
 
     ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so
-    that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition.
+    that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition, of the event that
+    asked or that armed the timer. ``due_ms``: when the timer was due, 0 without one. ``worth`` is what the push was
+    compared by, if not by its score.
     """
 
     user: str
@@ -112,6 +114,8 @@ class Decision(msgspec.Struct, frozen=True):
     score: float = 0.0
     items: tuple[str, ...] = ()
     features: tuple[float, ...] = ()
+    due_ms: int = 0
+    worth: float | None = None
 
 
 class Touch(NamedTuple):

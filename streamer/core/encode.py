@@ -48,6 +48,8 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     s: float | None = None
     i: tuple[str, ...] = ()
     f: tuple[float, ...] = ()
+    t: int = 0
+    w: float | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -87,7 +89,7 @@ def _cut(word: str, size: int) -> str:
 
 def decision(value: Decision) -> bytes:
     """The JSON of a decision, as ``decision.schema.json`` has it. The user is the record's key, not in the value."""
-    if not value.event_id:
+    if not value.event_id and not value.due_ms:
         # A refusal before ranking, as most are: all but its origin is shared by many.
         shared = _refusal(value.campaign, value.reason, value.model_version, value.policy_version, value.propensity)
         return b'{"o":' + _encode(value.origin) + shared
@@ -104,6 +106,8 @@ def decision(value: Decision) -> bytes:
             value.score or None,
             value.items,
             value.features,
+            value.due_ms,
+            value.worth,
         )
     )
 

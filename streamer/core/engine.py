@@ -8,6 +8,8 @@ transaction. Rows never change, new ones are made of them; so an exception leave
 
 A batch is folded event by event, ranked at once, and decided event by event. Each decision sees the profile as of its
 own event and all pushes decided before it, so that the result does not depend on where a batch was cut.
+
+A tick, at which timers fire, begins a part of its own: all that came before it has been decided by then.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from streamer.core.batch import fold_batch
 from streamer.core.decide import decide, learn
 from streamer.core.effects import Effects
 from streamer.core.intake import read
+from streamer.core.parts import over, parts
 from streamer.core.policy.verdict import Policy
 from streamer.core.rank import rank, retrieve
 
@@ -35,7 +38,7 @@ class Engine:
     def __init__(self, settings: CoreSettings, *, clock: Callable[[], float] | None = None) -> None:
         """``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no decision depends on it."""
         self._settings = settings
-        self._policy = Policy(settings.policy, settings.seed)
+        self._policy = Policy(settings.policy, settings.seed, settings.campaigns)
         self._clock = clock
 
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:
@@ -50,19 +53,20 @@ class Engine:
 
         events = read(records, partition, partitions, settings.limits, effects)  # ①
         lap("parse")
-        batch = fold_batch(events, views, now, settings, effects)  # ②
-        lap("fold")
-        ranked = None
-        if len(batch.queries):  # numpy's calls cost as much for none as for ten
-            pool = retrieve(batch.queries, views.items, settings.retrieval)  # ③
-            lap("retrieve")
-            ranked = rank(pool, views.items, views.model)  # ④
-            lap("score")
-        decide(batch, ranked, views, self._policy, effects)  # ⑤
-        learn(batch, ranked, views, settings, effects)
-        lap("decide")
-
-        batch.store(effects)
+        for part in parts(events):
+            known = over(views, effects)
+            batch = fold_batch(part, known, self._policy, settings, effects)  # ②
+            lap("fold")
+            ranked = None
+            if len(batch.queries):  # numpy's calls cost as much for none as for ten
+                pool = retrieve(batch.queries, known.items, settings.retrieval)  # ③
+                lap("retrieve")
+                ranked = rank(pool, known.items, known.model)  # ④
+                lap("score")
+            decide(batch, ranked, known, self._policy, effects)  # ⑤
+            learn(batch, ranked, known, settings, effects)
+            batch.store(effects)
+            lap("decide")
         return effects
 
 
@@ -77,5 +81,5 @@ class _Laps:
     def __call__(self, stage: str) -> None:
         if self._clock is not None:
             now = self._clock()
-            self._seconds[stage] = now - self._last
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
             self._last = now

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from streamer.core.campaigns.campaign import NEXT, Campaign
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.parse import Limits
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.timer_settings import TimerSettings
 from streamer.core.vector_settings import VectorSettings
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,17 @@ class PolicySettings:
     """When a push may be sent. Any change of these changes ``policy_version``.
 
     ``require_consent``: without a yes in the preferences nothing is sent; otherwise only a no forbids it.
-    ``per_hour``, ``per_day``: pushes to one user in any window of that length. ``min_gap_ms``: between two pushes,
-    doubled by each dismissal since the last click, ``dismissal_doublings`` times at most.
-    ``repeat_window_ms``: an item pushed is not pushed again within it. ``score_threshold``: the least probability
-    worth a push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers
-    none. ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items
-    shown in one push, at most; ``pool_items``: how far down the ranking to look for them.
+    ``per_hour``, ``per_day``, ``per_week`` (0: no cap): pushes to one user in any window of that length.
+    ``category_per_day``: so many of them with an item of one category, in any 24 hours (0: no cap).
+    ``min_gap_ms``: between two pushes, doubled by each dismissal since the last click, ``dismissal_doublings`` times at
+    most. ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within
+    ``dismissed_window_ms``. ``fatigue_bits``: each push that was dismissed since the last click, or was neither opened
+    nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
+    all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are pushed nothing, to
+    compare with; campaigns draw their control groups by it too. ``score_threshold``: the least probability worth a
+    push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers none.
+    ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
+    in one push, at most; ``pool_items``: how far down the ranking to look for them.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
     the best ``explore_items`` that pass the rules, each with the probability that it is the best of them.
     ``diversity_bits``: what an item just like one already shown must have the odds of twice over, so many times, to
@@ -61,9 +69,17 @@ class PolicySettings:
     require_consent: bool = False
     per_hour: int = 1
     per_day: int = 4
+    per_week: int = 0
+    category_per_day: int = 0
     min_gap_ms: int = 30 * MINUTE_MS
     dismissal_doublings: int = 6
-    repeat_window_ms: int = 7 * DAY_MS
+    repeat_window_ms: int = WEEK_MS
+    dismissed_window_ms: int = 30 * DAY_MS
+    fatigue_bits: float = 0.25
+    fatigue_most_bits: float = 3.0
+    ignored_after_ms: int = DAY_MS
+    holdout_share: float = 0.0
+    groups_seed: int = 1
     score_threshold: float = 0.02
     expiry_ms: int = HOUR_MS
     rank_rate: float = 1.0
@@ -80,6 +96,10 @@ class PolicySettings:
         """Raise ValueError for what cannot be."""
         if not 0.0 <= self.explore_share <= 1.0:
             raise ValueError(f"explore_share is a share, from 0 to 1, not {self.explore_share}")
+        if not 0.0 <= self.holdout_share <= 1.0:
+            raise ValueError(f"holdout_share is a share, from 0 to 1, not {self.holdout_share}")
+        if self.fatigue_bits < 0 or self.fatigue_most_bits < 0:
+            raise ValueError("fatigue_bits and fatigue_most_bits must be at least 0")
         if self.explore_items < 1 or self.diversity_bits < 0 or self.category_cap < 0:
             raise ValueError("explore_items must be at least 1, diversity_bits and category_cap at least 0")
 
@@ -91,7 +111,10 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
-    """All of the core's settings. ``seed`` is of every hash that draws a sample."""
+    """All of the core's settings. ``seed`` is of every hash that draws a sample.
+
+    ``campaigns``: those that are on, read from their files.
+    """
 
     seed: int = 1
     limits: Limits = field(default_factory=Limits)
@@ -101,6 +124,8 @@ class CoreSettings:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     vectors: VectorSettings = field(default_factory=VectorSettings)
+    timers: TimerSettings = field(default_factory=TimerSettings)
+    campaigns: tuple[Campaign, ...] = field(default=(NEXT,), metadata={"elsewhere": True})
 
     @property
     def items(self) -> ItemSettings:

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 _BIG_SPENDER: Final = 13.2877
 _BARGAIN_HUNTER: Final = 10.9658
 _FEW, _MANY = 5, 20
+
+TAGS: Final = (
+    "new",
+    "returning",
+    "lapsed",
+    "buyer",
+    "window-shopper",
+    "cart-abandoner",
+    "searcher",
+    "big-spender",
+    "bargain-hunter",
+)
+"""All tags but ``loyal:<brand>``."""
 _LOYAL_SHARE: Final = 0.6
 _LOYAL_INTEREST: Final = 3.0
 

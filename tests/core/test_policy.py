@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streamer.core.policy as folder
+from streamer.core.campaigns.campaign import NEXT, Caps
 from streamer.core.effects import SlateItem
 from streamer.core.encode import candidate as encode_candidate
 from streamer.core.events import EVENT_TYPES, Event, Preferences
 from streamer.core.policy import min_gap, quiet_hours, registry, state
-from streamer.core.policy.campaign import CAMPAIGNS, NEXT_ITEM
 from streamer.core.policy.candidate import build_candidate, candidate_id
 from streamer.core.policy.quiet_hours import utc_offset_ms
 from streamer.core.policy.rule import Case, CheapRule, ItemRule, Offer
@@ -26,14 +26,15 @@ from streamer.core.policy.verdict import cheap_refusal, choose, policy_version
 from streamer.core.reasons import Explanation
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, PolicySettings
 
-SETTINGS = PolicySettings()
+SETTINGS = PolicySettings(category_per_day=2)
+CAPPED = msgspec.structs.replace(NEXT, caps=Caps(per_day=1, per_week=2))
 NOW = 1_700_000_000_000 // DAY_MS * DAY_MS + 12 * HOUR_MS
 """A noon, UTC."""
 
 
 def case(**changes: object) -> Case:
     fields: dict[str, object] = {
-        "campaign": NEXT_ITEM,
+        "campaign": NEXT,
         "time_ms": NOW,
         "now_ms": NOW,
         "newest_ms": NOW - HOUR_MS,
@@ -48,6 +49,18 @@ def sent(ago_ms: int, *items: int) -> Sent:
     return Sent(NOW - ago_ms, "next", items)
 
 
+def other(ago_ms: int) -> Sent:
+    return Sent(NOW - ago_ms, "other", ())
+
+
+def marked(ago_ms: int, mark: int, *items: int) -> Sent:
+    return Sent(NOW - ago_ms, "next", items, mark=mark)
+
+
+def of_category(ago_ms: int, *categories: int) -> Sent:
+    return Sent(NOW - ago_ms, "next", (), categories)
+
+
 def offer(key: int = 1, score: float = 0.9, in_stock: bool = True) -> Offer:
     return Offer(key, score, in_stock)
 
@@ -57,10 +70,13 @@ REFUSED: dict[str, tuple[Case, PolicySettings]] = {
     "channel": (case(standing=Standing(channels=())), SETTINGS),
     "out_of_order": (case(newest_ms=NOW + 1), SETTINGS),
     "expired": (case(now_ms=NOW + HOUR_MS), SETTINGS),
+    "audience": (case(member=False), SETTINGS),
     "quiet_hours": (case(standing=Standing(quiet_hours=(11 * 60, 13 * 60))), SETTINGS),
     "min_gap": (case(sent=(sent(29 * MINUTE_MS),)), SETTINGS),
     "hour_cap": (case(sent=(sent(59 * MINUTE_MS),)), SETTINGS),
     "day_cap": (case(sent=tuple(sent(n * 5 * HOUR_MS) for n in (4, 3, 2, 1))), SETTINGS),
+    "week_cap": (case(sent=(sent(7 * DAY_MS - 1), sent(2 * DAY_MS))), PolicySettings(per_week=2)),
+    "campaign_cap": (case(campaign=CAPPED, sent=(sent(7 * DAY_MS - 1), sent(25 * HOUR_MS))), SETTINGS),
     "not_sampled": (case(draw=0.5), PolicySettings(rank_rate=0.5)),
 }
 ALLOWED: dict[str, tuple[Case, PolicySettings]] = {
@@ -68,22 +84,29 @@ ALLOWED: dict[str, tuple[Case, PolicySettings]] = {
     "channel": (case(standing=Standing(channels=("email",))), SETTINGS),
     "out_of_order": (case(newest_ms=NOW), SETTINGS),
     "expired": (case(now_ms=NOW + HOUR_MS - 1), SETTINGS),
+    "audience": (case(member=True), SETTINGS),
     "quiet_hours": (case(standing=Standing(quiet_hours=(13 * 60, 12 * 60))), SETTINGS),
     "min_gap": (case(sent=(sent(30 * MINUTE_MS),)), SETTINGS),
     "hour_cap": (case(sent=(sent(60 * MINUTE_MS),)), SETTINGS),
     "day_cap": (case(sent=tuple(sent(n * 6 * HOUR_MS) for n in (4, 3, 2, 1))), SETTINGS),
+    "week_cap": (case(sent=(sent(7 * DAY_MS), sent(2 * DAY_MS))), PolicySettings(per_week=2)),
+    "campaign_cap": (case(campaign=CAPPED, sent=(sent(7 * DAY_MS), other(25 * HOUR_MS), sent(24 * HOUR_MS))), SETTINGS),
     "not_sampled": (case(draw=0.49), PolicySettings(rank_rate=0.5)),
 }
 REFUSED_ITEM: dict[str, tuple[Offer, Case]] = {
     "bought": (offer(), case(bought=frozenset({1}))),
     "out_of_stock": (offer(in_stock=False), case()),
     "repeat": (offer(), case(sent=(sent(7 * DAY_MS - 1, 2, 1),))),
+    "dismissed": (offer(), case(standing=Standing(dismissed_marks=(7,)), sent=(marked(30 * DAY_MS - 1, 7, 2, 1),))),
+    "category_day_cap": (Offer(1, 0.9, True, 5), case(sent=(of_category(23 * HOUR_MS, 5), of_category(HOUR_MS, 4, 5)))),
     "low_score": (offer(score=0.0199), case()),
 }
 ALLOWED_ITEM: dict[str, tuple[Offer, Case]] = {
     "bought": (offer(), case(bought=frozenset({2}))),
     "out_of_stock": (offer(), case()),
     "repeat": (offer(), case(sent=(sent(7 * DAY_MS, 1), sent(DAY_MS, 2)))),
+    "dismissed": (offer(), case(standing=Standing(dismissed_marks=(7,)), sent=(marked(HOUR_MS, 8, 1),))),
+    "category_day_cap": (Offer(1, 0.9, True, 5), case(sent=(of_category(24 * HOUR_MS, 5), of_category(HOUR_MS, 5)))),
     "low_score": (offer(score=0.02), case()),
 }
 
@@ -110,14 +133,14 @@ def test_every_rule_is_a_file_of_its_name_and_every_reason_has_words() -> None:
     assert len(set(names)) == len(names)
     files = {path.stem for path in Path(next(iter(folder.__path__))).glob("*.py")}
     assert set(names) <= files
-    assert set(registry.REASONS) == {*names, registry.SENT, registry.NO_CANDIDATES}
+    assert set(registry.REASONS) == {*names, registry.SENT, registry.NO_CANDIDATES, registry.OUTBID}
     assert all(registry.REASONS.values())
 
 
 times = st.integers(0, 10 * DAY_MS).map(lambda ago: NOW - ago)
 pushes = st.lists(times, max_size=8).map(lambda ts: [Sent(t, "next", (1,)) for t in sorted(ts)])
 cases = st.tuples(
-    st.just(NEXT_ITEM),
+    st.just(NEXT),
     times,
     st.just(NOW),
     times,
@@ -283,18 +306,12 @@ def test_the_policy_row_survives_its_encoding() -> None:
 
 
 def test_the_policy_version_tells_settings_apart() -> None:
-    assert policy_version(SETTINGS) == policy_version(PolicySettings())
+    assert policy_version(SETTINGS) == policy_version(replace(SETTINGS))
     assert policy_version(SETTINGS) != policy_version(replace(SETTINGS, per_day=5))
     assert re.fullmatch("[0-9a-f]{6}", policy_version(SETTINGS))
 
 
 # --- campaigns and candidates
-
-
-def test_campaigns_react_to_types_that_are_registered_as_triggers() -> None:
-    for campaign in CAMPAIGNS:
-        assert campaign.channels
-        assert all(EVENT_TYPES[name].triggers for name in campaign.triggers)
 
 
 def test_lengths_keep_the_parts_of_a_candidate_id_apart() -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.core.campaigns.campaign import NEXT
 from streamer.core.events import Event, Line, group_key, item_key
 from streamer.core.learning_settings import LearningSettings
-from streamer.core.policy.campaign import NEXT_ITEM
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import Standing
 from streamer.core.prediction_settings import PredictionSettings
@@ -288,7 +288,7 @@ def test_with_a_rate_of_zero_nothing_is_kept() -> None:
 def test_a_rule_can_ask_what_is_predicted_and_the_answer_is_the_served_models() -> None:
     profile = fold(None, event("ann", "view", T0, "a", "shoes"), ALL.profile)
     foresight = Foresight(profile, T0, Served(), ALL)
-    case = Case(NEXT_ITEM, T0, T0, 0, 0.5, Standing(), (), foresight=foresight)
+    case = Case(NEXT, T0, T0, 0, 0.5, Standing(), (), foresight=foresight)
     assert case.foresight is not None
     assert 0.0 < case.foresight.chance("purchase") < 0.5
     assert 0.0 < case.foresight.chance("churn") < 1.0

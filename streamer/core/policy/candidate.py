@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from streamer.core.effects import Candidate, Template, Trigger
 from streamer.core.encode import rfc3339
+from streamer.core.policy.expired import expiry_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +23,13 @@ SCHEMA_VERSION: Final = 1
 _DEDUPE_DIGITS: Final = 16
 
 
-def candidate_id(user: str, source: str, trigger_id: str, campaign: str) -> str:
-    """BLAKE2b-128, in hex, over the four, each behind its length in bytes (32 bits, little-endian)."""
+def candidate_id(user: str, source: str, trigger_id: str, campaign: str, timer: str = "") -> str:
+    """BLAKE2b-128, in hex, over the parts, each behind its length in bytes (32 bits, little-endian).
+
+    ``timer`` is one of them only where the event armed more than one of the campaign's.
+    """
     digest = blake2b(digest_size=16)
-    for part in (user, source, trigger_id, campaign):
+    for part in (user, source, trigger_id, campaign, *([timer] if timer else [])):
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "little"))
         digest.update(encoded)
@@ -50,7 +54,7 @@ def build_candidate(
     ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``,
     ``propensity`` the probability that its first item is that one.
     """
-    campaign = case.campaign
+    campaign, message = case.campaign, case.campaign.message
     return Candidate(
         schema_version=SCHEMA_VERSION,
         candidate_id=identity,
@@ -61,12 +65,12 @@ def build_candidate(
         event_time=rfc3339(event.time),
         decided_at=rfc3339(case.now_ms),
         campaign=campaign.name,
-        channel=campaign.channel(case.standing.channels) or campaign.channels[0],
-        template=Template(campaign.template, settings.locale, words),
+        channel=campaign.channel(case.standing.channels) or message.channels[0],
+        template=Template(message.template, settings.locale, words),
         items=tuple(items),
         deep_link=settings.deep_link.format(item=quote(items[0].id, safe=""), campaign=quote(campaign.name, safe="")),
-        priority=campaign.priority,
-        expires_at=rfc3339(event.time + settings.expiry_ms),
+        priority=message.urgency,
+        expires_at=rfc3339(case.time_ms + expiry_ms(case, settings)),
         score=items[0].score,
         propensity=propensity,
         experiments=(),

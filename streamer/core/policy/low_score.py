@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 
-def refuses(offer: Offer, _case: Case, settings: PolicySettings) -> bool:
-    """The score is below the threshold."""
-    return offer.score < settings.score_threshold
+def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
+    """The score is below the campaign's threshold, or below the policy's if it has none of its own; for a shopper who
+    is tired of pushes either is greater.
+    """
+    least = case.campaign.listing.least_score
+    return offer.score < (settings.score_threshold if least is None else least) * case.price
 
 
 RULE = ItemRule("low_score", "no item scores high enough", refuses)

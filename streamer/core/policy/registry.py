@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streamer.core.policy import (
+    audience,
     bought,
+    campaign_cap,
+    category_day_cap,
     channel,
     consent,
+    control,
     day_cap,
+    dismissed,
     expired,
+    holdout,
     hour_cap,
     low_score,
     min_gap,
@@ -18,31 +24,46 @@ from streamer.core.policy import (
     out_of_stock,
     quiet_hours,
     repeat,
+    week_cap,
 )
 
 if TYPE_CHECKING:
-    from streamer.core.policy.rule import CheapRule, ItemRule, Rule
+    from streamer.core.policy.rule import CheapRule, FinalRule, ItemRule, Rule
 
 CHEAP_RULES: Final[tuple[CheapRule, ...]] = (
     consent.RULE,
     channel.RULE,
     out_of_order.RULE,
     expired.RULE,
+    audience.RULE,
     quiet_hours.RULE,
     min_gap.RULE,
     hour_cap.RULE,
     day_cap.RULE,
+    week_cap.RULE,
+    campaign_cap.RULE,
     not_sampled.RULE,
 )
-ITEM_RULES: Final[tuple[ItemRule, ...]] = (bought.RULE, out_of_stock.RULE, repeat.RULE, low_score.RULE)
+ITEM_RULES: Final[tuple[ItemRule, ...]] = (
+    bought.RULE,
+    out_of_stock.RULE,
+    repeat.RULE,
+    dismissed.RULE,
+    category_day_cap.RULE,
+    low_score.RULE,
+)
+FINAL_RULES: Final[tuple[FinalRule, ...]] = (control.RULE, holdout.RULE)
+"""Asked in this order of what would be sent; those that hold back to compare with come last."""
 
 SENT: Final = "sent"
 NO_CANDIDATES: Final = "no_candidates"
-RULES: Final[tuple[Rule, ...]] = (*CHEAP_RULES, *ITEM_RULES)
+OUTBID: Final = "outbid"
+RULES: Final[tuple[Rule, ...]] = (*CHEAP_RULES, *ITEM_RULES, *FINAL_RULES)
 
 REASONS: Final[dict[str, str]] = {
     SENT: "a push was sent",
     NO_CANDIDATES: "no push, as no generator proposed an item",
+    OUTBID: "no push, as another campaign's was worth more at the same moment",
     **{rule.name: f"no push, as {rule.says}" for rule in RULES},
 }
 """Every reason a decision can carry, in words."""

@@ -15,9 +15,11 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamer.core.policy.campaign import Campaign
+    from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.policy.proposal import Proposal
     from streamer.core.policy.state import Sent, Standing
     from streamer.core.predictions.served import Foresight
+    from streamer.core.profile import Profile
     from streamer.core.settings import PolicySettings
 
 
@@ -27,7 +29,11 @@ class Case(msgspec.Struct, gc=False):
     ``time_ms`` is the event's, ``now_ms`` the stream time after it, ``newest_ms`` the time of the user's newest event
     before it (0: none). ``draw`` is the event's seeded draw from [0, 1). ``sent`` is what was sent until the moment of
     asking: before this batch at first, and then also in it. ``bought`` are keys of items bought until the event.
-    ``foresight`` is what is predicted of the shopper as of the event: ``case.foresight.chance("churn")``.
+    ``foresight`` is what is predicted of the shopper as of the event: ``case.foresight.chance("churn")``. ``member``:
+    whether the shopper is of the campaign's audience. ``profile`` is theirs. ``price``: what tiredness makes of a
+    threshold, a factor (``fatigue.py``), as of what was sent until the decision.
+
+    Of a timer ``time_ms`` is when it was due, and ``newest_ms`` 0.
     """
 
     campaign: Campaign
@@ -39,14 +45,20 @@ class Case(msgspec.Struct, gc=False):
     sent: tuple[Sent, ...]
     bought: frozenset[int] = frozenset()
     foresight: Foresight | None = None
+    member: bool = True
+    price: float = 1.0
+    profile: Profile | None = None
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
-    """A ranked item: its key, its score (a probability) and whether it can be had."""
+    """A ranked item: its key, its score (a probability), whether it can be had, and ``group_key`` of its category (0:
+    none is known).
+    """
 
     key: int
     score: float
     in_stock: bool
+    category: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class CheapRule(Rule):
-    """``refuses`` is pure, and final: a push more never turns its no into a yes."""
+    """``refuses`` is pure, and final: a push more never turns its no into a yes.
+
+    ``until``, if given, tells when to ask anew (stream time, ms; ``None``: never): what it refuses waits for a timer.
+    Such a rule comes before all that look at what was sent: timers must not depend on that (``batch.py``).
+    """
 
     refuses: Callable[[Case, PolicySettings], bool]
+    until: Callable[[Case, PolicySettings], int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +86,14 @@ class ItemRule(Rule):
     """``refuses`` is pure, and of one item of the case."""
 
     refuses: Callable[[Offer, Case, PolicySettings], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalRule(Rule):
+    """``refuses`` is pure, and of the one push that would be sent; the next best of its occasion is asked then.
+
+    ``ghost``: what it refuses is held back to compare with. It counts as a push for all rules, and ends its occasion.
+    """
+
+    refuses: Callable[[Proposal, PolicySettings], bool]
+    ghost: bool = False

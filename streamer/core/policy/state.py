@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from streamer.core.settings import DAY_MS
+from streamer.core.settings import DAY_MS, WEEK_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from streamer.core.events import Event, Preferences
     from streamer.core.settings import PolicySettings
 
 MAX_SENT: Final = 64
+MAX_DISMISSED: Final = 16
+_MARK_DIGITS: Final = 8
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a shopper said and did about pushes. Times are event times in milliseconds, 0 for never.
 
     Each preference is the newest word by event time, whatever order the words arrived in. ``dismissals`` counts those
-    since the last click. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped.
+    since the last click; ``dismissed_marks`` are marks (``mark_of``) of the candidates dismissed last, newest last.
+    ``engaged_ms``: the newest time that a push was opened, clicked or acted upon. ``erased_ms``: the user asked to be
+    forgotten then; what is not newer is dropped.
     """
 
     consent: bool | None = None
@@ -43,6 +49,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     opened: int = 0
     clicked: int = 0
     converted: int = 0
+    engaged_ms: int = 0
+    dismissed_marks: tuple[int, ...] = ()
 
     @property
     def opted_out(self) -> bool:
@@ -53,11 +61,26 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A push decided at stream time ``time_ms``, and the keys of its items."""
+    """A push decided at stream time ``time_ms``, and the keys of its items.
+
+    ``categories``: ``group_key`` of those of its items, each once. ``ghost``: it was held back, to compare with, and
+    counts like one that was sent. ``mark``: ``mark_of`` its candidate.
+    """
 
     time_ms: int
     campaign: str
     items: tuple[int, ...]
+    categories: tuple[int, ...] = ()
+    ghost: bool = False
+    mark: int = 0
+
+
+def mark_of(candidate_id: str) -> int:
+    """32 bits of a candidate's id, as far as it is one of ours; else 0."""
+    try:
+        return int(candidate_id[:_MARK_DIGITS], 16)
+    except ValueError:
+        return 0
 
 
 class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -104,14 +127,24 @@ def fold(standing: Standing, event: Event) -> Standing:
         case "push_delivered":
             return msgspec.structs.replace(standing, delivered=standing.delivered + 1)
         case "push_opened":
-            return msgspec.structs.replace(standing, opened=standing.opened + 1)
-        case "push_clicked":
-            return msgspec.structs.replace(standing, clicked=standing.clicked + 1, dismissals=0)
-        case "push_converted":
-            return msgspec.structs.replace(standing, converted=standing.converted + 1, dismissals=0)
-        case "push_dismissed":
             return msgspec.structs.replace(
-                standing, dismissed=standing.dismissed + 1, dismissals=standing.dismissals + 1
+                standing, opened=standing.opened + 1, engaged_ms=max(standing.engaged_ms, time)
+            )
+        case "push_clicked":
+            return msgspec.structs.replace(
+                standing, clicked=standing.clicked + 1, dismissals=0, engaged_ms=max(standing.engaged_ms, time)
+            )
+        case "push_converted":
+            return msgspec.structs.replace(
+                standing, converted=standing.converted + 1, dismissals=0, engaged_ms=max(standing.engaged_ms, time)
+            )
+        case "push_dismissed":
+            marks = dict.fromkeys((*standing.dismissed_marks, mark_of(event.candidate_id)))
+            return msgspec.structs.replace(
+                standing,
+                dismissed=standing.dismissed + 1,
+                dismissals=standing.dismissals + 1,
+                dismissed_marks=tuple(marks)[-MAX_DISMISSED:],
             )
         case "push_unsubscribed":
             return msgspec.structs.replace(standing, unsubscribed_ms=max(standing.unsubscribed_ms, time))
@@ -156,12 +189,18 @@ def reset(standing: Standing, time_ms: int) -> Standing:
     )
 
 
-def remember(sent: tuple[Sent, ...], push: Sent, settings: PolicySettings) -> tuple[Sent, ...]:
+def remember(
+    sent: tuple[Sent, ...], push: Sent, settings: PolicySettings, caps_ms: int = 0, marks: Collection[int] = ()
+) -> tuple[Sent, ...]:
     """With one push more; those that no rule looks back to any more are let go.
 
-    Of more than ``MAX_SENT`` (or a day's cap, if that is more) the oldest go early, so that a row stays bounded.
+    ``caps_ms``: how far the campaigns' own caps look back. ``marks``: of the pushes that were dismissed. A row holds
+    as many as the caps of a day allow over the time that is looked back, so that it stays bounded, and no cap is ever
+    broken for want of memory.
     """
     longest_gap = settings.min_gap_ms << settings.dismissal_doublings
-    horizon = push.time_ms - max(settings.repeat_window_ms, DAY_MS, longest_gap)
-    kept = [s for s in sent if s.time_ms > horizon]
-    return (*kept, push)[-max(MAX_SENT, settings.per_day) :]
+    back_ms = max(settings.repeat_window_ms, WEEK_MS, longest_gap, settings.ignored_after_ms, caps_ms)
+    horizon, dismissed = push.time_ms - back_ms, push.time_ms - settings.dismissed_window_ms
+    kept = [s for s in sent if s.time_ms > horizon or (s.mark in marks and s.time_ms > dismissed)]
+    most = max(MAX_SENT, settings.per_day * (-(-back_ms // DAY_MS) + 1))
+    return (*kept, push)[-most - len(marks) :]

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from streamer.core.policy.registry import CHEAP_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
+from streamer.core.campaigns.book import Book
+from streamer.core.campaigns.campaign import NEXT
+from streamer.core.policy import fatigue
+from streamer.core.policy.registry import CHEAP_RULES, FINAL_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from streamer.core.policy.rule import Case, Offer
+    from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.policy.proposal import Proposal
+    from streamer.core.policy.rule import Case, FinalRule, Offer
     from streamer.core.settings import PolicySettings
 
 
 _CHEAP: Final = tuple((rule.name, rule.refuses) for rule in CHEAP_RULES)
+_UNTIL: Final = {rule.name: rule.until for rule in CHEAP_RULES if rule.until is not None}
 
 
 def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
@@ -25,6 +31,17 @@ def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
         if refuses(case, settings):
             return name
     return None
+
+
+def deferred_until(refusal: str, case: Case, settings: PolicySettings) -> int | None:
+    """When to ask anew what a cheap rule refused, if ever."""
+    until = _UNTIL.get(refusal)
+    return None if until is None else until(case, settings)
+
+
+def final_refusal(proposal: Proposal, settings: PolicySettings) -> FinalRule | None:
+    """The first final rule that refuses a proposal."""
+    return next((rule for rule in FINAL_RULES if rule.refuses(proposal, settings)), None)
 
 
 def choose(
@@ -37,6 +54,7 @@ def choose(
     ``offers`` are in order of rank, best first. Without an item left the reason is what refused the best one, or that
     there was none.
     """
+    case.price = fatigue.price(case, settings)
     chosen: list[int] = []
     first_refusal = NO_CANDIDATES
     for place, offer in enumerate(offers):
@@ -52,16 +70,24 @@ def choose(
     return (SENT, chosen) if chosen else (first_refusal, [])
 
 
-def policy_version(settings: PolicySettings) -> str:
-    """Six hex digits that change with any setting of the policy and with the list of rules."""
+def policy_version(settings: PolicySettings, campaigns: Sequence[Campaign] = ()) -> str:
+    """Six hex digits that change with any setting of the policy, any campaign, and the list of rules."""
     rules = [rule.name for rule in RULES]
-    return blake2b(msgspec.json.encode([rules, settings]), digest_size=3).hexdigest()
+    return blake2b(msgspec.json.encode([rules, settings, campaigns]), digest_size=3).hexdigest()
 
 
 class Policy:
-    """The settings the rules are asked with, and their version. ``seed`` is of what is explored."""
+    """The settings the rules are asked with, the campaigns that are on, and the version of both.
 
-    def __init__(self, settings: PolicySettings, seed: int = 1) -> None:
+    ``seed`` is of what is explored.
+    """
+
+    def __init__(self, settings: PolicySettings, seed: int = 1, campaigns: Sequence[Campaign] = (NEXT,)) -> None:
         self.settings = settings
         self.seed = seed
-        self.version = policy_version(settings)
+        self.book = Book(campaigns)
+        self.version = policy_version(settings, campaigns)
+
+    def worth(self, proposal: Proposal) -> float:
+        """What a push is worth: the probability that its first item is taken up."""
+        return proposal.decision.score

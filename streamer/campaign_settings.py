@@ -1,0 +1,19 @@
+"""Settings of which campaigns are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 -- settings are read by the types of their fields
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSettings:
+    """Which campaigns are on.
+
+    ``on``: their names, or `all`; ``off``: those of them that are not. ``folder``: a shop's own campaigns, a TOML file
+    each, under names that no shipped campaign has. See [campaigns](campaigns.md).
+    """
+
+    on: tuple[str, ...] = ("next",)
+    off: tuple[str, ...] = ()
+    folder: Path | None = None

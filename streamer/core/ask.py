@@ -1,0 +1,39 @@
+"""What is asked: may this campaign push, now? And what events teach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streamer.core.events import Event
+    from streamer.core.policy.rule import Case
+
+NOT_RANKED: Final = -1
+
+
+class Ask(msgspec.Struct, gc=False):
+    """May this campaign push, on this event, or as its timer is due?
+
+    ``event`` is the one that asks, or that armed the timer: then it says no more than who, when and where. ``keys``:
+    the items that the campaign is about. ``due_ms``: when the timer was due (0: there is none), ``timer`` its name.
+    ``occasion`` is the same for asks that compete. ``refusal`` is the cheap rule that says no before any push of this
+    batch, if one does. ``query`` is its place among the queries, or ``NOT_RANKED``.
+    """
+
+    event: Event
+    case: Case
+    keys: tuple[int, ...] = ()
+    due_ms: int = 0
+    timer: str = ""
+    occasion: int = 0
+    refusal: str | None = None
+    query: int = NOT_RANKED
+
+
+class Lesson(msgspec.Struct, gc=False):
+    """An event that labels the list ranked from the state just before it."""
+
+    event: Event
+    query: int

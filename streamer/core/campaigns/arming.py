@@ -1,0 +1,93 @@
+"""What an event does to a shopper's timers: a tuple of few, in the order in which they are due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamer.core.campaigns.due import due
+from streamer.core.policy.state import Armed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streamer.core.campaigns.book import Reactions
+    from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.events import Event
+    from streamer.core.profile import Profile
+
+Timers = tuple[Armed, ...]
+
+
+def after_event(timers: Timers, event: Event, reactions: Reactions, profile: Profile, most_items: int) -> Timers:
+    """The timers after an event: taken back first, then armed.
+
+    ``profile`` is the shopper's with the event in it. An event that comes late takes back nothing that was armed by a
+    newer one, and moves nothing back.
+    """
+    left = [timer for kept in timers if (timer := _after(kept, event, reactions)) is not None]
+    for campaign in reactions.arm:
+        before = next((timer for timer in left if timer.campaign == campaign.name), None)
+        if before is not None and (not campaign.triggers.restart or before.time_ms > event.time):
+            continue
+        timer = _armed(campaign, event, profile, before, most_items)
+        if timer is not None:
+            left = [kept for kept in left if kept.campaign != campaign.name] + [timer]
+    return in_order(left)
+
+
+def _after(timer: Armed, event: Event, reactions: Reactions) -> Armed | None:
+    """What is left of a timer after an event that may take it back, or items from it."""
+    if timer.time_ms > event.time:
+        return timer
+    if timer.campaign in reactions.cancel:
+        return None
+    if timer.campaign in reactions.drop and timer.keys:
+        gone = {line.key for line in event.lines}
+        keys = tuple([key for key in timer.keys if key not in gone])
+        return msgspec.structs.replace(timer, keys=keys) if keys else None
+    return timer
+
+
+def _armed(campaign: Campaign, event: Event, profile: Profile, before: Armed | None, most_items: int) -> Armed | None:
+    found = due(campaign.triggers, profile, event.time)
+    if found is None:
+        return None
+    keys = found.keys
+    if campaign.triggers.due == "after":
+        lines = dict.fromkeys(line.key for line in event.lines)
+        earlier = before.keys if before is not None else ()
+        keys = (*[key for key in earlier if key not in lines], *lines)[-most_items:]
+    return arm(campaign.name, found.at_ms, event, keys, found.timer)
+
+
+def arm(
+    campaign: str, due_ms: int, event: Event, keys: tuple[int, ...], timer: str = "", *, waits: bool = False
+) -> Armed:
+    """A timer that an event arms."""
+    return Armed(
+        campaign,
+        due_ms,
+        event.time,
+        event.id,
+        event.source,
+        event.type,
+        event.topic,
+        event.partition,
+        event.offset,
+        event.fingerprint,
+        keys,
+        timer,
+        waits,
+    )
+
+
+def with_timer(timers: Timers, timer: Armed) -> Timers:
+    """The timers with one more, in the place of another of its campaign's."""
+    return in_order([*(kept for kept in timers if kept.campaign != timer.campaign), timer])
+
+
+def in_order(timers: Iterable[Armed]) -> Timers:
+    """The earliest due first, ties by the campaign's name."""
+    return tuple(sorted(timers, key=lambda timer: (timer.due_ms, timer.campaign)))

@@ -1,0 +1,156 @@
+"""Campaigns: what may be said to a shopper, when, to whom, of which items, and how it is sent.
+
+A campaign is data. Each is declared in a TOML file (``read.py`` tells the keys); the core is given those that are on
+as ``CoreSettings.campaigns``. Lists are tuples in a fixed order, so that equal campaigns have equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Due = Literal["after", "silence", "rebuy"]
+"""When a timer is due: a fixed time after its event, after a silence, or when something is usually bought again."""
+
+Source = Literal["next", "discover", "trigger"]
+"""Which list is drawn on: all that suits, what of it is new to the shopper, or the campaign's own items."""
+
+
+class Triggers(msgspec.Struct, frozen=True, gc=False):
+    """When a campaign asks.
+
+    ``on``: the event types that it reacts to. With ``due`` "after" and ``after_ms`` 0 it asks at once, with the event;
+    otherwise the event arms a timer. ``restart``: a later event of ``on`` arms it anew, and its items are added to
+    those before; otherwise the first one stands. ``cancel_on``: event types that take an armed timer back.
+    ``drop_on``: those that take their items out of the timer's, which is taken back when none is left.
+
+    ``due`` "silence": a timer fires when the shopper has been away for ``rhythm`` times the mean gap between their
+    visits (``first_ms`` of who came only once). ``due`` "rebuy": when an item was bought ``rhythm`` times the mean time
+    between the shopper's purchases of it ago (``first_ms`` after one purchase alone; 0: never then). Both within
+    ``least_ms`` and ``most_ms``.
+    """
+
+    on: tuple[str, ...]
+    after_ms: int = 0
+    due: Due = "after"
+    restart: bool = True
+    cancel_on: tuple[str, ...] = ()
+    drop_on: tuple[str, ...] = ()
+    rhythm: float = 1.0
+    least_ms: int = 0
+    most_ms: int = 0
+    first_ms: int = 0
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it asks with its event, without a timer."""
+        return self.due == "after" and not self.after_ms
+
+
+class Audience(msgspec.Struct, frozen=True, gc=False):
+    """To whom: every condition that is set must hold as of the asking.
+
+    ``tags``: at least one of them; ``without_tags``: none of them. ``categories``: an interest in at least one of
+    them. ``churn_at_least``, ``churn_at_most``: bounds on the chance that the shopper stays away for longer than is
+    their habit. ``purchases_at_least``, ``purchases_at_most``: of orders; ``visits_at_least``, ``visits_at_most``: a
+    new shopper is one of a single visit. ``None`` at the top: no bound.
+    """
+
+    tags: tuple[str, ...] = ()
+    without_tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    churn_at_least: float = 0.0
+    churn_at_most: float = 1.0
+    purchases_at_least: int = 0
+    purchases_at_most: int | None = None
+    visits_at_least: int = 0
+    visits_at_most: int | None = None
+
+
+class Listing(msgspec.Struct, frozen=True, gc=False):
+    """Of which items: those of ``source``, and of them those proposed by one of ``generators`` (none named: by any),
+    of one of ``categories`` (likewise), and, with ``liked`` categories above 0, of one of so many that the shopper
+    likes best. ``again``: items that the shopper has bought may be offered.
+    ``least_score``: the least probability worth a push, ``None`` for the policy's.
+    """
+
+    source: Source = "next"
+    generators: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    liked: int = 0
+    again: bool = False
+    least_score: float | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing that was ranked is left out."""
+        return self.source == "next" and not (self.generators or self.categories or self.liked)
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """How it is said. ``template`` is the id of the message the notification service renders, ``variables`` what it is
+    told of the first item (``words.VARIABLES``), ``fixed`` further variables as name and text. ``channels``: what it is
+    written for, the best first. ``urgency`` is the channel's, ``normal`` or ``high``. ``expires_after_ms``: how long a
+    candidate holds from its event, or from when its timer was due; 0 for the policy's.
+    """
+
+    template: str
+    variables: tuple[str, ...] = ("title", "brand", "price")
+    fixed: tuple[tuple[str, str], ...] = ()
+    channels: tuple[str, ...] = ("push",)
+    urgency: Literal["normal", "high"] = "normal"
+    expires_after_ms: int = 0
+
+
+class Caps(msgspec.Struct, frozen=True, gc=False):
+    """How often, to one shopper, beside the policy's own caps: pushes of this campaign in any 24 hours and in any 7
+    days (0: no cap of its own), and the gap between two of them.
+    """
+
+    per_day: int = 0
+    per_week: int = 0
+    min_gap_ms: int = 0
+
+
+class Budget(msgspec.Struct, frozen=True, gc=False):
+    """What may be given away: ``per_day`` in the currency of the prices, UTC, by all tasks together; each push takes
+    ``cost``.
+    """
+
+    per_day: float
+    cost: float
+
+
+class Campaign(msgspec.Struct, frozen=True, gc=False):
+    """One campaign. ``priority`` decides between asks of one occasion that are worth the same, the greater first.
+
+    ``control_share``: so many of the shoppers, drawn by a hash, it leaves alone, to compare with.
+    """
+
+    name: str
+    triggers: Triggers
+    message: Message
+    says: str = ""
+    audience: Audience = Audience()
+    listing: Listing = Listing()
+    caps: Caps = Caps()
+    budget: Budget | None = None
+    priority: int = 0
+    control_share: float = 0.0
+
+    def channel(self, allowed: tuple[str, ...] | None) -> str | None:
+        """The best channel among those the shopper chose (``None``: any), if there is one."""
+        channels = self.message.channels
+        if allowed is None:
+            return channels[0]
+        return next((channel for channel in channels if channel in allowed), None)
+
+
+NEXT: Final = Campaign(
+    name="next",
+    says="the next item, after something of interest happened",
+    triggers=Triggers(on=("view", "click", "wishlist", "search", "cart")),
+    message=Message(template="next.v1", channels=("push", "in-app", "email", "sms")),
+)
+"""What is on by default; ``streamer/data/campaigns/next.toml`` says the same."""

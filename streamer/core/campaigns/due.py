@@ -1,0 +1,54 @@
+"""When a campaign's timer is due, and which items it is then about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from streamer.core.campaigns.campaign import Triggers
+    from streamer.core.profile import Profile
+
+
+class Due(NamedTuple):
+    """A time, the items the timer is about (none: its events'), and its name where one event arms several."""
+
+    at_ms: int
+    keys: tuple[int, ...] = ()
+    timer: str = ""
+
+
+def due(triggers: Triggers, profile: Profile, from_ms: int) -> Due | None:
+    """When a timer is due that an event of ``from_ms`` arms, as far as the profile tells; ``None``: it is not armed.
+
+    Of the times at which something is usually bought again, the first that is later than ``from_ms``.
+    """
+    if triggers.due == "after":
+        return Due(from_ms + triggers.after_ms)
+    if triggers.due == "silence":
+        return Due(profile.last_ms + _within(triggers, triggers.rhythm * (_gap_ms(profile) or triggers.first_ms)))
+    again = [(at_ms, key) for at_ms, key in bought_again(triggers, profile) if at_ms > from_ms]
+    if not again:
+        return None
+    at_ms, key = min(again)
+    return Due(at_ms, (key,), f"{key:016x}")
+
+
+def bought_again(triggers: Triggers, profile: Profile) -> list[tuple[int, int]]:
+    """When (ms) each item (its key) that the shopper bought is usually bought again."""
+    found = []
+    for key, last_s, first_s, orders in profile.bought():
+        cycle_ms = (last_s - first_s) * 1000 / (orders - 1) if orders > 1 else triggers.first_ms
+        if cycle_ms > 0:
+            found.append((last_s * 1000 + _within(triggers, triggers.rhythm * cycle_ms), key))
+    return found
+
+
+def _within(triggers: Triggers, wait_ms: float) -> int:
+    wait = max(int(wait_ms), triggers.least_ms)
+    return min(wait, triggers.most_ms) if triggers.most_ms else wait
+
+
+def _gap_ms(profile: Profile) -> float:
+    """The mean gap between the visits' beginnings; 0 if there was but one."""
+    gaps = profile.sessions - 1
+    return max(profile.session_start_ms - profile.first_ms, 0) / gaps if gaps > 0 else 0.0

@@ -1,0 +1,75 @@
+"""Which of a shopper's timers ask when their time has come, and which wait on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from streamer.core.campaigns.arming import in_order
+from streamer.core.campaigns.due import bought_again, due
+from streamer.core.events import Event
+
+if TYPE_CHECKING:
+    from streamer.core.campaigns.arming import Timers
+    from streamer.core.campaigns.book import Book
+    from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.policy.state import Armed
+    from streamer.core.profile import Profile
+
+STILL_DUE_MS: Final = 7 * 86_400_000
+"""What is usually bought again is asked about for so long after its time."""
+
+
+class Fired(NamedTuple):
+    """A timer that asks, for a campaign, about items."""
+
+    campaign: Campaign
+    timer: Armed
+    keys: tuple[int, ...]
+
+
+def fire(timers: Timers, profile: Profile, book: Book, now_ms: int) -> tuple[list[Fired], Timers]:
+    """Those that ask at ``now_ms``, and those that are armed then. A timer of a campaign that is off is dropped.
+
+    Whether a silence has lasted long enough is worked out now, so that an event that ends it has to write nothing.
+    """
+    fired: list[Fired] = []
+    waiting: list[Armed] = []
+    for timer in timers:
+        campaign = book.by_name.get(timer.campaign)
+        if timer.due_ms > now_ms or campaign is None:
+            if campaign is not None:
+                waiting.append(timer)
+            continue
+        triggers, keys = campaign.triggers, timer.keys
+        if triggers.due == "silence" and not timer.waits:
+            now_due = due(triggers, profile, timer.due_ms)
+            if now_due is not None and now_due.at_ms > now_ms:
+                waiting.append(replace(timer, due_ms=now_due.at_ms))
+                continue
+        elif triggers.due == "rebuy":
+            again = sorted(bought_again(triggers, profile))
+            keys = tuple([key for at_ms, key in again if now_ms - STILL_DUE_MS < at_ms <= now_ms])
+            following = due(triggers, profile, now_ms)
+            if following is not None:
+                at_ms, its_keys, name = following
+                waiting.append(replace(timer, due_ms=at_ms, keys=its_keys, timer=name, waits=False))
+        fired.append(Fired(campaign, timer, keys))
+    return fired, in_order(waiting)
+
+
+def armed_by(timer: Armed, user: str) -> Event:
+    """The event that armed a timer, as far as the timer remembers it."""
+    return Event(
+        user,
+        timer.id,
+        timer.source,
+        timer.type,
+        timer.time_ms,
+        timer.fingerprint,
+        topic=timer.topic,
+        partition=timer.partition,
+        offset=timer.offset,
+        timestamp=timer.time_ms,
+    )

@@ -1,0 +1,283 @@
+"""A campaign from what its TOML file says. Every key is checked, and every problem found is told, with its place.
+
+``SECTIONS`` is the list of keys: what may stand in a file, and how it is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+
+from streamer.core.campaigns.campaign import (
+    Audience,
+    Budget,
+    Campaign,
+    Caps,
+    Due,
+    Listing,
+    Message,
+    Source,
+    Triggers,
+)
+from streamer.core.campaigns.words import VARIABLES
+from streamer.core.candidates.registry import GENERATORS
+from streamer.core.events import EVENT_TYPES
+from streamer.core.tags import TAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CHANNELS: Final = ("push", "in-app", "email", "sms")
+_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION: Final = re.compile(r"(\d+)([smhd])")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_BEHAVIOUR: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind not in {"feedback", "preference"})
+_REACTIONS: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind == "feedback")
+
+
+class _RefusedError(ValueError):
+    """A value does not fit; the message goes on after the value."""
+
+
+class CampaignError(ValueError):
+    """Campaigns cannot be used. ``problems``: one line each, beginning with file and key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class Key(NamedTuple):
+    """A key of a file: the field it becomes, and how it is read. ``read`` raises for what cannot be."""
+
+    field: str
+    read: Callable[[Any], Any]
+
+
+def duration(value: Any) -> int:
+    """Milliseconds, of seconds ("90s"), minutes ("30m"), hours ("12h") or days ("7d")."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _RefusedError('is no duration: write "90s", "30m", "12h" or "7d"')
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _RefusedError("is not text: put it in quotes")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _RefusedError("is neither true nor false")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _RefusedError("is no whole number of 0 or more")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise _RefusedError("is no number above 0")
+    return float(value)
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise _RefusedError("is no share: choose between 0 and 1")
+    return float(value)
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value in choices and isinstance(value, str):
+            return value
+        raise _RefusedError(f"is none of {', '.join(choices)}{_did_you_mean(value, choices)}")
+
+    return read
+
+
+def _list(read: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
+    def all_of(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise _RefusedError("is no list with something in it")
+        found = tuple([read(one) for one in value])
+        if len(set(found)) < len(found):
+            raise _RefusedError("names something twice")
+        return found
+
+    return all_of
+
+
+def _event_type(*known: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value in known and isinstance(value, str):
+            return value
+        raise _RefusedError(
+            f"names {value!r}, which is no event type that a campaign reacts to{_did_you_mean(value, known)}"
+        )
+
+    return read
+
+
+def _tag(value: Any) -> str:
+    if isinstance(value, str) and (value in TAGS or (value.partition(":")[0] == "loyal" and value[6:])):
+        return value
+    raise _RefusedError(f"names {value!r}, which is no tag{_did_you_mean(value, TAGS)}")
+
+
+def _fixed(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(isinstance(word, str) for word in value.values()):
+        raise _RefusedError("is no table of texts")
+    return tuple(sorted(value.items()))
+
+
+SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
+    "triggers": (
+        Triggers,
+        {
+            "on": Key("on", _list(_event_type(*_BEHAVIOUR))),
+            "after": Key("after_ms", duration),
+            "due": Key("due", _one_of(*get_args(Due))),
+            "restart": Key("restart", _flag),
+            "cancel_on": Key("cancel_on", _list(_event_type(*_BEHAVIOUR))),
+            "drop_on": Key("drop_on", _list(_event_type(*_BEHAVIOUR))),
+            "rhythm": Key("rhythm", _number),
+            "at_least": Key("least_ms", duration),
+            "at_most": Key("most_ms", duration),
+            "first": Key("first_ms", duration),
+        },
+    ),
+    "audience": (
+        Audience,
+        {
+            "tags": Key("tags", _list(_tag)),
+            "without_tags": Key("without_tags", _list(_tag)),
+            "categories": Key("categories", _list(_text)),
+            "churn_at_least": Key("churn_at_least", _share),
+            "churn_at_most": Key("churn_at_most", _share),
+            "purchases_at_least": Key("purchases_at_least", _whole),
+            "purchases_at_most": Key("purchases_at_most", _whole),
+            "visits_at_least": Key("visits_at_least", _whole),
+            "visits_at_most": Key("visits_at_most", _whole),
+        },
+    ),
+    "items": (
+        Listing,
+        {
+            "list": Key("source", _one_of(*get_args(Source))),
+            "generators": Key("generators", _list(_one_of(*[generator.name for generator in GENERATORS]))),
+            "categories": Key("categories", _list(_text)),
+            "liked_categories": Key("liked", _whole),
+            "again": Key("again", _flag),
+            "least_score": Key("least_score", _share),
+        },
+    ),
+    "message": (
+        Message,
+        {
+            "template": Key("template", _text),
+            "variables": Key("variables", _list(_one_of(*VARIABLES))),
+            "fixed": Key("fixed", _fixed),
+            "channels": Key("channels", _list(_one_of(*CHANNELS))),
+            "urgency": Key("urgency", _one_of("normal", "high")),
+            "expires_after": Key("expires_after_ms", duration),
+        },
+    ),
+    "caps": (
+        Caps,
+        {
+            "per_day": Key("per_day", _whole),
+            "per_week": Key("per_week", _whole),
+            "min_gap": Key("min_gap_ms", duration),
+        },
+    ),
+    "budget": (Budget, {"per_day": Key("per_day", _number), "cost": Key("cost", _number)}),
+}
+_FIELDS: Final = {"items": "listing"}
+_TOP: Final = {
+    "says": Key("says", _text),
+    "priority": Key("priority", _whole),
+    "control_share": Key("control_share", _share),
+}
+
+
+def read_campaign(name: str, tree: Mapping[str, Any], where: str) -> Campaign:
+    """The campaign called ``name`` that a file says. ``where`` names the file. Raises ``CampaignError``."""
+    problems: list[str] = []
+    fields: dict[str, Any] = {"name": name}
+    if not _NAME.fullmatch(name):
+        problems.append(f"{where}: {name!r} is no name of a campaign: small letters, digits and -, at most 32 in all")
+    for key, value in tree.items():
+        if key in SECTIONS and isinstance(value, dict):
+            cls, keys = SECTIONS[key]
+            found = _read(keys, value, f"{where}: {key}.", problems)
+            if missing := [each for each in cls.__struct_fields__ if each not in found and _required(cls, each)]:
+                problems.append(f"{where}: [{key}] needs {', '.join(missing)}")
+            elif not problems:
+                fields[_FIELDS.get(key, key)] = cls(**found)
+        elif key in SECTIONS:
+            problems.append(f"{where}: {key} is a section: write [{key}] and its keys below")
+        else:
+            fields |= _read(_TOP, {key: value}, f"{where}: ", problems, (*_TOP, *SECTIONS))
+    problems += [f"{where}: there is no [{section}]" for section in ("triggers", "message") if section not in tree]
+    if not problems:
+        problems += [f"{where}: {problem}" for problem in _contradictions(fields)]
+    if problems:
+        raise CampaignError(problems)
+    return Campaign(**fields)
+
+
+def _read(
+    keys: Mapping[str, Key], given: Mapping[str, Any], where: str, problems: list[str], known: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    fields = {}
+    for name, value in given.items():
+        key = keys.get(name)
+        if key is None:
+            problems.append(f"{where}{name}: there is no such key{_did_you_mean(name, known or tuple(keys))}")
+            continue
+        try:
+            fields[key.field] = key.read(value)
+        except _RefusedError as refusal:
+            problems.append(f"{where}{name}: {value!r} {refusal}")
+    return fields
+
+
+def _required(cls: type[Any], field: str) -> bool:
+    at = cls.__struct_fields__.index(field) - (len(cls.__struct_fields__) - len(cls.__struct_defaults__))
+    return at < 0
+
+
+def _contradictions(fields: Mapping[str, Any]) -> list[str]:
+    triggers: Triggers = fields["triggers"]
+    problems = []
+    if triggers.due != "after" and triggers.after_ms:
+        problems.append(f'triggers.after: a timer with due = "{triggers.due}" works out its own delay')
+    if triggers.due == "after" and (triggers.least_ms or triggers.most_ms or triggers.first_ms):
+        problems.append('triggers.due: at_least, at_most and first are for due = "silence" or "rebuy"')
+    if triggers.due == "silence" and not triggers.first_ms:
+        problems.append("triggers.first: say how long a shopper who came only once may be away")
+    if triggers.at_once and (triggers.cancel_on or triggers.drop_on):
+        problems.append("triggers.after: without it there is no timer that cancel_on or drop_on could take back")
+    if triggers.most_ms and triggers.most_ms < triggers.least_ms:
+        problems.append("triggers.at_most: it is less than at_least")
+    audience: Audience = fields.get("audience", Audience())
+    for what in ("churn", "purchases", "visits"):
+        least, most = getattr(audience, f"{what}_at_least"), getattr(audience, f"{what}_at_most")
+        if most is not None and most < least:
+            problems.append(f"audience.{what}_at_most: it is less than {what}_at_least, so nobody is meant")
+    budget: Budget | None = fields.get("budget")
+    if budget is not None and budget.cost > budget.per_day:
+        problems.append("budget.cost: a single push takes more than there is for a day")
+    return problems
+
+
+def _did_you_mean(name: Any, known: tuple[str, ...] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(name), sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,67 @@
+"""What a message is told of its first item."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from streamer.core import events
+from streamer.core.exactmath import exp2
+from streamer.core.names import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.core.campaigns.campaign import Message
+    from streamer.core.index import ItemIndex
+
+
+_group_key = lru_cache(maxsize=1 << 14)(events.group_key)
+
+
+def words(dense: int, index: ItemIndex, message: Message) -> dict[str, str]:
+    """The message's variables, "" for what is not known of the item, and its fixed words."""
+    return {name: VARIABLES[name](dense, index) for name in message.variables} | dict(message.fixed)
+
+
+def price_cents(dense: int, index: ItemIndex) -> int:
+    """An item's price as the catalog tells it, else as events do; 0 if neither does."""
+    entry, log_price = index.entry(dense), float(index.price[dense])
+    cents = entry.price_cents if entry is not None else 0
+    if not cents and log_price == log_price:  # noqa: PLR0124 -- NaN
+        cents = round(float(exp2(log_price)))
+    return cents
+
+
+def category_of(dense: int, index: ItemIndex) -> int:
+    """``group_key`` of an item's category; 0 if none is known."""
+    category = int(index.category[dense])
+    return 0 if category == NONE else _group_key(index.categories.names[category])
+
+
+def _price(dense: int, index: ItemIndex) -> str:
+    cents = price_cents(dense, index)
+    return f"{cents // 100}.{cents % 100:02d}" if cents else ""
+
+
+def _brand(dense: int, index: ItemIndex) -> str:
+    brand = int(index.brand[dense])
+    return "" if brand == NONE else index.brands.names[brand]
+
+
+def _category(dense: int, index: ItemIndex) -> str:
+    category = int(index.category[dense])
+    return "" if category == NONE else index.categories.names[category]
+
+
+def _title(dense: int, index: ItemIndex) -> str:
+    return index.title(dense) or index.id_of(dense)
+
+
+VARIABLES: Final[dict[str, Callable[[int, ItemIndex], str]]] = {
+    "title": _title,
+    "brand": _brand,
+    "price": _price,
+    "category": _category,
+}
+"""What a message may be told: ``title`` (the id if there is none), ``brand``, ``price`` and ``category``."""

@@ -1,0 +1,31 @@
+"""How tired a shopper is of pushes: each that was dismissed or ignored makes the next one dearer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.exactmath import exp2
+
+if TYPE_CHECKING:
+    from streamer.core.policy.rule import Case
+    from streamer.core.settings import PolicySettings
+
+
+def tired_of(case: Case, settings: PolicySettings) -> int:
+    """How many pushes in a row were dismissed or ignored, as far as they are remembered.
+
+    Dismissals count since the last click. A push is ignored once ``ignored_after_ms`` have passed and nothing was
+    opened or clicked since it was sent; one that was only held back is not.
+    """
+    standing = case.standing
+    until, since = case.now_ms - settings.ignored_after_ms, standing.engaged_ms
+    ignored = sum(since < push.time_ms <= until and not push.ghost for push in case.sent)
+    # What was dismissed was not opened: it is among those already, or too young to be.
+    return max(standing.dismissals, ignored)
+
+
+def price(case: Case, settings: PolicySettings) -> float:
+    """What a score must be greater by than for a shopper who is not tired: a factor of at least 1."""
+    if not settings.fatigue_bits:
+        return 1.0
+    return float(exp2(min(settings.fatigue_bits * tired_of(case, settings), settings.fatigue_most_bits)))

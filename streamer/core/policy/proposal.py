@@ -1,0 +1,34 @@
+"""What an ask would send, before it is known whether it is the best of its occasion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streamer.core.ask import Ask
+    from streamer.core.effects import Decision
+    from streamer.core.policy.rule import Case
+
+
+class Proposal(msgspec.Struct, gc=False):
+    """A push that no rule of case or item refused.
+
+    ``decision`` has its items, score and propensity. ``rows``: the ranked rows to show, first to last. ``item``: the
+    key of the first, ``cents`` its price (0: unknown). ``channel``: where it would be sent. ``worth``: what it is
+    worth, for comparison within the occasion and with sending nothing (``Policy.worth``).
+    """
+
+    ask: Ask
+    decision: Decision
+    rows: list[int]
+    item: int = 0
+    cents: int = 0
+    channel: str = ""
+    worth: float = 0.0
+
+    @property
+    def case(self) -> Case:
+        """The case of its ask."""
+        return self.ask.case

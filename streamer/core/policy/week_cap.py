@@ -1,0 +1,21 @@
+"""At most so many pushes in any 7 days."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.policy.rule import CheapRule
+from streamer.core.settings import WEEK_MS
+
+if TYPE_CHECKING:
+    from streamer.core.policy.rule import Case
+    from streamer.core.settings import PolicySettings
+
+
+def refuses(case: Case, settings: PolicySettings) -> bool:
+    """The 7 days up to now hold as many pushes as allowed."""
+    at = len(case.sent) - settings.per_week
+    return settings.per_week > 0 and at >= 0 and case.sent[at].time_ms > case.now_ms - WEEK_MS
+
+
+RULE = CheapRule("week_cap", "the shopper has had the pushes of a week", refuses)

@@ -1,0 +1,130 @@
+"""Caps, fatigue and groups, over sequences of pushes: what holds in every window, and for every shopper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.core.campaigns.campaign import NEXT, Caps
+from streamer.core.policy.fatigue import price, tired_of
+from streamer.core.policy.groups import controls, held_out
+from streamer.core.policy.rule import Case, Offer
+from streamer.core.policy.state import Sent, Standing, mark_of, remember
+from streamer.core.policy.verdict import cheap_refusal, choose
+from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS, PolicySettings
+
+NOON = 1_700_000_000_000 // DAY_MS * DAY_MS + 12 * HOUR_MS
+CAMPAIGNS = tuple(
+    msgspec.structs.replace(NEXT, name=name, caps=caps)
+    for name, caps in (("free", Caps()), ("capped", Caps(per_day=2, per_week=5, min_gap_ms=3 * HOUR_MS)))
+)
+OPEN = PolicySettings(per_hour=3, per_day=20, per_week=60, category_per_day=4, min_gap_ms=MINUTE_MS, repeat_window_ms=0)
+
+
+def case(now_ms: int, sent: tuple[Sent, ...] = (), standing: Standing = Standing(), which: int = 0) -> Case:  # noqa: B008 - it is frozen
+    return Case(CAMPAIGNS[which], now_ms, now_ms, 0, 0.0, standing, sent)
+
+
+asks = st.lists(
+    st.tuples(st.integers(1, 10 * HOUR_MS), st.integers(0, 1), st.integers(1, 2)), min_size=20, max_size=220
+)
+
+
+def pushed(given_asks: list[tuple[int, int, int]], settings: PolicySettings) -> list[Sent]:
+    """Everything that was sent, asking again and again; what is remembered between is what the row holds."""
+    now_ms, row, all_sent = NOON, (), []
+    for wait_ms, which, category in given_asks:
+        now_ms += wait_ms
+        ask = case(now_ms, row, which=which)
+        if cheap_refusal(ask, settings) is None and choose([Offer(1, 1.0, True, category)], ask, settings)[1]:
+            push = Sent(now_ms, ask.campaign.name, (1,), (category,))
+            row = remember(row, push, settings, 3 * HOUR_MS)
+            all_sent.append(push)
+    return all_sent
+
+
+def most_in_any(window_ms: int, times: list[int]) -> int:
+    return max((sum(end - window_ms < time <= end for time in times) for end in times), default=0)
+
+
+@given(asks)
+def test_no_window_wherever_it_lies_holds_more_pushes_than_its_cap(given_asks: list[tuple[int, int, int]]) -> None:
+    """Global, of a campaign and of a category, whatever the row has let go by then."""
+    sent = pushed(given_asks, OPEN)
+    times = [push.time_ms for push in sent]
+    capped = [push.time_ms for push in sent if push.campaign == "capped"]
+    assert most_in_any(HOUR_MS, times) <= 3
+    assert most_in_any(DAY_MS, times) <= 20
+    assert most_in_any(WEEK_MS, times) <= 60
+    assert most_in_any(DAY_MS, capped) <= 2
+    assert most_in_any(WEEK_MS, capped) <= 5
+    assert most_in_any(3 * HOUR_MS, capped) <= 1
+    for category in (1, 2):
+        assert most_in_any(DAY_MS, [push.time_ms for push in sent if category in push.categories]) <= 4
+
+
+def test_a_week_of_many_pushes_a_day_is_remembered_whole() -> None:
+    """More than the usual bound of a row: else a cap of a week would forget its beginning."""
+    settings = replace(OPEN, per_hour=100, per_day=30, per_week=180, min_gap_ms=0)
+    row: tuple[Sent, ...] = ()
+    for n in range(7 * 30):
+        row = remember(row, Sent(NOON + n * 48 * MINUTE_MS, "free", ()), settings)
+    assert cheap_refusal(case(NOON + 7 * 30 * 48 * MINUTE_MS, row), settings) == "week_cap"
+
+
+def test_a_push_that_was_dismissed_is_remembered_for_longer_than_others() -> None:
+    """Its item stays suppressed for a month; a row holds no more of them than of marks."""
+    settings = PolicySettings()
+    row = remember((), Sent(NOON, "next", (1,), mark=9), settings)
+    row = remember(row, Sent(NOON, "next", (2,), mark=8), settings)
+    row = remember(row, Sent(NOON + 20 * DAY_MS, "next", (3,)), settings, marks=(9,))
+    later = case(NOON + 29 * DAY_MS, row, Standing(dismissed_marks=(9,)))
+    assert [push.items for push in row] == [(1,), (3,)]
+    assert choose([Offer(1, 1.0, True)], later, settings) == ("dismissed", [])
+    assert choose([Offer(2, 1.0, True)], later, settings)[0] == "sent"
+
+
+@pytest.mark.parametrize(("given_id", "mark"), [("ff00ff00" + "0" * 24, 0xFF00FF00), ("of somebody else", 0), ("", 0)])
+def test_a_mark_is_of_the_beginning_of_our_own_ids(given_id: str, mark: int) -> None:
+    """What is none of ours marks nothing that was sent."""
+    assert mark_of(given_id) == mark
+
+
+def test_each_push_ignored_makes_the_next_one_dearer_until_something_is_opened() -> None:
+    """A quarter of a doubling each, eight times the threshold at most; an opening makes good."""
+    settings = PolicySettings()
+    row = tuple(Sent(NOON + n * DAY_MS, "next", ()) for n in range(4))
+    now_ms = NOON + 4 * DAY_MS
+    assert tired_of(case(now_ms, row), settings) == 4
+    assert price(case(now_ms, row), settings) == pytest.approx(2.0, abs=1e-12)
+    assert price(case(now_ms, row, Standing(engaged_ms=NOON + DAY_MS)), settings) == pytest.approx(2**0.5, abs=1e-12)
+    assert price(case(now_ms, row, Standing(dismissals=40)), settings) == pytest.approx(8.0, abs=1e-12)
+    assert choose([Offer(1, 0.03, True)], case(now_ms, row), settings) == ("low_score", [])
+    assert choose([Offer(1, 0.03, True)], case(now_ms, row, Standing(engaged_ms=now_ms)), settings)[0] == "sent"
+
+
+def test_what_was_only_held_back_tires_nobody() -> None:
+    """A ghost was not seen, and is too young to be ignored before its time."""
+    settings = PolicySettings()
+    ghosts = tuple(Sent(NOON + n * DAY_MS, "next", (), ghost=True) for n in range(4))
+    young = (Sent(NOON + 4 * DAY_MS - 1, "next", ()),)
+    assert price(case(NOON + 4 * DAY_MS, ghosts + young), settings) == 1.0
+
+
+def test_groups_have_their_shares_and_are_drawn_apart() -> None:
+    """The same shopper each time; holdout and controls do not depend on one another; another seed draws anew."""
+    users = [f"user-{n}" for n in range(20_000)]
+    held = {user for user in users if held_out(user, 0.1, 1)}
+    first, second = ({user for user in users if controls(user, name, 0.3, 1)} for name in ("first", "second"))
+    again = {user for user in users if held_out(user, 0.1, 2)}
+    assert held == {user for user in users if held_out(user, 0.1, 1)}
+    assert held < {user for user in users if held_out(user, 0.2, 1)}
+    for group, share in ((held, 0.1), (first, 0.3), (second, 0.3), (again, 0.1)):
+        assert len(group) / len(users) == pytest.approx(share, abs=0.01)
+    for one, other, share in ((held, first, 0.03), (first, second, 0.09), (held, again, 0.01)):
+        assert len(one & other) / len(users) == pytest.approx(share, abs=0.006)
+    assert not any(held_out(user, 0.0, 1) or controls(user, "first", 0.0, 1) for user in users)
