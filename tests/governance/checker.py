@@ -91,7 +91,7 @@ class _Task:
         self._now = 0
         self._decisions = deque(run.of("decisions", partition))
         self._candidates: dict[str, tuple[Rec, dict[str, Any]]] = {}
-        self._shown: dict[str, tuple[str, ...]] = {}
+        self._shown: dict[str, tuple[tuple[str, ...], int]] = {}
         self._catalog = deque(run.of("catalog", 0))
         self._goods: dict[str, dict[str, Any]] = {}
         self._gone: set[str] = set()
@@ -133,7 +133,7 @@ class _Task:
                 self._broke("duplicate", rec.place, f"candidate {identity}, dedupe key {dedupe}, came before")
             keys.add(dedupe)
             self._candidates.setdefault(identity, (rec, body))
-            self._shown[identity] = tuple(item["id"] for item in body["items"])
+            self._shown[identity] = tuple(item["id"] for item in body["items"]), _milliseconds(body["decided_at"])
 
     def _follow_catalog(self, positions: Any) -> None:
         """The catalog up to where the task's copy of it was."""
@@ -186,8 +186,8 @@ class _Task:
                 shopper.bought |= set(_items(data))
             case "push_dismissed":
                 shopper.dismissals += 1
-                shown = self._shown.get(data["candidate_id"], ())
-                shopper.dismissed |= dict.fromkeys(shown, time_ms)
+                shown, pushed_ms = self._shown.get(data["candidate_id"], ((), 0))
+                shopper.dismissed |= {item: max(pushed_ms, shopper.dismissed.get(item, 0)) for item in shown}
             case "push_clicked" | "push_converted":
                 shopper.dismissals = 0
             case "push_unsubscribed":

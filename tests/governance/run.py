@@ -44,7 +44,7 @@ class Rules:
     ``caps``: (pushes, window in milliseconds) to one shopper; ``campaign_caps``: the same by campaign;
     ``category_caps``: for each category of the items shown. ``gap_ms``: between two pushes, doubled by each dismissal
     since the last click, ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it;
-    ``dismissed_ms``: nor within this after a push with it was dismissed. ``again``: campaigns that may show what was
+    ``dismissed_ms``: nor within this of a push with it that was dismissed. ``again``: campaigns that may show what was
     bought. ``must_consent``: silence is a no.
     """
 

@@ -50,21 +50,27 @@ class Outcome:
 def rules_of(settings: Settings) -> Rules:
     """The numbers of a run's settings and campaigns, as rules for the checker."""
     policy: Any = settings.core.policy
-    caps = ((policy.per_hour, HOUR_MS), (policy.per_day, DAY_MS), (getattr(policy, "per_week", 0), WEEK_MS))
+    caps = ((policy.per_hour, HOUR_MS), (policy.per_day, DAY_MS), (policy.per_week, WEEK_MS))
     by_campaign = {
         campaign.name: tuple(
             (most, window_ms)
-            for most, window_ms in ((campaign.caps.per_day, DAY_MS), (campaign.caps.per_week, WEEK_MS))
-            if most
+            for most, window_ms in (
+                (campaign.caps.per_day, DAY_MS),
+                (campaign.caps.per_week, WEEK_MS),
+                (1, campaign.caps.min_gap_ms),
+            )
+            if most and window_ms
         )
         for campaign in settings.core.campaigns
     }
     return Rules(
         caps=tuple((most, window_ms) for most, window_ms in caps if most),
         campaign_caps=by_campaign,
+        category_caps=((policy.category_per_day, DAY_MS),) if policy.category_per_day else (),
         gap_ms=policy.min_gap_ms,
         doublings=policy.dismissal_doublings,
         repeat_ms=policy.repeat_window_ms,
+        dismissed_ms=policy.dismissed_window_ms,
         again=frozenset(campaign.name for campaign in settings.core.campaigns if campaign.listing.again),
         must_consent=policy.require_consent,
     )

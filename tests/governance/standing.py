@@ -16,8 +16,8 @@ WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
 class Standing:
     """One shopper. ``said``: by word, what was said last by event time, and when.
 
-    ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when a push
-    with it was dismissed last; ``dismissals``: since the last click.
+    ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when the
+    last push with it that was dismissed was sent; ``dismissals``: since the last click.
     """
 
     said: dict[str, tuple[Any, int]] = field(default_factory=dict)
