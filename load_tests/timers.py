@@ -1,0 +1,174 @@
+"""A million timers pending: how fast they are armed and fire, what a start takes, and what events cost beside them.
+
+As many shoppers put an item on a wish list, on which a campaign waits. Then latency is measured as ``latency`` does it,
+by shoppers who arm none; the workers are killed and started again; and the stream time is moved past all timers at
+once, by one event a partition. All but the firing is done twice: with the campaign, and without it, so that the same
+shoppers are known and no timer is armed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+
+from load_tests.harness import Cluster, arguments, cluster, machine, write
+from load_tests.latency import measure as latency
+from load_tests.throughput import LEARN_RATE, RANK_RATE
+from streamer.core.events import Event, Line, item_key, key64
+from streamer.core.partition import partition_of
+from streamer.demo import is_ready
+from streamer.publish import publish
+from streamer.readers.envelope import to_envelope
+
+if TYPE_CHECKING:
+    import argparse
+
+AFTER_MIN = 40
+AHEAD_MIN = 55
+"""How far the last events are ahead, with their Kafka timestamps: a broker takes an hour."""
+
+CAMPAIGN = f"""
+says = "what was put on the wish list"
+[triggers]
+on = ["wishlist"]
+after = "{AFTER_MIN}m"
+[message]
+template = "wish.v1"
+"""
+ITEMS = 5_000
+CHUNK = 50_000
+
+
+def wish(number: int, user: str, time_ms: int) -> Event:
+    """An item on a wish list."""
+    name, identity = f"item-{number % ITEMS}", f"wish-{user}-{number}"
+    return Event(user, identity, "shop", "wishlist", time_ms, key64(identity), (Line(name, item_key(name), price=9.0),))
+
+
+def name_of(number: int) -> str:
+    """The shopper of a timer."""
+    return f"waiter-{number}"
+
+
+def samples(made: Cluster) -> dict[str, float]:
+    """Of the user role, samples of all partitions summed up."""
+    summed: dict[str, float] = {}
+    for name, value in made.metrics("user").items():
+        key = name.partition("{")[0]
+        summed[key] = summed.get(key, 0.0) + value
+    return summed
+
+
+async def arm(made: Cluster, timers: int) -> dict[str, Any]:
+    """Put so many on Kafka, then start the workers, and wait until all of it is folded."""
+    for first in range(0, timers, CHUNK):
+        numbers = range(first, min(first + CHUNK, timers))
+        events = [wish(number, name_of(number), 1_700_000_000_000 + number) for number in numbers]
+        await publish(events, made.client, prefix=made.settings.topics.prefix, rate=0)
+    await asyncio.to_thread(made.start)
+    started = time.monotonic()
+    while samples(made)["streamer_records_total"] < timers:
+        made.supervisor.tend()
+        await asyncio.sleep(0.5)
+    seconds = time.monotonic() - started
+    await made.drained()
+    return {
+        "events_per_second": round(timers / seconds),
+        "pending": round(samples(made)["streamer_timers_pending"]),
+        "rss_mb": round(samples(made)["process_resident_memory_bytes"] / 2**20),
+        "rocksdb_mb": round(samples(made)["streamer_rocksdb_bytes"] / 2**20),
+    }
+
+
+def restart(made: Cluster) -> dict[str, Any]:
+    """Kill the user workers and start them again; seconds until they are ready."""
+    places = [place for place, child in enumerate(made.supervisor.children) if child.role == "user"]
+    for place in places:
+        process = made.supervisor.children[place].process
+        assert process is not None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    started = time.monotonic()
+    for place in places:
+        made.supervisor.spawn(place)
+    while not all(is_ready(made.settings.web.port + place) for place in places):
+        time.sleep(0.02)
+    seconds = round(time.monotonic() - started, 2)
+    return {"seconds_to_ready": seconds, "rss_mb": round(samples(made)["process_resident_memory_bytes"] / 2**20)}
+
+
+async def fire(made: Cluster, timers: int) -> dict[str, Any]:
+    """Move the stream time of every partition past all timers, and wait until each has fired."""
+    partitions, now_ms = made.settings.topics.partitions, int(time.time() * 1000)
+    ahead_ms = now_ms + AHEAD_MIN * 60_000
+    users: dict[int, str] = {}
+    for number in range(1_000):
+        users.setdefault(partition_of(f"last-{number}", partitions), f"last-{number}")
+    before = samples(made)
+    async with AIOKafkaProducer(**made.client) as producer:
+        for user in users.values():
+            topic, key, value = to_envelope(wish(0, user, ahead_ms), 0)
+            await producer.send_and_wait(made.topic(topic), value, key, timestamp_ms=ahead_ms)
+    started = time.monotonic()
+    while (done := samples(made))["streamer_timers_fired_total"] - before["streamer_timers_fired_total"] < timers:
+        made.supervisor.tend()
+        await asyncio.sleep(0.5)
+    seconds = time.monotonic() - started
+    busy = done["streamer_batch_seconds_sum"] - before["streamer_batch_seconds_sum"]
+    return {
+        "timers_per_second": round(timers / seconds),
+        "seconds": round(seconds, 1),
+        "compute_us_a_timer": round(busy / timers * 1e6, 1),
+        "ranked_share": round(
+            (done["streamer_ranked_lists_total"] - before["streamer_ranked_lists_total"]) / timers, 3
+        ),
+        "rss_mb": round(done["process_resident_memory_bytes"] / 2**20),
+    }
+
+
+def measure(given: argparse.Namespace, overrides: list[str], *, timed: bool) -> dict[str, Any]:
+    """One cluster, with the campaign or without."""
+    on = "campaigns.on=next,wish" if timed else "campaigns.on=next"
+    with cluster([*overrides, on], processes=given.processes) as made:
+        figures = {"arming": asyncio.run(arm(made, given.timers))}
+        figures["beside"] = asyncio.run(latency(made, given.rate, given.seconds, given.warm, given.seed))
+        figures["restart"] = restart(made)
+        if timed:
+            figures["firing"] = asyncio.run(fire(made, given.timers))
+    return figures
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--timers", type=int, default=1_000_000)
+    parser.add_argument("--rate", type=float, default=2_000, help="events a second beside the timers")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--warm", type=int, default=30_000, help="events before the measurement")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="streamer-campaigns-") as folder:
+        (Path(folder) / "wish.toml").write_text(CAMPAIGN)
+        overrides = [
+            f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}",
+            f"campaigns.folder={folder}", "runtime.idle_tick_ms=0", *given.set,
+        ]  # fmt: skip
+        figures = {"pending": measure(given, overrides, timed=True), "none": measure(given, overrides, timed=False)}
+    figures["settings"] = {
+        "timers": given.timers,
+        "overrides": overrides,
+        "seed": given.seed,
+        "rate": given.rate,
+        "seconds": given.seconds,
+        **machine(),
+    }
+    write(figures, given.json)
+
+
+if __name__ == "__main__":
+    main()
