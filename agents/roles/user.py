@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agents import zones
 from agents.due import DueTable, OneDue
 from agents.replicas import Replicas
 from agents.role import NEVER, TaskRow
@@ -144,7 +145,7 @@ class UserWork:
 
     def __init__(self, role: UserRole, context: TaskContext) -> None:
         self._context, self._role = context, role
-        self._engine = Engine(role.core, clock=time.perf_counter)
+        self._engine = Engine(role.core, zones=zones.load(), clock=time.perf_counter)
         store = context.store
         self._profiles: Table[Profile] = store.table("profile")
         self._seen: Table[bytes] = store.table("seen")

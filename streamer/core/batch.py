@@ -179,7 +179,9 @@ class Batch:
 
     def _case(self, campaign: Campaign, event: Event, time_ms: int, newest_ms: int) -> Case:
         drawn, state = draw(event.fingerprint, 2 * self._settings.seed + 1), self._state(event.user)
-        return Case(campaign, time_ms, self.now, newest_ms, drawn, state.standing, state.sent)
+        case = Case(campaign, time_ms, self.now, newest_ms, drawn, state.standing, state.sent)
+        case.zones = self._policy.zones
+        return case
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
         """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""

@@ -23,6 +23,7 @@ from streamer.core.intake import read
 from streamer.core.parts import over, parts
 from streamer.core.policy.verdict import Policy
 from streamer.core.rank import rank, retrieve
+from streamer.core.zones import NO_ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,15 +31,20 @@ if TYPE_CHECKING:
     from streamer.core.record import Record
     from streamer.core.settings import CoreSettings
     from streamer.core.views import Views
+    from streamer.core.zones import Zones
 
 
 class Engine:
     """The five stages of one task. It holds settings alone: all that it knows is in the views."""
 
-    def __init__(self, settings: CoreSettings, *, clock: Callable[[], float] | None = None) -> None:
-        """``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no decision depends on it."""
+    def __init__(
+        self, settings: CoreSettings, *, zones: Zones = NO_ZONES, clock: Callable[[], float] | None = None
+    ) -> None:
+        """``zones``: the time zones that have names. ``clock`` (seconds), if given, fills ``Effects.stage_seconds``; no
+        decision depends on it.
+        """
         self._settings = settings
-        self._policy = Policy(settings.policy, settings.seed, settings.campaigns)
+        self._policy = Policy(settings.policy, settings.seed, settings.campaigns, zones)
         self._clock = clock
 
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:

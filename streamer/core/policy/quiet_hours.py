@@ -1,46 +1,66 @@
-"""Nothing is sent in the hours a shopper wants quiet."""
+"""Nothing is sent in the hours a shopper wants quiet: the decision waits for their end, and is then taken anew."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from streamer.core.policy.rule import CheapRule
-from streamer.core.settings import DAY_MS, MINUTE_MS
+from streamer.core.zones import DAY_MINUTES, MINUTE_MS
 
 if TYPE_CHECKING:
     from streamer.core.policy.rule import Case
     from streamer.core.settings import PolicySettings
 
-_OFFSET: Final = re.compile(r"(?:UTC|GMT|Z|)(?:([+-])(\d{1,2})(?::?(\d{2}))?)?")
-
-
-def utc_offset_ms(time_zone: str | None) -> int | None:
-    """The offset of ``UTC``, ``+02:00`` or ``UTC-5``; ``None`` for a zone known by name only (``Asia/Tokyo``)."""
-    match = _OFFSET.fullmatch(time_zone or "")
-    if match is None:
-        return None
-    sign, hours, minutes = match.groups("0")
-    offset = (int(hours) * 60 + int(minutes)) * MINUTE_MS
-    return -offset if sign == "-" else offset
+_TURNS: Final = 4
 
 
 def refuses(case: Case, _settings: PolicySettings) -> bool:
     """The local time is within the quiet hours, or cannot be told.
 
-    The hours are minutes of the day, from the first up to but without the second, over midnight if the first is the
-    later. Where no zone was given they are UTC. The core has no tables of named zones yet: there the silence is the
-    whole day's, as a push cannot be taken back. A refusal is final; asking anew at the end of the hours takes a timer.
+    The hours are minutes of the local day, from the first up to but without the second, over midnight if the first is
+    the later. Where no zone was given they are UTC. In a zone that nobody knows the silence is the whole day's, as a
+    push cannot be taken back.
     """
+    return case.standing.quiet_hours is not None and _quiet(case, case.now_ms) > 0
+
+
+def until(case: Case, _settings: PolicySettings) -> int | None:
+    """The first moment (whole minutes) at which the quiet hours are over; ``None`` if it cannot be told.
+
+    When clocks are put forward over the end, it is then that they are over; when they are put back, the hour that
+    comes twice is quiet twice, if it is at all.
+    """
+    before_ms = case.now_ms - case.now_ms % MINUTE_MS
+    for _ in range(_TURNS):
+        left = _quiet(case, before_ms)
+        if left <= 0:
+            return before_ms
+        if left >= DAY_MINUTES:
+            return None
+        after_ms = before_ms + left * MINUTE_MS
+        if _quiet(case, after_ms) > 0:
+            before_ms = after_ms  # the clocks were put back in between
+            continue
+        # Usually the minute before is quiet. If not, the clocks were put forward: find when.
+        low, high = before_ms // MINUTE_MS, after_ms // MINUTE_MS
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if _quiet(case, middle * MINUTE_MS) > 0 else (low, middle)
+        return high * MINUTE_MS
+    return None
+
+
+def _quiet(case: Case, at_ms: int) -> int:
+    """For how many minutes more by the clock it is quiet, at most a day's; 0: it is not quiet."""
     hours = case.standing.quiet_hours
     if hours is None or hours[0] == hours[1]:
-        return False
-    offset = utc_offset_ms(case.standing.time_zone)
-    if offset is None:
-        return True
-    minute = (case.now_ms + offset) % DAY_MS // MINUTE_MS
+        return 0
+    minute = case.zones.minute(case.standing.time_zone, at_ms)
+    if minute is None:
+        return DAY_MINUTES
     start, end = hours
-    return start <= minute < end if start < end else minute >= start or minute < end
+    quiet = start <= minute < end if start < end else minute >= start or minute < end
+    return (end - minute) % DAY_MINUTES if quiet else 0
 
 
-RULE = CheapRule("quiet_hours", "these are the shopper's quiet hours", refuses)
+RULE = CheapRule("quiet_hours", "these are the shopper's quiet hours", refuses, until)

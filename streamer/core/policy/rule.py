@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from streamer.core.zones import NO_ZONES, Zones
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ class Case(msgspec.Struct, gc=False):
     asking: before this batch at first, and then also in it. ``bought`` are keys of items bought until the event.
     ``foresight`` is what is predicted of the shopper as of the event: ``case.foresight.chance("churn")``. ``member``:
     whether the shopper is of the campaign's audience. ``profile`` is theirs. ``price``: what tiredness makes of a
-    threshold, a factor (``fatigue.py``), as of what was sent until the decision.
+    threshold, a factor (``fatigue.py``), as of what was sent until the decision. ``zones`` tell local time.
 
     Of a timer ``time_ms`` is when it was due, and ``newest_ms`` 0.
     """
@@ -47,6 +49,7 @@ class Case(msgspec.Struct, gc=False):
     foresight: Foresight | None = None
     member: bool = True
     price: float = 1.0
+    zones: Zones = NO_ZONES
     profile: Profile | None = None
 
 

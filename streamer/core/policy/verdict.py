@@ -11,6 +11,7 @@ from streamer.core.campaigns.book import Book
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.policy import fatigue
 from streamer.core.policy.registry import CHEAP_RULES, FINAL_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
+from streamer.core.zones import NO_ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streamer.core.policy.proposal import Proposal
     from streamer.core.policy.rule import Case, FinalRule, Offer
     from streamer.core.settings import PolicySettings
+    from streamer.core.zones import Zones
 
 
 _CHEAP: Final = tuple((rule.name, rule.refuses) for rule in CHEAP_RULES)
@@ -70,23 +72,30 @@ def choose(
     return (SENT, chosen) if chosen else (first_refusal, [])
 
 
-def policy_version(settings: PolicySettings, campaigns: Sequence[Campaign] = ()) -> str:
-    """Six hex digits that change with any setting of the policy, any campaign, and the list of rules."""
+def policy_version(settings: PolicySettings, campaigns: Sequence[Campaign] = (), zones: str = "") -> str:
+    """Six hex digits that change with any setting of the policy, any campaign, the zone database and the rules."""
     rules = [rule.name for rule in RULES]
-    return blake2b(msgspec.json.encode([rules, settings, campaigns]), digest_size=3).hexdigest()
+    return blake2b(msgspec.json.encode([rules, settings, campaigns, zones]), digest_size=3).hexdigest()
 
 
 class Policy:
-    """The settings the rules are asked with, the campaigns that are on, and the version of both.
+    """The settings the rules are asked with, the campaigns that are on, the zones, and the version of all.
 
     ``seed`` is of what is explored.
     """
 
-    def __init__(self, settings: PolicySettings, seed: int = 1, campaigns: Sequence[Campaign] = (NEXT,)) -> None:
+    def __init__(
+        self,
+        settings: PolicySettings,
+        seed: int = 1,
+        campaigns: Sequence[Campaign] = (NEXT,),
+        zones: Zones = NO_ZONES,
+    ) -> None:
         self.settings = settings
         self.seed = seed
         self.book = Book(campaigns)
-        self.version = policy_version(settings, campaigns)
+        self.zones = zones
+        self.version = policy_version(settings, campaigns, zones.version)
 
     def worth(self, proposal: Proposal) -> float:
         """What a push is worth: the probability that its first item is taken up."""
