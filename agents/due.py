@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agents.role import NEVER
+from state.errors import StateCorrupt
 from streamer.core.timers import due_key, read_due_key
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ class DueTable:
         """Of rows of ``until_ms`` or earlier the first ``limit``, as (time, user), in the order of their keys."""
         if until_ms < self.first_ms:
             return []
-        rows = self._table.range(due_key(self.first_ms, ""), due_key(until_ms + 1, ""), limit)
-        return [read_due_key(str(key)) for key, _ in rows]
+        return self._read(self.first_ms, until_ms + 1, limit)
 
     def write(self, rows: Mapping[str, bytes | None]) -> None:
         """Put the rows; one that is None is deleted."""
@@ -50,8 +50,15 @@ class DueTable:
     def _from(self, at_ms: int) -> int:
         if at_ms > _END_MS:
             return NEVER
-        found = self._table.range(due_key(at_ms, ""), due_key(_END_MS, ""), 1)
-        return read_due_key(str(found[0][0]))[0] if found else NEVER
+        found = self._read(at_ms, _END_MS, 1)
+        return found[0][0] if found else NEVER
+
+    def _read(self, from_ms: int, to_ms: int, limit: int) -> list[tuple[int, str]]:
+        rows = self._table.range(due_key(from_ms, ""), due_key(to_ms, ""), limit)
+        try:
+            return [read_due_key(str(key)) for key, _ in rows]
+        except ValueError as error:
+            raise StateCorrupt(f"table due: {error}") from error
 
 
 class OneDue:

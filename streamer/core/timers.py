@@ -20,6 +20,7 @@ def due_key(due_ms: int, user: str) -> str:
 
 def read_due_key(key: str) -> tuple[int, str]:
     """The time and the user of a key. Raises ValueError for what is none."""
-    if key[_DIGITS : _DIGITS + 1] != "/":
+    digits = key[:_DIGITS]
+    if key[_DIGITS : _DIGITS + 1] != "/" or not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"{key!r} is no key of what is due")
-    return int(key[:_DIGITS]), key[_DIGITS + 1 :]
+    return int(digits), key[_DIGITS + 1 :]

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import orjson
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.due import DueTable
 from agents.role import NEVER, TaskRow
 from agents.roles.user import UserRole
 from agents.task import TASKS_TABLE
+from state.errors import StateCorrupt
 from state.memory import MemoryDisk, open_store
 from state.store import TaskIdentity
-from streamer.core.campaigns.campaign import Campaign, Message, Triggers
-from streamer.core.record import tick
+from streamer.core.campaigns.campaign import NEXT, Campaign, Message, Triggers
+from streamer.core.record import Record, tick
 from streamer.core.settings import CoreSettings
 from streamer.core.timers import due_key
 from tests.agents.test_user_role import make_role, opened, view
-from tests.core.task_shop import T0, record
+from tests.core.task_shop import T0, browsing, record
 
 if TYPE_CHECKING:
-    import pytest
-
     from agents.role import TaskContext
     from agents.roles.user import UserWork
 
@@ -62,6 +63,14 @@ def test_the_first_rows_are_those_of_a_sorted_set_wherever_commits_come(steps) -
         assert due.first(until_ms, limit) == sorted(row for row in held if row[0] <= until_ms)[:limit]
 
 
+def test_a_key_that_is_none_is_a_damaged_table() -> None:
+    """No event is to blame for it: the task ends, and none is taken for a dead letter."""
+    store, _ = table()
+    store.table("due").put("00000000000017?/u", b"")
+    with pytest.raises(StateCorrupt, match="no key of what is due"):
+        DueTable(store.table("due"), 0)
+
+
 def cart(user: str, minutes: float, **more: object):
     return record(user, "cart", T0 + int(minutes * MINUTE), id=f"{user}-{minutes}", items=[{"id": "tent"}], **more)
 
@@ -77,7 +86,8 @@ def with_timers(**timers: int) -> UserRole:
 def decided(context: TaskContext) -> list[tuple[str, str]]:
     """Who was decided on since the last time, and how."""
     taken = dict(context.outbox.take())
-    return [(key.decode(), orjson.loads(value)["r"]) for key, value, *_ in taken.get(("decisions", 0), ())]
+    rows = taken.get(("decisions", 0), ())
+    return [((key or b"").decode(), orjson.loads(value or b"")["r"]) for key, value, *_ in rows]
 
 
 def at(work: UserWork, minutes: float) -> None:
@@ -170,3 +180,33 @@ def test_timers_that_cannot_fire_are_dropped_with_a_dead_letter_and_the_others_f
     (letter,) = taken["dead-letters", 0]
     assert (letter[0], dict(letter[2])["dl_reason"]) == (b"bad", b"handler_error")
     assert (work.due_ms, context.row.timers) == (NEVER, 0)
+
+
+def folded(records: list[Record], cuts: list[int]) -> tuple[object, ...]:
+    """All that a task holds and has sent after these records, cut before each of these places."""
+    context, work = opened(with_timers())
+    work._role.core = replace(work._role.core, campaigns=(CART, NEXT))
+    work = work._role.open(context)
+    edges = [0, *sorted(set(cuts)), len(records)]
+    for start, end in pairwise(edges):
+        if start < end:
+            work.process(records[start:end])
+    tables = {name: list(context.store.table(name).scan_rows()) for name in ("profile", "seen", "policy", "due")}
+    sent = dict(context.outbox.take())
+    return tables, sent.get(("decisions", 0)), sent.get(("push-candidates", 0)), context.row
+
+
+STREAM = [
+    record
+    for place, event in enumerate(browsing(300, users=8, step_ms=40_000))
+    for record in ([tick(0, event.timestamp + MINUTE)] if place % 7 == 0 else []) + [event]
+]
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(1, len(STREAM) - 1), max_size=40))
+def test_wherever_a_batch_is_cut_the_same_timers_fire_between_the_same_events(cuts: list[int]) -> None:
+    """Ticks in the middle of a batch included, which only a replay could make."""
+    whole = folded(STREAM, [])
+    assert sum(orjson.loads(row[1] or b"").get("t", 0) > 0 for row in whole[1]) > 5  # type: ignore[attr-defined]
+    assert folded(STREAM, cuts) == whole

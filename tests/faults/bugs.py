@@ -39,8 +39,53 @@ def forgets_a_fingerprint(evidence: Evidence) -> None:
 def forgets_a_push(evidence: Evidence) -> None:
     rows = newest(evidence, "user").tables["policy"]
     key = next(key for key in sorted(rows) if state.row(rows[key])[1])
-    standing, sent = state.row(rows[key])
-    rows[key] = rows[key][:1] + msgspec.msgpack.encode([standing, sent[1:]])
+    standing, sent, *timers = state.row(rows[key])
+    rows[key] = rows[key][:1] + msgspec.msgpack.encode([standing, sent[1:], *timers])
+
+
+def loses_a_timer(evidence: Evidence) -> None:
+    rows = newest(evidence, "user").tables["policy"]
+    key = next(key for key in sorted(rows) if state.row(rows[key])[2])
+    standing, sent, armed, wake_ms = state.row(rows[key])
+    rows[key] = rows[key][:1] + msgspec.msgpack.encode([standing, sent, armed[1:], wake_ms])
+
+
+def loses_the_row_of_a_timer(evidence: Evidence) -> None:
+    rows = newest(evidence, "user").tables["due"]
+    del rows[min(rows)]
+
+
+def counts_timers_wrongly(evidence: Evidence) -> None:
+    rec = evidence.records("changelog-user-tasks", 0)[-1]
+    body = state.task_row(rec.value)
+    body["timers"] += 1
+    change(evidence, rec, value=(rec.value or b"")[:1] + msgspec.msgpack.encode(body))
+
+
+def fired(rec: Rec) -> bool:
+    return b'"t":' in (rec.value or b"")
+
+
+def fires_a_timer_twice(evidence: Evidence) -> None:
+    again(evidence, middle(evidence, "decisions", fired))
+
+
+def fires_no_timer_of_a_tick(evidence: Evidence) -> None:
+    drop(evidence, middle(evidence, "decisions", fired))
+
+
+def fires_a_timer_that_is_not_due(evidence: Evidence) -> None:
+    change_json(evidence, middle(evidence, "decisions", fired), lambda body: body.update(t=body["t"] + 60_000))
+
+
+def ignores_a_tick(evidence: Evidence) -> None:
+    rec = middle(evidence, "journal", lambda rec: b'["tick",' in (rec.value or b""))
+
+    def edit(body: dict[str, Any]) -> None:
+        for batch in body["batches"]:
+            batch["runs"] = [run for run in batch["runs"] if run[0] != "tick"]
+
+    change_json(evidence, rec, edit)
 
 
 def counts_an_item_twice(evidence: Evidence) -> None:
@@ -187,7 +232,7 @@ def pushes_what_was_bought(evidence: Evidence) -> None:
 
 def folds_a_record_twice(evidence: Evidence) -> None:
     def edit(body: dict[str, Any]) -> None:
-        run = body["batches"][0]["runs"][0]
+        run = next(run for batch in body["batches"] for run in batch["runs"] if run[0] != "tick")
         body["batches"][0]["runs"].append([run[0], run[2], run[2]])
 
     change_json(evidence, middle(evidence, "journal"), edit)
@@ -258,6 +303,9 @@ BUGS: Final[tuple[tuple[int, Callable[[Evidence], None]], ...]] = (
     (1, counts_a_view_twice),
     (1, forgets_a_fingerprint),
     (1, forgets_a_push),
+    (1, loses_a_timer),
+    (1, loses_the_row_of_a_timer),
+    (1, counts_timers_wrongly),
     (1, counts_an_item_twice),
     (1, stream_time_runs_ahead),
     (2, keeps_a_row_that_never_committed),
@@ -269,6 +317,10 @@ BUGS: Final[tuple[tuple[int, Callable[[Evidence], None]], ...]] = (
     (3, gives_another_reason),
     (3, rekeys_twice),
     (3, decides_twice),
+    (3, fires_a_timer_twice),
+    (3, fires_no_timer_of_a_tick),
+    (3, fires_a_timer_that_is_not_due),
+    (5, ignores_a_tick),
     (4, sends_a_candidate_twice),
     (4, loses_a_candidate),
     (4, refuses_for_no_reason_that_holds),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Inputs and tables of each role.
 ROLES: Final = {
-    "user": (INPUTS, ("profile", "seen", "policy", "pending", "tasks")),
+    "user": (INPUTS, ("profile", "seen", "policy", "pending", "due", "tasks")),
     "item": (("item-updates",), ("items", "tasks")),
     "trainer": (("examples",), ("model_state", "tasks")),
 }
@@ -47,6 +47,7 @@ def check_folds(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
     yield from (breach for breach in walked.breaches if breach.invariant == 1)
     for partition in range(evidence.partitions):
         yield from state.shoppers(evidence, walked, partition)
+        yield from state.due(evidence, walked, partition)
     yield from state.items(evidence, walked)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from tests.faults.load import DAY_MS, MINUTE_MS, Headers, partition_of
 
@@ -65,6 +66,7 @@ class Said:
     items: tuple[str, ...] = ()
     query: str = ""
     preferences: dict[str, Any] | None = None
+    candidate: str = ""
 
     @property
     def fingerprint(self) -> int:
@@ -129,7 +131,8 @@ def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
         return "missing_field"
     items = tuple(line["id"] for line in lines)
     query, wishes = data.get("query", ""), data.get("preferences")
-    return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes)
+    candidate = data.get("candidate_id", "")
+    return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes, candidate)
 
 
 def _no_constant(name: str) -> None:
@@ -160,6 +163,8 @@ class Standing:
     erased_ms: int = 0
     dismissals: int = 0
     taken: dict[str, int] = field(default_factory=dict)
+    engaged_ms: int = 0
+    dismissed: list[int] = field(default_factory=list)
 
     def word(self, name: str) -> Any:
         """The word that stands, or None."""
@@ -233,10 +238,14 @@ class Shopper:
         elif said.type.startswith("push_"):
             what = said.type.removeprefix("push_")
             standing.taken[what] = standing.taken.get(what, 0) + 1
+            if what in {"opened", "clicked", "converted"}:
+                standing.engaged_ms = max(standing.engaged_ms, said.time)
             if what in {"clicked", "converted"}:
                 standing.dismissals = 0
             elif what == "dismissed":
                 standing.dismissals += 1
+                mark = int(said.candidate[:8], 16)
+                standing.dismissed = [*standing.dismissed, *([] if mark in standing.dismissed else [mark])][-16:]
 
     def _behave(self, said: Said, kind: str) -> None:
         profile = self.profile = self.profile or Profile(said.time, said.time)
@@ -285,17 +294,20 @@ def _keep(rows: dict[str, Any], limit: int) -> None:
         del rows[next(iter(rows))]
 
 
-def refusal(shopper: Shopper, said: Said, newest_ms: int, now_ms: int) -> str:
-    """The rule that forbids a push before anything is ranked, or nothing. ``newest_ms``: of the user, before it."""
+def refusal(shopper: Shopper, time_ms: int, newest_ms: int, now_ms: int) -> str:
+    """The rule that forbids a push before anything is ranked, or nothing.
+
+    ``time_ms`` is the event's, or when the timer was due; ``newest_ms`` is of the user, before it.
+    """
     standing, sent = shopper.standing or Standing(), [at for at, _, _ in shopper.sent]
     channels = standing.word("channels")
     if standing.opted_out:
         return "consent"
     if channels is not None and not set(channels) & set(CHANNELS):
         return "channel"
-    if said.time < newest_ms:
+    if time_ms < newest_ms:
         return "out_of_order"
-    if said.time + HOUR_MS <= now_ms:
+    if time_ms + HOUR_MS <= now_ms:
         return "expired"
     if quiet(standing, now_ms):
         return "quiet_hours"
@@ -309,15 +321,18 @@ def refusal(shopper: Shopper, said: Said, newest_ms: int, now_ms: int) -> str:
 
 
 def quiet(standing: Standing, now_ms: int) -> bool:
-    """Whether stream time lies in the shopper's quiet hours; in a zone known by name only, always."""
+    """Whether stream time lies in the shopper's quiet hours."""
     hours = standing.word("quiet_hours")
     if not hours or hours[0] == hours[1]:
         return False
-    zone = re.fullmatch(r"([+-])(\d\d):(\d\d)", standing.word("time_zone") or "+00:00")
-    if zone is None:
-        return True
-    offset = (int(zone[2]) * 60 + int(zone[3])) * MINUTE_MS * (-1 if zone[1] == "-" else 1)
-    clock = (now_ms + offset) % DAY_MS // MINUTE_MS
+    zone = standing.word("time_zone") or "+00:00"
+    fixed = re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)
+    if fixed is None:
+        local = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone))
+        clock = local.hour * 60 + local.minute
+    else:
+        offset = (int(fixed[2]) * 60 + int(fixed[3])) * MINUTE_MS * (-1 if fixed[1] == "-" else 1)
+        clock = (now_ms + offset) % DAY_MS // MINUTE_MS
     start, end = (int(h[:2]) * 60 + int(h[3:]) for h in hours)
     return start <= clock < end if start < end else clock >= start or clock < end
 

@@ -64,7 +64,7 @@ def _kept(table: str, value: bytes, mark: int, forgotten: set[int]) -> str:
     if table == "seen":
         marks = {int.from_bytes(value[at : at + 8], "little") for at in range(0, len(value), state.SEEN_BYTES)}
         return f"{len(marks & forgotten)} fingerprints of older events" if marks & forgotten else ""
-    standing, _ = state.row(value)
+    standing = state.row(value)[0]
     erased_ms: Any = dict(zip(_policy_fields(), standing, strict=False))["erased_ms"]
     return "" if erased_ms == mark else f"a policy row with the mark {erased_ms}"
 
@@ -82,7 +82,7 @@ def check_replay(evidence: Evidence, _: Walked) -> Iterator[Breach]:
         yield Breach(11, "streamer replay", what)
     for partition in range(evidence.partitions):
         replayed = shadow.tables.get(partition, {})
-        for table in PERSONAL:
+        for table in (*PERSONAL, "pending", "due"):
             live, again = evidence.last_rows(f"changelog-user-{table}", partition), replayed.get(table, {})
             for key in sorted(live.keys() | again.keys()):
                 if live.get(key) != again.get(key):

@@ -22,6 +22,7 @@ from tests.faults.meddle import group_offsets
 from tests.faults.publisher import Publisher
 from tests.faults.replayed import replayed
 from tests.faults.site import Disk
+from tests.faults.timed import BASKET, declare
 from tests.faults.workers import Workers
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class Rig:
 
 
 def _settings(site: Site, prefix: str) -> Settings:
+    campaigns = declare(site.folder / prefix)
     return load(
         None,
         {},
@@ -204,6 +206,10 @@ def _settings(site: Site, prefix: str) -> Settings:
             "runtime.data_dir": str(site.folder / prefix / "state"),
             # More to learn from than in a shop, so that the trainer is at work whenever it is killed.
             "core.learning.learn_rate": 0.3,
+            # The load's times are of the past: an idle task's clock would overtake them all.
+            "runtime.idle_tick_ms": 0,
+            "campaigns.on": f"next,{BASKET}",
+            "campaigns.folder": str(campaigns),
             "log.format": "json",
         },
     )

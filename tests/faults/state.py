@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import load, plain
+from tests.faults import load, plain, timed
 from tests.faults.walk import Breach
 
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from tests.faults.evidence import Evidence
     from tests.faults.plain import Rec, Shopper, Standing
+    from tests.faults.timed import Timers
     from tests.faults.walk import Walked
 
 RECENT: Final = struct.Struct("<QIIHHHIII")
 BOUGHT: Final = struct.Struct("<QIIB")
 SEEN_BYTES: Final = 12
 NOTHING_SAID: Final = plain.Standing()
+NO_TIMERS: Final = timed.Timers()
 
 
 def row(value: bytes, *versions: int) -> Any:
@@ -54,16 +56,41 @@ def shoppers(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Bre
         for user, shopper in walked.shoppers.items()
         if load.partition_of(user.encode(), evidence.partitions) == partition
     }
-    for table, told in (("profile", _profile), ("seen", _seen), ("policy", _policy)):
+    for table in ("profile", "seen", "policy"):
         rows = evidence.table("user", partition, table)
         for user in sorted(here.keys() | {key.decode() for key in rows}):
             value = rows.get(user.encode())
-            found, due = told(value, here.get(user, plain.Shopper()))
+            shopper = here.get(user, plain.Shopper())
+            if table == "policy":
+                found, due = _policy(value, shopper, walked.timers.get(user, NO_TIMERS))
+            else:
+                found, due = (_profile if table == "profile" else _seen)(value, shopper)
             if found != due:
                 field, is_, should = next(
                     (name, found.get(name), due.get(name)) for name in due | found if found.get(name) != due.get(name)
                 )
                 yield Breach(1, f"user-{partition} table {table} key {user}", f"{field} is {is_}, not {should}")
+
+
+def due(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Breach]:
+    """1: table ``due`` has one row for each shopper with a timer, at their ``wake_ms``."""
+    here = {
+        f"{timers.wake_ms:015d}/{user}".encode()
+        for user, timers in walked.timers.items()
+        if timers.wake_ms and load.partition_of(user.encode(), evidence.partitions) == partition
+    }
+    rows = evidence.table("user", partition, "due")
+    for key in sorted(here ^ rows.keys()):
+        what = "should not be there" if key in rows else "is missing"
+        yield Breach(1, f"user-{partition} table due key {key.decode()}", f"the row {what}")
+    own = evidence.last_rows("changelog-user-tasks", partition).get(str(partition).encode())
+    told, armed = task_row(own).get("timers", 0), _armed(evidence, partition)
+    if told != armed:
+        yield Breach(1, f"changelog-user-tasks:{partition}", f"{told} timers are said to be armed, of {armed}")
+
+
+def _armed(evidence: Evidence, partition: int) -> int:
+    return sum(len(row(value)[2]) for value in evidence.table("user", partition, "policy").values())
 
 
 Told = tuple[dict[str, Any], dict[str, Any]]
@@ -99,13 +126,16 @@ def _seen(value: bytes | None, shopper: Shopper) -> Told:
     return {"seen": (value or b"").hex(" ", SEEN_BYTES)}, {"seen": due.hex(" ", SEEN_BYTES)}
 
 
-def _policy(value: bytes | None, shopper: Shopper) -> Told:
+def _policy(value: bytes | None, shopper: Shopper, timers: Timers) -> Told:
     due = _standing(shopper.standing or NOTHING_SAID)
+    names = list(due)
     due["sent"] = [[at, campaign, [plain.item_key(item) for item in items]] for at, campaign, items in shopper.sent]
+    due |= {"armed": [timer.row for timer in timers.armed], "wake_ms": timers.wake_ms}
     if value is None:
-        return _standing(NOTHING_SAID) | {"sent": []}, due
-    standing, sent = row(value)
-    return dict(zip(due, standing, strict=False)) | {"sent": sent}, due
+        return _standing(NOTHING_SAID) | {"sent": [], "armed": [], "wake_ms": 0}, due
+    standing, sent, armed, wake_ms = row(value)
+    found = dict(zip(names, standing, strict=True))
+    return found | {"sent": [push[:3] for push in sent], "armed": armed, "wake_ms": wake_ms}, due
 
 
 def _standing(standing: Standing) -> dict[str, Any]:
@@ -121,7 +151,7 @@ def _standing(standing: Standing) -> dict[str, Any]:
     fields["dismissals"] = standing.dismissals
     for what in ("dismissed", "delivered", "opened", "clicked", "converted"):
         fields[what] = standing.taken.get(what, 0)
-    return fields
+    return fields | {"engaged_ms": standing.engaged_ms, "dismissed_marks": standing.dismissed}
 
 
 def items(evidence: Evidence, walked: Walked) -> Iterator[Breach]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults import plain
-from tests.faults.load import DAY_MS
-from tests.faults.plain import TRIGGERS, Said, Shopper
+from tests.faults.load import DAY_MS, partition_of
+from tests.faults.plain import TRIGGERS, Said, Shopper, Standing
+from tests.faults.timed import MOST_SHOPPERS, Timer, Timers, quiet_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from tests.faults.plain import Rec
 
 INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purchase")
-RANKED_REASONS: Final = {"sent", "no_candidates", "bought", "out_of_stock", "repeat", "low_score"}
+RANKED_REASONS: Final = {
+    "sent",
+    "no_candidates",
+    "bought",
+    "out_of_stock",
+    "repeat",
+    "dismissed",
+    "low_score",
+    "outbid",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Walked:
     letters: dict[str, str] = field(default_factory=dict)
     applied: dict[str, Said] = field(default_factory=dict)
     shoppers: dict[str, Shopper] = field(default_factory=dict)
+    timers: dict[str, Timers] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     erased: dict[str, list[int]] = field(default_factory=dict)
     fingerprints: set[int] = field(default_factory=set)
@@ -88,7 +99,7 @@ class _Task:
         for entry in self._evidence.records("journal", self._partition):
             body = json.loads(entry.value or b"{}")
             for batch in body["batches"]:
-                fates = Counter(self._fold(rec) for rec in self._follow(batch["runs"], entry))
+                fates = Counter(self._fold(rec) for rec in self._follow(batch["runs"], entry) if rec is not None)
                 counts = {name: n for name, n in batch["counts"].items() if n}
                 if fates != Counter(counts):
                     self._breach(3, entry.place, f"the batch {batch['runs']} counts {counts}, but it is {dict(fates)}")
@@ -99,12 +110,17 @@ class _Task:
                 self._breach(7, records[place].place, f"never folded, nor {len(records) - place - 1} after it")
             self._walked.positions[topic, self._partition] = records[place - 1].offset + 1 if place else 0
         self._walked.now[self._partition] = self._now
-        for origin in self._decisions:
-            self._breach(5, f"decisions:{self._partition}", f"decided on {origin}, which triggers nothing")
+        for origin, campaign, due_ms in self._decisions:
+            what = f"decided on {origin} for {campaign}, due at {due_ms}, which triggers nothing"
+            self._breach(5, f"decisions:{self._partition}", what)
 
-    def _follow(self, runs: list[Any], entry: Rec) -> Iterator[Rec]:
-        """The records of the runs; says where they leave the log's order."""
+    def _follow(self, runs: list[Any], entry: Rec) -> Iterator[Rec | None]:
+        """The records of the runs, None for a tick, which is done; says where they leave the log's order."""
         for topic, first, last in runs:
+            if topic == "tick":
+                self._tick(first)
+                yield None
+                continue
             records, places = self._records[topic], self._places[topic]
             for offset in range(first, last + 1):
                 place, where = places.get(offset), f"{topic}:{self._partition}:{offset}"
@@ -145,29 +161,67 @@ class _Task:
             self._now = max(self._now, said.time)
             self._walked.fingerprints.add(said.fingerprint)
         shopper.fold(said)
+        timers = self._walked.timers.setdefault(said.user, Timers())
         if (said.preferences or {}).get("erase"):
             self._walked.erased.setdefault(said.user, []).append(self._now)
+            timers.armed, timers.wake_ms = [], 0
+        timers.hear(rec, said)
         kind = plain.KINDS.get(said.type, "")
         for item in said.items:
             seen = self._walked.items.setdefault(item, Item(first_ms=said.time))
             seen.counts[kind] += 1
             seen.first_ms, seen.last_ms = min(seen.first_ms, said.time), max(seen.last_ms, said.time)
         if said.type in TRIGGERS:
-            self._decided(rec, said, shopper, newest_ms)
+            asked = Timer("next", 0, rec, said, said.items)
+            self._occasion([asked], shopper, said.user, newest_ms)
 
-    def _decided(self, rec: Rec, said: Said, shopper: Shopper, newest_ms: int) -> None:
-        """Hold the one decision on this event to the rules that can be asked plainly."""
-        found = self._decisions.pop(f"{rec.topic}:{rec.offset}", [])
+    def _tick(self, time_ms: int) -> None:
+        """Those whose time has come, the earliest first; some at most."""
+        walked, self._now = self._walked, max(self._now, time_ms)
+        rows = sorted(
+            (timers.wake_ms, user)
+            for user, timers in walked.timers.items()
+            if 0 < timers.wake_ms <= self._now
+            and partition_of(user.encode(), self._evidence.partitions) == self._partition
+        )
+        for _, user in rows[:MOST_SHOPPERS]:
+            fired = walked.timers[user].reached(self._now)
+            shopper = walked.shoppers[user]
+            if fired and shopper.profile is not None:
+                self._occasion(fired, shopper, user, 0)
+
+    def _occasion(self, asks: list[Timer], shopper: Shopper, user: str, newest_ms: int) -> None:
+        """Hold the decisions on what is asked at once to the rules that can be asked plainly."""
+        before = list(shopper.sent)
+        reasons = []
+        for ask in asks:
+            time_ms = ask.due_ms or ask.said.time
+            then = Shopper(shopper.profile, shopper.seen, shopper.standing, before)
+            refusal = plain.refusal(then, time_ms, newest_ms, self._now)
+            until = quiet_until(shopper.standing or Standing(), self._now) if refusal == "quiet_hours" else None
+            if until is not None and until > self._now:
+                waits = Timer(ask.campaign, until, ask.rec, ask.said, ask.items, waits=True)
+                self._walked.timers[user].arm(waits)
+            reasons.append(self._decided(ask, shopper, refusal))
+        if reasons.count("sent") > 1 or ("outbid" in reasons and "sent" not in reasons):
+            self._breach(4, asks[0].rec.place, f"asked at once, the decisions are {reasons}")
+
+    def _decided(self, ask: Timer, shopper: Shopper, refusal: str) -> str:
+        """The reason of the one decision on this."""
+        rec = ask.rec
+        found = self._decisions.pop((f"{rec.topic}:{rec.offset}", ask.campaign, ask.due_ms), [])
         if len(found) != 1:
-            self._breach(3, rec.place, f"{len(found)} decisions on one event")
-            return
-        reason, refusal = found[0].get("r"), plain.refusal(shopper, said, newest_ms, self._now)
+            what = f"{len(found)} decisions on one event for {ask.campaign}, due at {ask.due_ms}"
+            self._breach(3, rec.place, what)
+            return ""
+        reason: str = found[0].get("r", "")
         if refusal and reason != refusal:
             self._breach(6, rec.place, f"decided {reason!r}, but {refusal!r} forbids it")
         elif not refusal and reason not in RANKED_REASONS:
             self._breach(4, rec.place, f"refused for {reason!r}, which does not hold")
         if reason == "sent":
-            self._pushed(rec, said, shopper, found[0])
+            self._pushed(rec, ask.said, shopper, found[0])
+        return reason
 
     def _pushed(self, rec: Rec, said: Said, shopper: Shopper, decision: dict[str, Any]) -> None:
         identity = plain.candidate_id(said.user, said.source, said.id, decision["c"])
@@ -190,9 +244,11 @@ class _Task:
         self._walked.breaches.append(Breach(invariant, where, what))
 
 
-def _by_origin(evidence: Evidence, partition: int) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _by_origin(evidence: Evidence, partition: int) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
+    """By where the event lies that asked or armed, by campaign, and by when the timer was due (0: without one)."""
+    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for rec in evidence.records("decisions", partition):
         body = json.loads(rec.value or b"{}")
-        found.setdefault(body.get("o", rec.place), []).append(body)
+        at = (body.get("o", rec.place), body.get("c", ""), body.get("t", 0))
+        found.setdefault(at, []).append(body)
     return found

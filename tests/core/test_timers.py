@@ -1,0 +1,40 @@
+"""Keys of table ``due``."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.core.timers import due_key, read_due_key
+
+times = st.integers(0, 10**15 - 1)
+
+
+@given(times, st.text())
+def test_a_key_says_what_it_was_made_of(due_ms: int, user: str) -> None:
+    """Whatever a shopper is called."""
+    assert read_due_key(due_key(due_ms, user)) == (due_ms, user)
+
+
+@given(st.lists(st.tuples(times, st.text(st.characters(exclude_categories=["Cs"])))))
+def test_keys_are_in_the_order_of_time_and_then_of_the_shopper(rows: list[tuple[int, str]]) -> None:
+    """As a table has them: by their bytes."""
+    keys = sorted(due_key(*row).encode() for row in rows)
+    assert [read_due_key(key.decode()) for key in keys] == sorted(rows)
+
+
+@given(st.text() | st.text("0123456789/_+- \u0661", max_size=20))
+def test_any_other_text_is_refused(key: str) -> None:
+    """Or it would be deleted under another key than its own, and be due for ever."""
+    try:
+        found = read_due_key(key)
+    except ValueError:
+        return
+    assert due_key(*found) == key
+
+
+def test_a_number_that_only_looks_like_one_is_refused() -> None:
+    """``int`` would take it."""
+    with pytest.raises(ValueError, match="no key"):
+        read_due_key("+00000000000017/u")
