@@ -11,9 +11,11 @@ class CampaignSettings:
     """Which campaigns are on.
 
     ``on``: their names, or `all`; ``off``: those of them that are not. ``folder``: a shop's own campaigns, a TOML file
-    each, under names that no shipped campaign has. See [campaigns](campaigns.md).
+    each, under names that no shipped campaign has. ``experiments``: a folder of experiments, a TOML file each. See
+    [campaigns](campaigns.md).
     """
 
     on: tuple[str, ...] = ("next",)
     off: tuple[str, ...] = ()
     folder: Path | None = None
+    experiments: Path | None = None

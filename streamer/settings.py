@@ -246,14 +246,17 @@ def _build(
 
 
 def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
-    """The settings with the campaigns that are on in the core's."""
+    """The settings with the campaigns and experiments that are on in the core's."""
     if settings.campaigns == CampaignSettings():
         return settings  # the core's default is the same
-    from streamer import campaigns  # it takes numpy, which most commands do not need
+    from streamer import campaigns, experiments  # they take numpy, which most commands do not need
 
+    core, folder = settings.core, settings.campaigns.experiments
     try:
-        core = dataclasses.replace(settings.core, campaigns=campaigns.load(settings.campaigns))
-    except campaigns.CampaignError as exc:
+        core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns))
+        if folder is not None:
+            core = dataclasses.replace(core, experiments=experiments.load(folder, core.policy))
+    except (campaigns.CampaignError, experiments.ExperimentError) as exc:
         problems += exc.problems
         return settings
     return dataclasses.replace(settings, core=core)

@@ -185,7 +185,7 @@ class Batch:
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
         """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""
-        settings, policy = self._settings, self._policy.settings
+        settings, policy = self._settings, self._policy.of(asks[0].event.user).settings
         foresight = Foresight(profile, now_ms, self._foreseeing, settings)
         query, bought = NOT_RANKED, _NOTHING
         self._occasions += 1

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
     from streamer.core.policy.verdict import Policy
     from streamer.core.rank import Ranked
-    from streamer.core.settings import CoreSettings
+    from streamer.core.settings import CoreSettings, PolicySettings
     from streamer.core.views import Views
 
     Ints = NDArray[np.int64]
@@ -82,7 +82,7 @@ class _Deciding:
             if user in self.pushed and self.pushed[user][0] == case.standing.erased_ms:
                 # The rules are pure: only a push in between can make them say something else.
                 case.sent = self.pushed[user][1]
-                ask.refusal = cheap_refusal(case, self.policy.settings)
+                ask.refusal = cheap_refusal(case, self.policy.of(user).settings)
             decision = self._unranked(ask)
             if ask.refusal is None:
                 # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
@@ -113,15 +113,16 @@ class _Deciding:
 
     def _propose(self, ask: Ask, decision: Decision) -> Proposal:
         """What the ask would send, ``SENT`` so far; or its best item, with what refuses it."""
-        event, case, ranked, index, settings = ask.event, ask.case, self.ranked, self.views.items, self.policy.settings
-        campaign = case.campaign
-        rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items)
+        event, case, ranked, index = ask.event, ask.case, self.ranked, self.views.items
+        campaign, (settings, arms) = case.campaign, self.policy.of(event.user)
+        by = ranked.p if settings.rank_by == "model" else ranked.x[_POPULARITY]
+        rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items, by=by)
         count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
         reason, places = choose(
             _offers(rows, ranked, index, by_category=settings.category_per_day > 0), case, settings, max(count, 1)
         )
         if places and not settings.best_first:
-            places, propensity = _slate(ask, np.array(rows), places, (ranked, index), self.policy)
+            places, propensity = _slate(ask, np.array(rows), places, (ranked, index), settings, self.policy.seed)
         shown = [rows[place] for place in places] or rows[:1]
         score = float(ranked.p[shown[0]]) if shown else 0.0
         decision = replace(
@@ -133,6 +134,7 @@ class _Deciding:
             score=score,
             items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
             features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
+            arms=tuple([f"{experiment}:{arm}" for experiment, arm in arms]),
         )
         proposal = Proposal(ask, decision, shown)
         if reason == SENT:
@@ -149,7 +151,8 @@ class _Deciding:
         """
         settled = False
         for place, proposal in proposals:
-            rule = None if settled else final_refusal(proposal, self.policy.settings)
+            settings = self.policy.of(proposal.ask.event.user).settings
+            rule = None if settled else final_refusal(proposal, settings)
             reason = OUTBID if settled else SENT if rule is None else rule.name
             proposal.decision = decisions[place] = replace(proposal.decision, reason=reason)
             if settled or (rule is not None and not rule.ghost):
@@ -182,19 +185,19 @@ class _Deciding:
             model_version=decision.model_version,
             policy_version=decision.policy_version,
             propensity=decision.propensity,
-            settings=self.policy.settings,
+            terms=self.policy.of(decision.user),
         )
         # Of a timer, how long ago its event was sent says nothing about this system's latency.
         self.effects.candidates.append(Outgoing(candidate, b"" if ask.due_ms else ask.event.produced_at))
 
     def _remember(self, proposal: Proposal, *, ghost: bool) -> None:
         ask, case = proposal.ask, proposal.case
-        ranked, index = self.ranked, self.views.items
+        ranked, index, settings = self.ranked, self.views.items, self.policy.of(ask.event.user).settings
         keys = tuple([int(ranked.keys[row]) for row in proposal.rows])
         groups = dict.fromkeys(category_of(int(ranked.items[row]), index) for row in proposal.rows)
         mark = mark_of(proposal.decision.candidate_id)
         push = Sent(case.now_ms, case.campaign.name, keys, tuple([g for g in groups if g]), ghost, mark)
-        sent = remember(case.sent, push, self.policy.settings, self.policy.book.caps_ms, case.standing.dismissed_marks)
+        sent = remember(case.sent, push, settings, self.policy.book.caps_ms, case.standing.dismissed_marks)
         user, life = ask.event.user, case.standing.erased_ms
         self.pushed[user] = life, sent
         self.batch.pushed(user, life, sent)
@@ -207,10 +210,10 @@ def _best_first(placed: tuple[int, Proposal]) -> tuple[float, int, str]:
 
 
 def _slate(
-    ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], policy: Policy
+    ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], settings: PolicySettings, seed: int
 ) -> tuple[list[int], float]:
     """Of the places that passed the rules those to show, and the probability of the first."""
-    settings, (ranked, index) = policy.settings, among
+    ranked, index = among
     passed = np.array(places)
     p = ranked.p.take(rows.take(passed))
     first, propensity = 0, 1.0
@@ -218,7 +221,7 @@ def _slate(
         best = rows.take(passed[: settings.explore_items])
         weights = explore.chances(ranked.p.take(best), explore.sightings_of(ranked.x[_POPULARITY].take(best)))
         # Two campaigns of one event draw for themselves.
-        drawn = mixed(ask.event.fingerprint ^ key64(ask.case.campaign.name), EXPLORED + policy.seed)
+        drawn = mixed(ask.event.fingerprint ^ key64(ask.case.campaign.name), EXPLORED + seed)
         first, propensity = explore.draw(weights, settings.explore_share, drawn)
     items = ranked.items.take(rows.take(passed))
     order = diversify(

@@ -99,7 +99,7 @@ class Decision(msgspec.Struct, frozen=True):
     ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so
     that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition, of the event that
     asked or that armed the timer. ``due_ms``: when the timer was due, 0 without one. ``worth`` is what the push was
-    compared by, if not by its score.
+    compared by, if not by its score. ``arms``: of each experiment, as ``experiment:arm``, where it was ranked.
     """
 
     user: str
@@ -116,6 +116,7 @@ class Decision(msgspec.Struct, frozen=True):
     features: tuple[float, ...] = ()
     due_ms: int = 0
     worth: float | None = None
+    arms: tuple[str, ...] = ()
 
 
 class Touch(NamedTuple):

@@ -50,6 +50,7 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     f: tuple[float, ...] = ()
     t: int = 0
     w: float | None = None
+    x: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -108,6 +109,7 @@ def decision(value: Decision) -> bytes:
             value.features,
             value.due_ms,
             value.worth,
+            value.arms,
         )
     )
 

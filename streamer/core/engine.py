@@ -44,7 +44,7 @@ class Engine:
         decision depends on it.
         """
         self._settings = settings
-        self._policy = Policy(settings.policy, settings.seed, settings.campaigns, zones)
+        self._policy = Policy(settings.policy, settings.seed, settings.campaigns, zones, settings.experiments)
         self._clock = clock
 
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:

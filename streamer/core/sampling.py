@@ -13,8 +13,9 @@ EXPLORED: Final = 2_000_000
 STEPS: Final = 3_000_000
 HOLDOUT: Final = 4_000_000
 CONTROL: Final = 5_000_000
+ARMS: Final = 6_000_000
 """Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed,
-what vectors are learned from, who is held back from all pushes and from a campaign's, by seed."""
+what vectors are learned from, who is held back from all pushes and from a campaign's, by seed, and arms."""
 
 
 def draw(fingerprint: int, seed: int) -> float:

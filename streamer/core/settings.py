@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from streamer.core.campaigns.campaign import NEXT, Campaign
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.parse import Limits
+from streamer.core.policy.experiments import Experiment  # noqa: TC001 -- settings are read by the types of their fields
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
 from streamer.core.timer_settings import TimerSettings
@@ -55,7 +56,8 @@ class PolicySettings:
     ``dismissed_window_ms``. ``fatigue_bits``: each push that was dismissed since the last click, or was neither opened
     nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
     all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are pushed nothing, to
-    compare with; campaigns draw their control groups by it too. ``score_threshold``: the least probability worth a
+    compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order by the model, or
+    by how popular they are, as an experiment's arm to compare with. ``score_threshold``: the least probability worth a
     push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers none.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
     in one push, at most; ``pool_items``: how far down the ranking to look for them.
@@ -80,6 +82,7 @@ class PolicySettings:
     ignored_after_ms: int = DAY_MS
     holdout_share: float = 0.0
     groups_seed: int = 1
+    rank_by: Literal["model", "popularity"] = "model"
     score_threshold: float = 0.02
     expiry_ms: int = HOUR_MS
     rank_rate: float = 1.0
@@ -113,7 +116,7 @@ class PolicySettings:
 class CoreSettings:
     """All of the core's settings. ``seed`` is of every hash that draws a sample.
 
-    ``campaigns``: those that are on, read from their files.
+    ``campaigns`` and ``experiments``: those that are on, read from their files.
     """
 
     seed: int = 1
@@ -126,6 +129,7 @@ class CoreSettings:
     vectors: VectorSettings = field(default_factory=VectorSettings)
     timers: TimerSettings = field(default_factory=TimerSettings)
     campaigns: tuple[Campaign, ...] = field(default=(NEXT,), metadata={"elsewhere": True})
+    experiments: tuple[Experiment, ...] = field(default=(), metadata={"elsewhere": True})
 
     @property
     def items(self) -> ItemSettings:

@@ -36,7 +36,8 @@ asks = st.lists(
 
 def pushed(given_asks: list[tuple[int, int, int]], settings: PolicySettings) -> list[Sent]:
     """Everything that was sent, asking again and again; what is remembered between is what the row holds."""
-    now_ms, row, all_sent = NOON, (), []
+    row: tuple[Sent, ...] = ()
+    now_ms, all_sent = NOON, []
     for wait_ms, which, category in given_asks:
         now_ms += wait_ms
         ask = case(now_ms, row, which=which)

@@ -19,6 +19,7 @@ from streamer.core.encode import candidate as encode_candidate
 from streamer.core.events import EVENT_TYPES, Event, Preferences
 from streamer.core.policy import min_gap, quiet_hours, registry, state
 from streamer.core.policy.candidate import build_candidate, candidate_id
+from streamer.core.policy.experiments import Terms
 from streamer.core.policy.rule import Case, CheapRule, ItemRule, Offer
 from streamer.core.policy.state import PolicyState, Sent, Standing
 from streamer.core.policy.verdict import cheap_refusal, choose, policy_version
@@ -323,7 +324,7 @@ def test_a_candidate_has_every_field_filled() -> None:
         identity=identity,
         model_version=9,
         policy_version="cafe0001",
-        settings=SETTINGS,
+        terms=Terms(SETTINGS, (("autumn", "bolder"),)),
     )
     sent_out = json.loads(encode_candidate(candidate))
     assert sent_out["candidate_id"] == identity
@@ -341,4 +342,5 @@ def test_a_candidate_has_every_field_filled() -> None:
     assert sent_out["expires_at"] == "2023-11-14T13:00:00.000Z"
     assert (sent_out["score"], sent_out["propensity"], sent_out["model_version"]) == (0.5, 1.0, 9)
     assert sent_out["policy_version"] == "cafe0001"
+    assert sent_out["experiments"] == [{"id": "autumn", "arm": "bolder"}]
     assert (sent_out["reasons"], sent_out["contributions"]) == (["it is trending"], [1.5, -1.5])

@@ -8,7 +8,6 @@ import numpy as np
 
 from streamer.core.candidates.registry import GENERATORS
 from streamer.core.names import NONE
-from streamer.core.rank import top
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,23 +19,23 @@ if TYPE_CHECKING:
     from streamer.core.rank import Ranked
 
     Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
 
 _COLUMNS: Final = {generator.name: generator.columns for generator in GENERATORS}
 
 
 def listed(
-    ranked: Ranked, query: int, listing: Listing, *, keys: Sequence[int], index: ItemIndex, count: int
+    ranked: Ranked, query: int, listing: Listing, *, keys: Sequence[int], index: ItemIndex, count: int, by: Floats
 ) -> list[int]:
     """The rows of the best ``count`` of the list, best first, ties to the smaller item key.
 
-    ``keys``: the items of the campaign's own trigger.
+    ``keys``: the items of the campaign's own trigger. ``by`` [n]: what is the better the greater it is, of each row.
     """
-    if listing.everything:
-        everything: list[int] = top(ranked, query, count).tolist()
-        return everything
     rows = ranked.rows(query)
-    kept = _kept(ranked, query, listing, keys, index).nonzero()[0] + rows.start
-    best: list[int] = kept.take(np.lexsort((ranked.keys.take(kept), -ranked.p.take(kept)))[:count]).tolist()
+    kept = np.arange(rows.start, rows.stop)
+    if not listing.everything:
+        kept = kept[_kept(ranked, query, listing, keys, index)]
+    best: list[int] = kept.take(np.lexsort((ranked.keys.take(kept), -by.take(kept)))[:count]).tolist()
     return best
 
 

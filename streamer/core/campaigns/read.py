@@ -251,7 +251,7 @@ def _read(
 
 def _required(cls: type[Any], field: str) -> bool:
     at = cls.__struct_fields__.index(field) - (len(cls.__struct_fields__) - len(cls.__struct_defaults__))
-    return at < 0
+    return bool(at < 0)
 
 
 def _contradictions(fields: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from streamer.core.effects import Candidate, Template, Trigger
+from streamer.core.effects import Candidate, Experiment, Template, Trigger
 from streamer.core.encode import rfc3339
 from streamer.core.policy.expired import expiry_ms
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from streamer.core.effects import SlateItem
     from streamer.core.events import Event
+    from streamer.core.policy.experiments import Terms
     from streamer.core.policy.rule import Case
     from streamer.core.reasons import Explanation
-    from streamer.core.settings import PolicySettings
 
 SCHEMA_VERSION: Final = 1
 _DEDUPE_DIGITS: Final = 16
@@ -47,14 +47,14 @@ def build_candidate(
     model_version: int,
     policy_version: str,
     propensity: float = 1.0,
-    settings: PolicySettings,
+    terms: Terms,
 ) -> Candidate:
     """The candidate of a case that no rule refused.
 
     ``items`` is best first, ``words`` fill the template, ``identity`` is its ``candidate_id``,
-    ``propensity`` the probability that its first item is that one.
+    ``propensity`` the probability that its first item is that one, ``terms`` what the shopper is decided by.
     """
-    campaign, message = case.campaign, case.campaign.message
+    campaign, message, settings = case.campaign, case.campaign.message, terms.settings
     return Candidate(
         schema_version=SCHEMA_VERSION,
         candidate_id=identity,
@@ -73,7 +73,7 @@ def build_candidate(
         expires_at=rfc3339(case.time_ms + expiry_ms(case, settings)),
         score=items[0].score,
         propensity=propensity,
-        experiments=(),
+        experiments=tuple([Experiment(name, arm) for name, arm in terms.arms]),
         model_version=model_version,
         policy_version=policy_version,
         reasons=tuple(why.words()),

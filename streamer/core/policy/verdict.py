@@ -10,6 +10,7 @@ import msgspec
 from streamer.core.campaigns.book import Book
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.policy import fatigue
+from streamer.core.policy.experiments import Splits
 from streamer.core.policy.registry import CHEAP_RULES, FINAL_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
 from streamer.core.zones import NO_ZONES
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.policy.experiments import Experiment
     from streamer.core.policy.proposal import Proposal
     from streamer.core.policy.rule import Case, FinalRule, Offer
     from streamer.core.settings import PolicySettings
@@ -72,16 +74,22 @@ def choose(
     return (SENT, chosen) if chosen else (first_refusal, [])
 
 
-def policy_version(settings: PolicySettings, campaigns: Sequence[Campaign] = (), zones: str = "") -> str:
-    """Six hex digits that change with any setting of the policy, any campaign, the zone database and the rules."""
+def policy_version(
+    settings: PolicySettings,
+    campaigns: Sequence[Campaign] = (),
+    zones: str = "",
+    experiments: Sequence[Experiment] = (),
+) -> str:
+    """Six hex digits that change with any setting, campaign or experiment, the zone database and the rules."""
     rules = [rule.name for rule in RULES]
-    return blake2b(msgspec.json.encode([rules, settings, campaigns, zones]), digest_size=3).hexdigest()
+    return blake2b(msgspec.json.encode([rules, settings, campaigns, zones, experiments]), digest_size=3).hexdigest()
 
 
 class Policy:
     """The settings the rules are asked with, the campaigns that are on, the zones, and the version of all.
 
-    ``seed`` is of what is explored.
+    ``seed`` is of what is explored. ``of(user)`` gives the terms of a shopper: the settings, as changed by the arms of
+    experiments.
     """
 
     def __init__(
@@ -90,12 +98,14 @@ class Policy:
         seed: int = 1,
         campaigns: Sequence[Campaign] = (NEXT,),
         zones: Zones = NO_ZONES,
+        experiments: Sequence[Experiment] = (),
     ) -> None:
         self.settings = settings
         self.seed = seed
         self.book = Book(campaigns)
         self.zones = zones
-        self.version = policy_version(settings, campaigns, zones.version)
+        self.of = Splits(settings, experiments).of
+        self.version = policy_version(settings, campaigns, zones.version, experiments)
 
     def worth(self, proposal: Proposal) -> float:
         """What a push is worth: the probability that its first item is taken up."""
