@@ -250,13 +250,14 @@ def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
     if settings.campaigns == CampaignSettings():
         return settings  # the core's default is the same
     from streamer import campaigns, experiments  # they take numpy, which most commands do not need
+    from streamer.core.campaigns.read import CampaignError
 
     core, folder = settings.core, settings.campaigns.experiments
     try:
         core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns))
         if folder is not None:
             core = dataclasses.replace(core, experiments=experiments.load(folder, core.policy))
-    except (campaigns.CampaignError, experiments.ExperimentError) as exc:
+    except (CampaignError, experiments.ExperimentError) as exc:
         problems += exc.problems
         return settings
     return dataclasses.replace(settings, core=core)

@@ -122,7 +122,9 @@ class _Deciding:
             _offers(rows, ranked, index, by_category=settings.category_per_day > 0), case, settings, max(count, 1)
         )
         if places and not settings.best_first:
-            places, propensity = _slate(ask, np.array(rows), places, (ranked, index), settings, self.policy.seed)
+            places, propensity = _slate(
+                ask, np.array(rows), places, (ranked, index), settings=settings, seed=self.policy.seed
+            )
         shown = [rows[place] for place in places] or rows[:1]
         score = float(ranked.p[shown[0]]) if shown else 0.0
         decision = replace(
@@ -210,7 +212,7 @@ def _best_first(placed: tuple[int, Proposal]) -> tuple[float, int, str]:
 
 
 def _slate(
-    ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], settings: PolicySettings, seed: int
+    ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], *, settings: PolicySettings, seed: int
 ) -> tuple[list[int], float]:
     """Of the places that passed the rules those to show, and the probability of the first."""
     ranked, index = among
