@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from agents import faults
+from agents import faults, memory
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
@@ -130,6 +130,7 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
     if refusal := faults.arm(os.environ):
         log.critical("%s", refusal)
         return REFUSED
+    memory.settle()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     if problems := loop.run_until_complete(verify(settings.kafka.client_kwargs(), settings.topics)):
@@ -170,8 +171,10 @@ async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
     app.in_worker = True
     await app.start()
     watchdog = loop.create_task(_watch(runtime))
+    giving_back = loop.create_task(memory.give_back())
     await stop.wait()
     watchdog.cancel()
+    giving_back.cancel()
     reading.cancel()
     await app.stop()
     await web.stop()
