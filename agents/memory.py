@@ -45,12 +45,12 @@ def settle() -> bool:
     return all(library.mallopt(name, value) for name, value in told)
 
 
-async def give_back() -> None:
-    """For as long as the process lives, have the allocator give back what it does not use, beside the loop."""
+async def give_back(every_s: float = TRIM_EVERY_S) -> None:
+    """Until cancelled, have the allocator give back what it does not use, beside the loop."""
     library = _glibc()
     if library is None:
         return
     while True:
-        await asyncio.sleep(TRIM_EVERY_S)
+        await asyncio.sleep(every_s)
         # ctypes lets go of the interpreter's lock meanwhile.
         await asyncio.to_thread(library.malloc_trim, 0)
