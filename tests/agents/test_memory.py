@@ -42,9 +42,7 @@ print(held, resident() - before)
 """
 
 
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: its allocator is left as it is"
-)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: it is left alone")
 def test_what_a_backlog_took_goes_back_to_the_system() -> None:
     """Freed pieces below one that is still used stay with the process, until it gives them back."""
     told = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True)
