@@ -15,7 +15,7 @@ from agents import faults, memory
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
-from agents.topics import verify
+from agents.topics import UnreachableError, verify
 from agents.web import WebError, WebServer
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ ROLES = ("user", "item", "trainer")
 
 #: Exit code of a process that failed and wants to be restarted by its supervisor (EX_SOFTWARE).
 FAILED = 70
+#: Between two attempts to reach Kafka, of a process that waits for it.
+REACH_EVERY_S = 0.5
+
 #: Exit code of a process that cannot work as configured: restarting will not help (EX_CONFIG).
 REFUSED = 78
 
@@ -125,15 +128,18 @@ def make_role(name: str, settings: RoleSettings, metrics: Metrics, fail: Callabl
     raise ValueError(f"unknown role {name!r}; roles are {', '.join(ROLES)}")
 
 
-def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None) -> int:
-    """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start."""
+def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None, await_kafka: bool = False) -> int:
+    """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start.
+
+    Raises ``UnreachableError`` if Kafka does not answer, unless it is to be awaited.
+    """
     if refusal := faults.arm(os.environ):
         log.critical("%s", refusal)
         return REFUSED
     memory.settle()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    if problems := loop.run_until_complete(verify(settings.kafka.client_kwargs(), settings.topics)):
+    if problems := loop.run_until_complete(_problems(settings, await_kafka=await_kafka)):
         for problem in problems:
             log.error("%s", problem)
         return REFUSED
@@ -156,6 +162,17 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
         log.error("%s", exc)  # noqa: TRY400 - the message says what to do; where it was raised does not help
         return REFUSED
     return 0
+
+
+async def _problems(settings: WorkerSettings, *, await_kafka: bool) -> list[str]:
+    while True:
+        try:
+            return await verify(settings.kafka.client_kwargs(), settings.topics)
+        except UnreachableError as exc:
+            if not await_kafka:
+                raise
+            log.warning("%s Trying again until it does.", exc)
+            await asyncio.sleep(REACH_EVERY_S)
 
 
 async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
