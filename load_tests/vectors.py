@@ -140,17 +140,20 @@ class Learned:
         x[ROW["vectors"]] = np.clip(product * 0.125, -2.0, 4.0)
         x[ROW["vectors_cosine"]] = np.clip(cosine, -1.0, 1.0)
 
+    def shopper(self, n: int) -> NDArray[np.float32] | None:
+        """The vector of list ``n``'s shopper, of any length."""
+        known = [self.learner.vector(key) for key in self._lists.recents[n].tolist() if key]
+        weighted = [weight * v for weight, v in zip(BY_PLACE, known, strict=False) if v is not None]
+        return np.sum(weighted, axis=0) if weighted else None
+
     def alone(self, n: int) -> list[bool]:
         """Of the targets of list ``n``, which are among the best 20 of all items."""
         lists = self._lists
-        known = {key: self.learner.vector(key) for key in lists.recents[n].tolist() if key}
-        weighted = [(weight, v) for weight, v in zip(BY_PLACE, known.values(), strict=False) if v is not None]
         asked = slice(int(lists.asked[n]), int(lists.asked[n + 1]))
         found = [False] * (asked.stop - asked.start)
-        size = len(self.items.number)
-        if not weighted or not self.index.vectors.shape[1]:
+        size, shopper = len(self.items.number), self.shopper(n)
+        if shopper is None or not self.index.vectors.shape[1]:
             return found
-        shopper = np.sum([weight * v for weight, v in weighted], axis=0)
         score = self.index.vectors[:size].astype(np.float32) @ shopper
         score[self.index.length[:size] == 0.0] = -np.inf
         best = set(np.argpartition(-score, min(LIST_SIZE, size - 1))[:LIST_SIZE].tolist())
