@@ -3,7 +3,8 @@
 Lists and steps are kept in one replay (``kept.py``; ``--kept FOLDER`` saves them for the next time). Then, for each way
 to try, vectors are learned in the order of the log, the two features made of them as of each list, and the listwise net
 learned anew: what the lists are worth is paired with the first way's. ``alone``: all items that have a vector ranked
-by their product with the shopper's, every so-manieth list. Times are CPU time of this process.
+by their product with the shopper's, every so-manieth list; ``would_add``: targets that no family proposed among the
+best 40. Times are CPU time of this process.
 
     python -m load_tests.vectors FILE --every 60 --kept FOLDER --try off --try learn_rate=1 --try rate=0.1,negatives=512
     python -m load_tests.vectors FILE --kept FOLDER --try store=float32 --try store=float16 --try store=int8
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-LIST_SIZE = 20
+LIST_SIZE, PROPOSED = 20, 40
 STORES = ("float32", "float16", "int8")
 
 
@@ -146,24 +147,26 @@ class Learned:
         weighted = [weight * v for weight, v in zip(BY_PLACE, known, strict=False) if v is not None]
         return np.sum(weighted, axis=0) if weighted else None
 
-    def alone(self, n: int) -> list[bool]:
-        """Of the targets of list ``n``, which are among the best 20 of all items."""
+    def alone(self, n: int) -> list[tuple[bool, bool]]:
+        """Of each target of list ``n``: whether the best 20 of all items have it, and the best 40 but no family."""
         lists = self._lists
         asked = slice(int(lists.asked[n]), int(lists.asked[n + 1]))
-        found = [False] * (asked.stop - asked.start)
         size, shopper = len(self.items.number), self.shopper(n)
         if shopper is None or not self.index.vectors.shape[1]:
-            return found
+            return [(False, False)] * (asked.stop - asked.start)
         score = self.index.vectors[:size].astype(np.float32) @ shopper
         score[self.index.length[:size] == 0.0] = -np.inf
-        best = set(np.argpartition(-score, min(LIST_SIZE, size - 1))[:LIST_SIZE].tolist())
-        return [self.items.number.get(key, -1) in best for key in lists.target[asked].tolist()]
+        best = np.argpartition(-score, min(PROPOSED, size - 1))[:PROPOSED]
+        place = {at: n for n, at in enumerate(best[np.argsort(-score[best])].tolist())}
+        targets = zip(lists.target[asked].tolist(), lists.row[asked].tolist(), strict=True)
+        places = [(place.get(self.items.number.get(key, -1), PROPOSED), row) for key, row in targets]
+        return [(at < LIST_SIZE, at < PROPOSED and row < 0) for at, row in places]
 
 
 def ranked(lists: Lists, learned: Learned | None, alone_every: int) -> tuple[Places, dict[str, Any]]:
     """One pass over the lists: features, scores, learning."""
     places, trainer = Places(lists), Trainer(CoreSettings().learning)
-    alone: list[bool] = []
+    alone: list[tuple[bool, bool]] = []
     for n in range(len(lists)):
         x = lists.features(n)
         x[[ROW["vectors"], ROW["vectors_cosine"]]] = 0.0
@@ -180,7 +183,8 @@ def ranked(lists: Lists, learned: Learned | None, alone_every: int) -> tuple[Pla
     told: dict[str, Any] = places.figures()
     if learned is not None:
         told |= {
-            "alone_hr@20": round(float(np.mean(alone)), 4) if alone else None,
+            "alone_hr@20": round(sum(hit for hit, _ in alone) / max(len(alone), 1), 4),
+            "alone_would_add": round(sum(adds for _, adds in alone) / max(len(alone), 1), 4),
             "steps": learned.learned,
             "us_a_step": round(1e6 * learned.step_s / max(learned.learned, 1), 1),
             "us_a_list": round(1e6 * learned.likeness_s / len(lists), 1),
