@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamer.core.candidates.registry import GENERATORS
 from streamer.core.events import EVENT_TYPES
 from streamer.core.features import FEATURES
 from streamer.core.models.example import build_example
@@ -25,7 +26,7 @@ from streamer.evaluation.judge import Asked, metrics
 from streamer.evaluation.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,7 +49,8 @@ LIST_SIZE = 20
 
 @dataclass(frozen=True)
 class Lists:
-    """``x`` float32 [rows, F], ``key``, ``label`` (taken up) and ``new`` (the profile does not know it) [rows].
+    """``x`` float32 [rows, F], ``key``, ``label`` (taken up), ``new`` (the profile does not know it) and ``by`` [rows]:
+    a bit for each of ``GENERATORS`` that proposed it.
 
     Rows ``offsets[n]:offsets[n + 1]`` are list ``n``'s. By list [lists]: ``user`` number, ``fingerprint`` and
     ``time_ms`` of the event, ``steps`` made before it, ``recents`` keys [lists, 8], newest first, 0 for none. Targets
@@ -61,6 +63,7 @@ class Lists:
     key: Keys
     label: NDArray[np.bool_]
     new: NDArray[np.bool_]
+    by: NDArray[np.uint32]
     user: Ints
     fingerprint: Keys
     time_ms: Ints
@@ -84,17 +87,17 @@ class Lists:
         """X [F, rows of the list], a copy."""
         return np.ascontiguousarray(self.x[self.rows(n)].T, dtype=np.float64)
 
-    def example(self, n: int, x: Floats, p: Floats, max_negatives: int = 32) -> Example | None:
-        """What the trainer would be given."""
+    def example(self, n: int, x: Floats, p: Floats, kept: Ints | None = None) -> Example | None:
+        """What the trainer would be given of the rows ``kept``, of all if it is None; ``x`` and ``p`` are of these."""
+        label = self.label[self.rows(n)]
         return build_example(
             x,
-            np.asarray(self.label[self.rows(n)]),
+            label if kept is None else label[kept],
             p,
             int(self.fingerprint[n]),
             time_ms=int(self.time_ms[n]),
             features_id=FEATURES_ID,
             model_version=0,
-            max_negatives=max_negatives,
         )
 
     def save(self, folder: Path) -> None:
@@ -147,6 +150,7 @@ class _Keeping(Run):
             "key": ranked.keys,
             "label": self.engine.labels(ranked, events),
             "new": (pool.own < 0) & (pool.bought < 0),
+            "by": sum((_proposed(pool.scores, g.columns) << n for n, g in enumerate(GENERATORS)), np.uint32(0)),
             "size": len(ranked.keys),
             "user": shopper.number,
             "fingerprint": events[0].fingerprint,
@@ -162,7 +166,13 @@ class _Keeping(Run):
             self.parts.setdefault(name, []).append(value)
 
 
-_JOINED = ("x", "key", "label", "new", "target", "row", "fresh")
+def _proposed(scores: Mapping[str, Floats], columns: Sequence[str]) -> NDArray[np.uint32]:
+    """1 for each candidate with a score in one of the columns."""
+    found: NDArray[np.uint32] = np.any([scores[column] != 0 for column in columns], axis=0).astype(np.uint32)
+    return found
+
+
+_JOINED = ("x", "key", "label", "new", "by", "target", "row", "fresh")
 
 
 def keep(events: Iterable[Event], settings: EvaluateSettings) -> Lists:
@@ -194,11 +204,11 @@ class Places:
         self._next, self._discover = array("B"), array("B")
 
     def add(self, n: int, p: Floats) -> None:
-        """List ``n`` was scored ``p`` [rows]."""
+        """List ``n`` was scored ``p`` [rows], -inf for what is no candidate."""
         lists, rows = self._lists, self._lists.rows(n)
         asked = slice(int(lists.asked[n]), int(lists.asked[n + 1]))
         row, fresh, key = lists.row[asked], lists.fresh[asked], lists.key[rows]
-        order = np.lexsort((key, -p))
+        order = np.lexsort((key, -p))[: np.count_nonzero(p > -np.inf)]
         self._next.extend(_places(order[:LIST_SIZE], row))
         self._discover.extend(_places(order[lists.new[rows][order]][:LIST_SIZE], row[fresh]))
 
