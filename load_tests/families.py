@@ -2,9 +2,10 @@
 
 As ``streamer evaluate --ablate`` does it, but in seconds a family: the lists come from one replay (``kept.py``), and a
 family is left out by taking away the candidates that it alone proposed and putting its features at 0. What the whole
-list shares (``choices``, ``rivals``) is counted again. Vectors propose nothing: they are two features, learned once
-beside the lists. Told of each family: what is lost without it, paired, 95 % by bootstrap over users; how many
-candidates a list are its own; and the share of all targets and of those in the lists that it alone proposed.
+list shares (``choices``, ``rivals``) is counted again; which rows are drawn to learn from may differ. Vectors propose
+nothing: they are two features, learned once beside the lists. Told of each family: what is lost without it, paired,
+95 % by bootstrap over users; how many candidates a list are its own; and the share of all targets that it proposed,
+and that it alone proposed.
 """
 
 from __future__ import annotations
