@@ -53,6 +53,10 @@ class TopicError(RuntimeError):
     """The cluster refused, or cannot be reached; the message says what to do."""
 
 
+class UnreachableError(TopicError):
+    """No broker answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
     """How the topics of one installation are named and cut."""
@@ -367,7 +371,7 @@ async def _admin(client: Mapping[str, Any]) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        raise TopicError(
+        raise UnreachableError(
             f"Kafka at {servers} does not answer ({error}): is it running, and are address and security settings "
             "right? `streamer broker` starts one on this machine."
         ) from error

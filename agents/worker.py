@@ -11,11 +11,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from agents import faults
+from agents import faults, memory
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
-from agents.topics import verify
+from agents.topics import UnreachableError, verify
 from agents.web import WebError, WebServer
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ ROLES = ("user", "item", "trainer")
 
 #: Exit code of a process that failed and wants to be restarted by its supervisor (EX_SOFTWARE).
 FAILED = 70
+#: Between two attempts to reach Kafka, of a process that waits for it.
+REACH_EVERY_S = 0.5
+
 #: Exit code of a process that cannot work as configured: restarting will not help (EX_CONFIG).
 REFUSED = 78
 
@@ -125,14 +128,18 @@ def make_role(name: str, settings: RoleSettings, metrics: Metrics, fail: Callabl
     raise ValueError(f"unknown role {name!r}; roles are {', '.join(ROLES)}")
 
 
-def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None) -> int:
-    """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start."""
+def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = None, await_kafka: bool = False) -> int:
+    """Run one role until a signal ends it. Returns the exit code: 0 after a clean stop, 78 if refused at the start.
+
+    Raises ``UnreachableError`` if Kafka does not answer, unless it is to be awaited.
+    """
     if refusal := faults.arm(os.environ):
         log.critical("%s", refusal)
         return REFUSED
+    memory.settle()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    if problems := loop.run_until_complete(verify(settings.kafka.client_kwargs(), settings.topics)):
+    if problems := loop.run_until_complete(_problems(settings, await_kafka=await_kafka)):
         for problem in problems:
             log.error("%s", problem)
         return REFUSED
@@ -157,6 +164,17 @@ def run(role_name: str, settings: WorkerSettings, *, instance_id: str | None = N
     return 0
 
 
+async def _problems(settings: WorkerSettings, *, await_kafka: bool) -> list[str]:
+    while True:
+        try:
+            return await verify(settings.kafka.client_kwargs(), settings.topics)
+        except UnreachableError as exc:
+            if not await_kafka:
+                raise
+            log.warning("%s Trying again until it does.", exc)
+            await asyncio.sleep(REACH_EVERY_S)
+
+
 async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
     """Run until SIGINT or SIGTERM; then commit, close, and leave the group."""
     stop = asyncio.Event()
@@ -170,8 +188,10 @@ async def _serve(app: App, runtime: Runtime, web: WebServer) -> None:
     app.in_worker = True
     await app.start()
     watchdog = loop.create_task(_watch(runtime))
+    giving_back = loop.create_task(memory.give_back())
     await stop.wait()
     watchdog.cancel()
+    giving_back.cancel()
     reading.cancel()
     await app.stop()
     await web.stop()

@@ -103,7 +103,10 @@ class Supervisor:
         module = [sys.executable, "-m", "streamer.cli.main", "worker"]
         # Static membership: a restart within the session timeout takes its tasks back without a rebalance. The name
         # must be this process's alone in the group, hence host and port.
-        return [*module, "--role", child.role, "--instance", f"{self._host}-{child.name}"]
+        command = [*module, "--role", child.role, "--instance", f"{self._host}-{child.name}"]
+        # At the first start an address may be wrong. Later it was right once: who ends and comes back ever more slowly
+        # while the broker is away is late when it is there again, and has spent the time on imports.
+        return [*command, "--await-kafka"] if child.restarts else command
 
     def environment(self, place: int) -> dict[str, str]:
         """The environment of the child at ``place``: ours, the settings, and its own port."""

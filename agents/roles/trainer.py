@@ -12,13 +12,8 @@ from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
 from state.table import TableSpec
-from streamer.core.models.example import Example
-from streamer.core.models.trainer import CHALLENGER, Trainer
-from streamer.core.predictions.example import Outcome
+from streamer.core.learners import Learners
 from streamer.core.predictions.served import PREDICT
-from streamer.core.predictions.trainer import PredictionTrainer
-from streamer.core.vectors.learner import OnlineVectors
-from streamer.core.vectors.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +52,7 @@ class TrainerRole:
 
 
 class TrainerWork:
-    """Learns from each example once, in log order, and publishes what changed."""
+    """Learns from each record once, in log order, and publishes what changed."""
 
     due_ms = NEVER
     reached = 0
@@ -66,62 +61,40 @@ class TrainerWork:
         self._context, self._role = context, role
         table = context.store.table("model_state")
         blocks = {key.decode(): value for key, value in table.scan_rows()}
-        self._trainer = Trainer(role.core.learning)
-        if problem := self._trainer.restore(blocks):
-            log.error("the model begins anew from its priors: %s", problem)
-        self._predictions = PredictionTrainer(role.core.predictions)
-        if problem := self._predictions.restore(blocks):
-            log.error("predictors begin anew from their priors: %s", problem)
-        self._vectors = OnlineVectors(role.core.vectors)
-        if problem := self._vectors.restore(blocks):
-            log.error("vectors begin anew: %s", problem)
         self._challenger = Challenger(every=role.core.learning.challenger_every)
         if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
             self._challenger.restore(snapshot)
+        self._learners = Learners(role.core, beside=self._challenger.learn)
+        for problem in self._learners.restore(blocks):
+            log.error("%s", problem)
+        self._examples = self._learners.ranker.examples
         self._commits = 0
-        self._learned = 0
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
-        """Predict, score, then learn, example by example; the predictors and the vectors by what else came."""
-        examples = []
-        others = 0
+        """Predict, score, then learn, record by record."""
+        ranker, learn = self._learners.ranker, self._learners.learn
+        served, collapsed, left_out = ranker.contest.champion, ranker.collapsed, 0
         for record in records:
-            value = record.value or b""
-            if (example := Example.decode(value)) is not None:
-                examples.append(example)
-                continue
-            if (step := Step.decode(value)) is not None:
-                self._vectors.learn(step)
-            elif (outcome := Outcome.decode(value)) is not None:
-                self._predictions.learn_one(outcome)
-            else:
+            if not learn(record.value or b""):
+                left_out += 1
                 log.error("examples:%d:%d cannot be read and was left out", record.partition, record.offset)
-                continue
-            others += 1
-        served, collapsed, ours = self._trainer.contest.champion, self._trainer.collapsed, self._trainer
-        for example in examples:
-            self._challenger.learn(example, ours.learn_one(example))
-        if ours.contest.champion != served:
-            log.warning("%s is served from now on in place of %s", ours.contest.champion, served)
-        if ours.collapsed and not collapsed:
+        if ranker.contest.champion != served:
+            log.warning("%s is served from now on in place of %s", ranker.contest.champion, served)
+        if ranker.collapsed and not collapsed:
             log.error("examples have lost what they usually contain: nothing is learned or published until it is back")
-        elif collapsed and not ours.collapsed:
+        elif collapsed and not ranker.collapsed:
             log.warning("examples contain again what they usually do: learning goes on")
-        self._learned += len(examples)
-        return {"applied": len(examples) + others}
+        return {"applied": len(records) - left_out}
 
     def before_commit(self) -> None:
-        """Write the trainer's whole state; publish the served blocks."""
-        context = self._context
-        table = context.store.table("model_state")
-        restored = self._trainer.restored
-        # First what is published: it is then that parameters which are not finite give way, before they are stored.
-        published = self._trainer.blocks() | self._predictions.blocks()
-        if self._trainer.restored != restored:
+        """Write the learners' whole state; publish the served blocks."""
+        context, learners = self._context, self._learners
+        table, send = context.store.table("model_state"), context.topic("model")
+        restored = learners.ranker.restored
+        published = learners.published()
+        if learners.ranker.restored != restored:
             log.error("the champion had parameters that are not finite: those published last are in their place")
-        for block, value in (self._trainer.state() | self._predictions.state()).items():
-            table.put(block, value)
-        for block, row in self._vectors.rows().items():
+        for block, row in learners.rows().items():
             if row is None:
                 table.delete(block)
             else:
@@ -129,18 +102,13 @@ class TrainerWork:
         self._commits += 1
         if self._commits % self._role.challenger_interval_commits == 1:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())
-        for block, value in (published | self._vectors.published()).items():
-            context.outbox.add(context.topic("model"), 0, block.encode(), value)
-        champion = self._trainer.metrics() | {"version": float(self._trainer.champion.version)}
-        told = {"champion": champion, "challenger": self._challenger.metrics()}
-        told |= {CHALLENGER + kind: measures for kind, measures in self._trainer.challengers().items()}
-        for which, measures in told.items():
-            context.metrics.model(which, measures)
-            context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(measures))
-        for name, figures in self._predictions.metrics().items():
-            which, own = PREDICT + name, {key: value for key, value in figures.items() if not key.startswith("served_")}
-            context.metrics.model(which, own)
-            context.outbox.add(context.topic("model"), 0, f"metrics/{which}".encode(), orjson.dumps(figures))
-        context.metrics.vectors(len(self._vectors), self._vectors.loss)
-        context.metrics.examples(self._learned)
-        self._learned = 0
+        for block, value in published.items():
+            context.outbox.add(send, 0, block.encode(), value)
+        for name, figures in (learners.metrics() | {"challenger": self._challenger.metrics()}).items():
+            # Prometheus has one series of what was served, the ranker's.
+            own = {key: value for key, value in figures.items() if not key.startswith("served_")}
+            context.metrics.model(name, own if name.startswith(PREDICT) else figures)
+            context.outbox.add(send, 0, f"metrics/{name}".encode(), orjson.dumps(figures))
+        context.metrics.vectors(len(learners.vectors), learners.vectors.loss)
+        context.metrics.examples(learners.ranker.examples - self._examples)
+        self._examples = learners.ranker.examples

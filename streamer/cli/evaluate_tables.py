@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streamer.evaluation.report import predicted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,12 +42,7 @@ def show(console: Console, found: Found) -> None:
         soft_wrap=True,
     )
     for name, told in found["predictions"].items():
-        first = f", the likeliest came true {told['first']:.3f}" if "first" in told else ""
-        console.print(
-            f"predicts {name}: AUC {told['auc']:.4f}, log loss {told['logloss']:.4f}, calibration error "
-            f"{told['calibration_error']:.4f}; {told['outcomes']:,.0f} outcomes, {told['rate']:.3f} came true{first}",
-            soft_wrap=True,
-        )
+        console.print(f"predicts {name}: {predicted(told)}", soft_wrap=True)
     stages = ", ".join(f"{name} {stage['p50']:.2f}" for name, stage in found["stages"].items())
     console.print(
         f"{found['events']:,} events, {found['groups']:,} lists, {found['targets']:,} targets; "

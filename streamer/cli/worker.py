@@ -31,8 +31,13 @@ ROLES = ("user", "item", "trainer")
 )
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 256), help="How many user workers.")
 @click.option("--instance", help="Static group membership under this name; for a single --role.")
+@click.option(
+    "--await-kafka", is_flag=True, help="Wait while Kafka does not answer, rather than end; for a single --role."
+)
 @with_settings
-def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, options: Options) -> None:
+def worker(
+    *, roles: tuple[str, ...], processes: int, instance: str | None, await_kafka: bool, options: Options
+) -> None:
     """Process events until Ctrl-C.
 
     Roles: `user` folds events into profiles and decides pushes; `item` keeps counters and neighbours of items;
@@ -43,6 +48,9 @@ def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, opti
     Ctrl-C or SIGTERM commits and leaves the group, so that its tasks move to other workers at once. A worker with
     --instance that is killed, and back within runtime.session_timeout_s, goes on with its tasks; nothing moves.
 
+    A worker that cannot reach Kafka at its start ends and says so; one that was started again waits. Where something
+    else restarts workers, ever more slowly, have them wait by --await-kafka.
+
     Exit codes: 0 stopped, 70 failed (start it again: state is safe at every step), 78 settings or topics that cannot be
     used.
     """
@@ -50,6 +58,8 @@ def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, opti
     single = len(roles) == 1 and processes == 1
     if instance is not None and not single:
         raise click.UsageError("--instance names one process: give one --role with it, and no --processes")
+    if await_kafka and not single:
+        raise click.UsageError("--await-kafka is of one process: several wait when they are started again")
 
     from agents.logs import configure
 
@@ -67,7 +77,7 @@ def worker(*, roles: tuple[str, ...], processes: int, instance: str | None, opti
             web=settings.web,
             core=settings.core,
         )
-        raise SystemExit(run(roles[0], parts, instance_id=instance))
+        raise SystemExit(run(roles[0], parts, instance_id=instance, await_kafka=await_kafka))
 
     from streamer.supervisor import Supervisor
 

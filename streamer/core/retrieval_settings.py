@@ -27,7 +27,7 @@ class ItemSettings:
     is told apart for so many queries. ``newcomer_events``: a shopper with fewer is a newcomer.
     """
 
-    trend_half_life_ms: int = 12 * _HOUR_MS
+    trend_half_life_ms: int = 3 * _DAY_MS
     interest_half_life_ms: int = 30 * _DAY_MS
     pair_window_s: int = 4 * 3600
     pair_partners: int = 4

@@ -36,7 +36,7 @@ class ProfileSettings:
     affinities: int = 12
     searches: int = 8
     search_chars: int = 64
-    purchased: int = 128
+    purchased: int = 512
     interest_half_life_ms: int = 2 * DAY_MS
     affinity_half_life_ms: int = 14 * DAY_MS
     session_gap_ms: int = 30 * MINUTE_MS

@@ -165,15 +165,17 @@ class Engine:
             self._profiles[user] = profile
             self._touched[user] = None
 
-    def foretold(self) -> dict[str, dict[str, float]]:
-        """How well each predictor did, each outcome scored before it was learned from; 0 where there was none.
+    def foretold(self) -> dict[str, dict[str, float | None]]:
+        """How well each predictor did, each outcome scored before it was learned from; ``None`` is what nobody can say.
+
+        That is all of it without an outcome, and the AUC if outcomes never differed.
 
         For the end of a stream: what its time has overtaken is settled first.
         """
         for waited, told in self._pending.overtaken(self._now):
             self.predictions.learn_one(outcome_of(waited, told, self.predictions))
         return {
-            name: {key: round(value, 6) if isfinite(value) else 0.0 for key, value in measures.items()}
+            name: {key: round(value, 6) if isfinite(value) else None for key, value in measures.items()}
             for name, measures in self.predictions.metrics().items()
         }
 

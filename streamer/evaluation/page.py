@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from streamer.evaluation.report import predicted
 from streamer.evaluation.series import OURS
 from streamer.evaluation.svg import Bar, Line, bars, lines, table
 
@@ -53,6 +54,7 @@ def page(found: Found, name: str) -> str:
         _curve(found),
         *_families(found),
         *_calibration(found),
+        *_predictions(found),
         *_beyond(found),
         *_cost(found),
     ]
@@ -162,6 +164,12 @@ def _calibration(found: Found) -> list[str]:
             log=True,
         ),
     ]
+
+
+def _predictions(found: Found) -> list[str]:
+    """What was predicted of shoppers."""
+    says = [f"<p>{escape(name)}: {escape(predicted(told))}.</p>" for name, told in found["predictions"].items()]
+    return ["<h2>What it predicts of shoppers</h2>", *says]
 
 
 def _beyond(found: Found) -> list[str]:

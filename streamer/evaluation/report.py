@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from streamer.evaluation.outcomes import Outcomes  # noqa: TC001 - msgspec reads the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ListReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,7 @@ class Report(ListReport, frozen=True, kw_only=True):
 
     ``ranker``: log loss, AUC and calibration; ``retrieval``: the pool and what each family gave; ``curve``: hr@20 and
     mrr@20 by stretches of the run, by ranking; ``predictions``: of the shoppers' behaviour, prequential figures by
-    predictor; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
+    predictor, null where there is nothing to tell; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
     """
 
     events: int
@@ -47,5 +50,19 @@ class Report(ListReport, frozen=True, kw_only=True):
     stages: dict[str, dict[str, float]]
     baseline_ms: dict[str, float]
     model: str
-    predictions: dict[str, dict[str, float]]
+    predictions: dict[str, dict[str, float | None]]
     outcomes: dict[str, Outcomes] | None = None
+
+
+def predicted(told: Mapping[str, Any]) -> str:
+    """How well one of ``Report.predictions`` did, in words, or why nobody can say."""
+    if not told["outcomes"]:
+        return "nothing in this log to predict"
+    outcomes = f"{told['outcomes']:,.0f} outcomes, {told['rate']:.3f} came true"
+    if told["auc"] is None:
+        return f"{outcomes}: as all came out alike, there is nothing to tell apart, and no AUC"
+    first = f", the likeliest came true {told['first']:.3f}" if "first" in told else ""
+    return (
+        f"AUC {told['auc']:.4f}, log loss {told['logloss']:.4f}, calibration error {told['calibration_error']:.4f}; "
+        f"{outcomes}{first}"
+    )

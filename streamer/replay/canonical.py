@@ -25,12 +25,7 @@ from state.rocks import RocksMemory, open_store
 from state.store import TaskIdentity, digest_rows
 from streamer.core.items.fold import apply_block
 from streamer.core.items.state import ItemState, row_key
-from streamer.core.models.example import Example
-from streamer.core.models.trainer import Trainer
-from streamer.core.predictions.example import Outcome
-from streamer.core.predictions.trainer import PredictionTrainer
-from streamer.core.vectors.learner import OnlineVectors
-from streamer.core.vectors.step import Step
+from streamer.core.learners import Learners
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.held import Held, held
 from streamer.replay.log import Log
@@ -235,59 +230,40 @@ class _Rebuild:
         settings, report = self._settings, self._report
         identity = TaskIdentity("trainer", 0, 1, settings.topics.prefix)
         store = open_store(self._directory / "trainer", TrainerRole.tables, identity, settings.state, self._memory)
-        trainer, log, compared = Trainer(settings.core.learning), Log(self._consumer, place, 0), False
-        predictions, vectors = PredictionTrainer(settings.core.predictions), OnlineVectors(settings.core.vectors)
+        learners, log, compared = Learners(settings.core), Log(self._consumer, place, 0), False
+        table = store.table("model_state")
         try:
             for stop in (live.at, max(live.at, end)):
                 async for values in self._stretches(log, stop):
-                    for value in values:
-                        if (example := Example.decode(value or b"")) is not None:
-                            trainer.learn_one(example)
-                        elif (step := Step.decode(value or b"")) is not None:
-                            vectors.learn(step)
-                        elif (outcome := Outcome.decode(value or b"")) is not None:
-                            predictions.learn_one(outcome)
-                        else:
-                            report.unreadable += 1
-                    for block, row in (trainer.state() | predictions.state() | vectors.rows()).items():
+                    report.unreadable += sum([not learners.learn(value or b"") for value in values])
+                    for block, row in learners.rows().items():
                         if row is None:
-                            store.table("model_state").delete(block)
+                            table.delete(block)
                         else:
-                            store.table("model_state").put(block, row)
+                            table.put(block, row)
                     store.take_changes()
                     store.committed({})
                 if stop == live.at and not compared:
                     compared = True
-                    self._compare_model(trainer, predictions, vectors, live, place)
+                    self._compare_model(learners, live, place)
         finally:
             store.close()
-        report.examples, report.digests["model"] = trainer.examples, trainer.digest()
-        report.digests["predictions"] = predictions.digest()
-        report.digests["vectors"] = vectors.digest()
+        report.examples = learners.ranker.examples
+        report.digests |= learners.digests()
 
-    def _compare_model(
-        self,
-        trainer: Trainer,
-        predictions: PredictionTrainer,
-        vectors: OnlineVectors,
-        live: Held,
-        place: TopicPartition,
-    ) -> None:
+    def _compare_model(self, ours: Learners, live: Held, place: TopicPartition) -> None:
         if live.rows is None:
             self._report.apart.append("the trainer committed whenever it was read: not compared")
             return
-        theirs, foretold = Trainer(self._settings.core.learning), PredictionTrainer(self._settings.core.predictions)
-        blocks = {key.decode(): row for key, row in live.rows.items()}
-        placed = OnlineVectors(self._settings.core.vectors)
-        problem = theirs.restore(blocks) or foretold.restore(blocks) or placed.restore(blocks)
-        theirs.champion.version = trainer.champion.version
-        pairs = ((theirs, trainer), (foretold, predictions), (placed, vectors))
-        if problem or any(one.digest() != other.digest() for one, other in pairs):
+        theirs = Learners(self._settings.core)
+        problem = "; ".join(theirs.restore({key.decode(): row for key, row in live.rows.items()}))
+        theirs.ranker.champion.version = ours.ranker.champion.version
+        if problem or theirs.digests() != ours.digests():
             self._report.parted.append(
                 f"the model is not what the trainer holds at {place.topic}:0:{live.at}{problem and ': '}{problem}"
             )
         else:
-            self._report.compared["examples"] = trainer.examples
+            self._report.compared["examples"] = ours.ranker.examples
 
     async def _stretches(self, log: Log, end: int) -> AsyncIterator[list[bytes | None]]:
         """The values of a log below ``end``, some at a time."""

@@ -125,7 +125,7 @@ def test_parameters_that_are_not_finite_are_not_stored_either(caplog):
     work.process(records(10))
     committed(context, work)
     work.process(records(1, first=10))
-    champion: Any = work._trainer.champion
+    champion: Any = work._learners.ranker.champion
     champion.bias = math.nan
     assert not any(key.startswith(b"champion/") for key in committed(context, work))
     assert "not finite" in caplog.text
@@ -133,8 +133,8 @@ def test_parameters_that_are_not_finite_are_not_stored_either(caplog):
     caplog.clear()
     context, work = opened(disk)
     assert "begins anew" not in caplog.text
-    assert work._trainer.champion.is_finite()
-    assert work._trainer.examples == 11
+    assert work._learners.ranker.champion.is_finite()
+    assert work._learners.ranker.examples == 11
 
 
 CHAMPION = {"role": "trainer", "model": "champion"}

@@ -15,7 +15,7 @@ from tests.core.task_shop import T0, ItemRows, Shop, record
 if TYPE_CHECKING:
     from streamer.core.record import Record
 
-STRETCH = 2_000
+STRETCH = 5_000
 """Events in each of the stretches that are compared."""
 STEP_MS = 60_000
 

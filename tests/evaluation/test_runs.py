@@ -15,6 +15,7 @@ from streamer.core.settings import CoreSettings
 from streamer.evaluation.ablate import ablate, families, without
 from streamer.evaluation.compare import against, read_outcomes
 from streamer.evaluation.page import page
+from streamer.evaluation.report import predicted
 from streamer.evaluation.run import Run, evaluate
 from streamer.evaluation.settings import EvaluateSettings
 from tests.evaluation.shop import event, shop
@@ -114,6 +115,22 @@ def test_the_page_is_whole_and_fetches_nothing():
 
 def test_a_page_of_nothing_is_a_page():
     assert "Nothing to show" in page(msgspec.to_builtins(evaluate([], SETTINGS)), "empty.csv")
+
+
+def test_a_predictor_whose_outcomes_never_differ_is_said_to_have_nothing_to_tell_apart():
+    core = CoreSettings()
+    always = replace(core, predictions=replace(core.predictions, learn_rate=1.0))
+    hours = [event(f"u{user}", 1570000000 + 7200 * n + user, f"i{n % 3}") for n in range(6) for user in range(40)]
+    report = evaluate(hours, EvaluateSettings(baselines="none", core=always))
+    told = report.predictions["purchase"]  # each view is a visit, and nobody buys
+    assert told["outcomes"]
+    assert (told["auc"], told["rate"]) == (None, 0.0)
+    assert "all came out alike" in predicted(told)
+    assert predicted(evaluate([], SETTINGS).predictions["purchase"]) == "nothing in this log to predict"
+    differs = dict.fromkeys(told, 0.5) | {"outcomes": 7.0}
+    assert predicted(differs).startswith("AUC 0.5000")
+    text = page(msgspec.to_builtins(report), "shop.csv")
+    assert f"purchase: {predicted(told)}" in text
 
 
 def test_an_unknown_generator_or_feature_to_leave_out_is_refused():

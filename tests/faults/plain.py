@@ -277,11 +277,11 @@ class Shopper:
 
 
 def _buy(purchased: dict[str, list[int]], item: str, at: int) -> None:
-    """``purchased``: last and first time, and at how many moments, oldest first; at most 128."""
+    """``purchased``: last and first time, and at how many moments, oldest first; at most 512."""
     had = purchased.pop(item, None)
     if had is None:
         had = [at, at, 1]
-        if len(purchased) >= 128:
+        if len(purchased) >= 512:
             once = [name for name, (_, _, times) in purchased.items() if times == 1]
             del purchased[(once or list(purchased))[0]]
     else:

@@ -42,6 +42,8 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     rows = (recents.place < settings.complement_recents).nonzero()[0]
     node = index.nodes.bought_with(recents.item.take(rows))
     kept = (node != NONE).nonzero()[0]
+    if not len(kept):  # nobody ever bought or carted any of them
+        return Proposals(_NONE, _NONE, (_NO_SCORES, _NO_SCORES))
     rows, node = rows.take(kept), node.take(kept)
     query = recents.query.take(rows)
     faded = asked.now_ms.take(query) / settings.items.interest_half_life_ms
@@ -70,3 +72,7 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
 
 def _fixed(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.minimum(values, 2.0**20).astype(np.int64)
+
+
+_NONE: Final = np.zeros(0, np.int64)
+_NO_SCORES: Final = np.zeros(0)

@@ -34,6 +34,8 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     Score: the shares of the newest items that are alike, over the square root of one more than the views; times a
     number from ½ to 1 drawn for shopper and item, so that not all shoppers are offered the same few.
     """
+    if not any(len(of.group) for of in (asked.lines, asked.bands, asked.categories)):
+        return Proposals(_NONE, _NONE, (_NO_SCORES,))
     shelves = index.shelves
     new = np.concatenate((shelves.newest(), shelves.unseen()))
     new = new[index.views.take(new) < settings.fresh_views]

@@ -1,0 +1,87 @@
+"""Everything that is learned from topic ``examples``: each record goes to the learner it is for.
+
+    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions
+
+The trainer role and ``replay --canonical`` learn through this one object; ``evaluate`` has no topic, and feeds the same
+learners itself. To add a learner: a record that tells itself from the others by its tag, a class with the methods
+called below, and its lines here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.models.example import Example
+from streamer.core.models.trainer import CHALLENGER, Trainer
+from streamer.core.predictions.example import Outcome
+from streamer.core.predictions.served import PREDICT
+from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.vectors.learner import OnlineVectors
+from streamer.core.vectors.step import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streamer.core.models.model import Floats
+    from streamer.core.settings import CoreSettings
+
+
+class Learners:
+    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``. None looks at another."""
+
+    def __init__(self, settings: CoreSettings, beside: Callable[[Example, Floats], None] | None = None) -> None:
+        """``beside`` is shown each example of the ranker, once it is learned, and what was predicted of its rows."""
+        self.ranker = Trainer(settings.learning)
+        self.predictions = PredictionTrainer(settings.predictions)
+        self.vectors = OnlineVectors(settings.vectors)
+        self._beside = beside
+
+    def learn(self, value: bytes) -> bool:
+        """Learn from a record of ``examples``. False if it is of no kind that is known: nothing has changed."""
+        if (example := Example.decode(value)) is not None:
+            predicted = self.ranker.learn_one(example)
+            if self._beside is not None:
+                self._beside(example, predicted)
+        elif (step := Step.decode(value)) is not None:
+            self.vectors.learn(step)
+        elif (outcome := Outcome.decode(value)) is not None:
+            self.predictions.learn_one(outcome)
+        else:
+            return False
+        return True
+
+    def published(self) -> dict[str, bytes]:
+        """The blocks that topic ``model`` has not had yet.
+
+        To be asked before ``rows``: it is here that parameters which are not finite give way to those before.
+        """
+        return self.ranker.blocks() | self.predictions.blocks() | self.vectors.published()
+
+    def rows(self) -> dict[str, bytes | None]:
+        """What the trainer's table lacks of ``restore``'s blocks; ``None`` deletes one."""
+        return {**self.ranker.state(), **self.predictions.state(), **self.vectors.rows()}
+
+    def restore(self, blocks: Mapping[str, bytes]) -> list[str]:
+        """Go on from what the table holds. What could not be, in words: there it is begun anew."""
+        told = {
+            "the model begins anew from its priors": self.ranker.restore(blocks),
+            "predictors begin anew from their priors": self.predictions.restore(blocks),
+            "vectors begin anew": self.vectors.restore(blocks),
+        }
+        return [f"{what}: {problem}" for what, problem in told.items() if problem]
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Prequential figures, by the names that topic ``model`` has them under behind ``metrics/``."""
+        return {
+            "champion": self.ranker.metrics() | {"version": float(self.ranker.champion.version)},
+            **{CHALLENGER + kind: figures for kind, figures in self.ranker.challengers().items()},
+            **{PREDICT + name: figures for name, figures in self.predictions.metrics().items()},
+        }
+
+    def digests(self) -> dict[str, str]:
+        """Of each learner: equal for equal records in equal order."""
+        return {
+            "model": self.ranker.digest(),
+            "predictions": self.predictions.digest(),
+            "vectors": self.vectors.digest(),
+        }
