@@ -10,6 +10,8 @@ from load_tests.shop.file import DAY_MS, HOUR_MS, read
 from tests.governance.checker import check
 from tests.governance.simulated import governed
 
+RULES = ("core.policy.holdout_share=0.15", "core.policy.category_per_day=1", "core.policy.per_week=9")
+
 
 def test_no_rule_is_broken_in_a_shop_whose_workers_are_killed():
     """Shoppers of all kinds who change their minds, opt out, buy and want quiet; checked apart from the engine."""
@@ -17,12 +19,13 @@ def test_no_rule_is_broken_in_a_shop_whose_workers_are_killed():
     minds = replace(shop.preferences, changes_per_month=2.0, quiet=0.4)
     kinds = {name: replace(kind, leave=5 * kind.leave) for name, kind in shop.types.items()}
     shop = replace(shop, days=3, shoppers=120, step_minutes=60, preferences=minds, types=kinds)
-    found = governed(shop, 3, every=12)
+    found = governed(shop, 3, every=12, given=RULES)
     assert not found.verdict.violations, "\n".join(map(str, found.verdict.violations[:20]))
     assert found.kills >= 4
     assert found.verdict.pushes == found.truth.total("pushes") > 50
     assert found.verdict.decisions > 10 * found.verdict.pushes
     assert found.truth.total("opt_outs") > 0
+    assert found.verdict.reasons.keys() >= {"consent", "quiet_hours", "min_gap", "holdout"}
     # The same run held to rules that it was not told of: it does come to what they forbid.
     found.run.rules = replace_rules(found.run.rules, caps=((1, 2 * DAY_MS),), gap_ms=20 * HOUR_MS, must_consent=True)
     assert check(found.run).counts.keys() == {"cap", "min_gap", "consent"}

@@ -62,11 +62,12 @@ class Violation:
 
 @dataclass
 class Verdict:
-    """``violations`` in the order found; ``decisions`` and ``pushes`` that were looked at."""
+    """``violations`` in the order found; ``decisions`` and ``pushes`` looked at, and the decisions' ``reasons``."""
 
     violations: list[Violation] = field(default_factory=list)
     decisions: int = 0
     pushes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -205,6 +206,7 @@ class _Task:
     def _decided(self, rec: Rec, body: dict[str, Any]) -> None:
         self._verdict.decisions += 1
         user, campaign, reason = rec.key, body.get("c", ""), body.get("r", "")
+        self._verdict.reasons[reason] += 1
         if not reason:
             self._broke("reason", rec.place, "says no reason")
         if not 0 < body.get("p", 1) <= 1:
