@@ -107,12 +107,12 @@ SHOPS ?= fashion,grocery,electronics
 SEEDS ?= 5
 
 .PHONY: experiment
-experiment: $(STAMP) ## policies against one another in simulated shops, as bench/experiment/report.html; SHOPS= SEEDS= (half an hour)
+experiment: $(STAMP) ## policies against one another in simulated shops, as bench/experiment/report.html; SHOPS= SEEDS= (an hour)
 	@$(BIN)/python -m load_tests.experiment --shops $(SHOPS) --seeds $(SEEDS) --out bench/experiment $(ARGS)
 
 # `make governance SHOPS=fashion SEED=2`
 .PHONY: governance
-governance: $(STAMP) ## a simulated shop's fortnight with killed workers, held to every rule of governance; SHOPS= SEED= (minutes)
+governance: $(STAMP) ## simulated shops with killed workers, held to every rule of governance; SHOPS= SEED= (minutes)
 	@$(BIN)/python -m tests.governance --shops $(SHOPS) --seed $(SEED) $(ARGS)
 
 .PHONY: console

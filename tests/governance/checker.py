@@ -35,6 +35,7 @@ RULES: Final = (
     "expired",
     "holdout",
     "control",
+    "arm",
     "duplicate",
     "propensity",
     "reason",
@@ -42,8 +43,9 @@ RULES: Final = (
     "out_of_place",
     "clock",
 )
-"""``unmatched``: a decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing
-that the journal folds then; ``clock``: decided at another time than the task's stream time."""
+"""``arm``: a ranked decision or a candidate tells other arms of experiments than its shopper's; ``unmatched``: a
+decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing that the journal folds
+then; ``clock``: decided at another time than the task's stream time."""
 
 TICK: Final = "tick"
 
@@ -98,6 +100,7 @@ class _Task:
         self._gone: set[str] = set()
         self._held: set[str] = set()
         self._controls: set[tuple[str, str]] = set()
+        self._arms: dict[str, list[str]] = {}
 
     def walk(self) -> None:
         self._take_candidates()
@@ -211,6 +214,9 @@ class _Task:
             self._broke("reason", rec.place, "says no reason")
         if not 0 < body.get("p", 1) <= 1:
             self._broke("propensity", rec.place, f"has the propensity {body.get('p')}")
+        arms = body.get("x", [])
+        if body.get("e") and self._arms.setdefault(user, arms) != arms:
+            self._broke("arm", rec.place, f"puts {user} into {arms}, who was in {self._arms[user]}")
         if reason == "holdout":
             self._held.add(user)
         elif reason == "control":
@@ -233,6 +239,9 @@ class _Task:
             self._broke("clock", rec.place, f"decided at {candidate['decided_at']}, stream time was {self._now}")
         if not 0 < candidate["propensity"] <= 1:
             self._broke("propensity", rec.place, f"has the propensity {candidate['propensity']}")
+        arms = [f"{one['id']}:{one['arm']}" for one in candidate["experiments"]]
+        if arms != self._arms.setdefault(user, arms):
+            self._broke("arm", rec.place, f"puts {user} into {arms}, who was in {self._arms[user]}")
         if _milliseconds(candidate["expires_at"]) <= decided_ms:
             self._broke("expired", rec.place, f"expired at {candidate['expires_at']}")
         if user in self._held:

@@ -84,6 +84,7 @@ class Made:
             "decided_at": rfc3339(self._now),
             "expires_at": rfc3339(self._now + HOUR_MS),
             "propensity": 1.0,
+            "experiments": [],
             "items": [{"id": item} for item in items],
         }
         self._put("push-candidates", user, body | more, self._now)

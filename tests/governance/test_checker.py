@@ -95,6 +95,17 @@ def _control(run: Made) -> None:
     run.push(HOUR_MS)
 
 
+def _another_arm(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:red"])
+    run.decide(run.event(1, "view"), "min_gap")
+    run.decide(run.event(2, "view"), "low_score", e="e-2", x=["colour:blue"])
+
+
+def _candidate_of_another_arm(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:red"])
+    run.push(1, experiments=[{"id": "colour", "arm": "blue"}])
+
+
 def _duplicate(run: Made) -> None:
     run.candidate(run.push(0))
 
@@ -162,6 +173,8 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "expired": ("expired", _expired),
     "holdout": ("holdout", _holdout),
     "control": ("control", _control),
+    "arm": ("arm", _another_arm),
+    "arm of a candidate": ("arm", _candidate_of_another_arm),
     "duplicate id": ("duplicate", _duplicate),
     "duplicate key": ("duplicate", _same_dedupe_key),
     "propensity of a candidate": ("propensity", _propensity),
