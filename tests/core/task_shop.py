@@ -19,7 +19,8 @@ from streamer.core.models.model import ServedModel
 from streamer.core.policy.state import PolicyState
 from streamer.core.predictions.pending import Slot
 from streamer.core.profile import Profile
-from streamer.core.record import Record
+from streamer.core.record import TICK, Record
+from streamer.core.timers import read_due_key
 from streamer.core.views import Views
 
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ class Table(Generic[V]):
                 self.rows[key] = msgspec.msgpack.encode(row)
 
 
+class Due:
+    """Table ``due``: who is to be looked at next."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
+        return [row for row in map(read_due_key, sorted(self.keys)) if row[0] <= until_ms][:limit]
+
+    def put_all(self, rows: dict[str, bytes | None]) -> None:
+        for key, row in rows.items():
+            (self.keys.discard if row is None else self.keys.add)(key)
+
+
 class ItemRows:
     """The item role's table, by reference: the test's only process is both roles."""
 
@@ -79,6 +94,11 @@ def record(user: str, kind: str, time: int = T0, **data: Any) -> Record:
     return Record(topic, partition, max(0, offset), timestamp, key, json.dumps(body).encode())
 
 
+def tick(time: int) -> Record:
+    """What a task adds to its journal when a timer is due."""
+    return Record(TICK, 0, time, time, None, None)
+
+
 class Shop:
     """One task with its tables and replicas. ``run`` applies effects as the shell would and keeps all that was sent."""
 
@@ -88,8 +108,8 @@ class Shop:
         self.index = ItemIndex() if index is None else index
         self.model = ServedModel()
         self.profiles, self.seen, self.policy = Table(Profile), Table(bytes), Table(PolicyState)
-        self.pending = Table(Slot)
-        self.views = Views(self.profiles, self.seen, self.policy, self.index, self.model, self.pending)
+        self.pending, self.due = Table(Slot), Due()
+        self.views = Views(self.profiles, self.seen, self.policy, self.index, self.model, self.pending, due=self.due)
         self.deltas = ItemDeltas()
         self.total = Effects(0)
         self._where = {"partition": 0, "partitions": 1} | where
@@ -100,6 +120,7 @@ class Shop:
         self.seen.put_all(effects.seen)
         self.policy.put_all(effects.policy)
         self.pending.put_all(effects.pending)
+        self.due.put_all(effects.due)
         total = self.total
         total.now = effects.now
         total.counts += effects.counts
@@ -141,6 +162,7 @@ class Shop:
                 total.decisions,
                 total.examples,
                 sorted(self.pending.rows.items()),
+                sorted(self.due.keys),
                 total.outcomes,
                 total.rekeyed,
                 total.dead_letters,

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from agents import zones as shell
 from streamer.core.campaigns.campaign import NEXT
+from streamer.core.engine import Engine
 from streamer.core.policy.quiet_hours import refuses, until
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import Standing
-from streamer.core.settings import HOUR_MS, MINUTE_MS, PolicySettings
+from streamer.core.settings import HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
 from streamer.core.zones import NO_ZONES, Zones
-from tests.core.task_shop import T0
+from tests.core.task_shop import T0, Shop, browsing, record, tick
 
 ZONES = shell.load()
 SETTINGS = PolicySettings()
@@ -119,3 +120,23 @@ def test_every_zone_of_the_database_can_be_read() -> None:
     assert ZONES.version >= "2025"
     names = (name for name in NAMES if name != "UTC")
     assert all(ZONES.offset_ms(name, T0) is not None for name in names)
+
+
+def test_a_decision_in_quiet_hours_is_taken_when_they_are_over() -> None:
+    """Nothing is sent at night; at their end all rules are asked anew, once, and it is sent then."""
+    night = ms("2026-10-24 21:00")
+    shop = Shop(CoreSettings())
+    shop.run(browsing(300, users=10))
+    shop.publish()
+    shop.engine = Engine(shop.settings, zones=ZONES)
+    wishes = {"quiet_hours": ["22:00", "07:00"], "time_zone": "Europe/Berlin"}
+    shop.step([record("night-owl", "preferences", night - HOUR_MS, preferences=wishes)])
+    sent = shop.step([record("night-owl", "view", night, item="item-1")])
+    assert [decision.reason for decision in sent.decisions] == ["quiet_hours"]
+    over = ms("2026-10-25 06:00")
+
+    early, due, again = (shop.step([tick(at)]) for at in (over - 1, over, over + HOUR_MS))
+    assert early.decisions == again.decisions == []
+    assert [decision.reason for decision in due.decisions] == ["sent"]
+    assert [out.candidate.user_id for out in due.candidates] == ["night-owl"]
+    assert due.candidates[0].candidate.decided_at == "2026-10-25T06:00:00.000Z"
