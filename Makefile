@@ -75,13 +75,14 @@ format: $(STAMP) ## put the code into its one format and fix what ruff can fix
 	@$(BIN)/ruff format $(SOURCES)
 
 .PHONY: bench
-bench: $(STAMP) ## throughput, latency, recovery, take-over and outage on this machine, in bench/*.json (half an hour)
+bench: $(STAMP) ## throughput, latency, recovery, take-over, outage and timers on this machine, in bench/*.json (three quarters of an hour)
 	@mkdir -p bench
 	@$(BIN)/python -m load_tests.throughput --json bench/throughput.json
 	@$(BIN)/python -m load_tests.latency --json bench/latency.json
 	@$(BIN)/python -m load_tests.recovery --json bench/recovery.json
 	@$(BIN)/python -m load_tests.takeover --json bench/takeover.json
 	@$(BIN)/python -m load_tests.outage --json bench/outage.json
+	@$(BIN)/python -m load_tests.timers --json bench/timers.json
 
 # `make faults ROUNDS=50 SEED=1`; more by ARGS, such as ARGS="--only zombie,cut --json bench/faults.json"
 ROUNDS ?= 3
