@@ -29,9 +29,14 @@ def after_event(timers: Timers, event: Event, reactions: Reactions, profile: Pro
     left = [timer for kept in timers if (timer := _after(kept, event, reactions)) is not None]
     for campaign in reactions.arm:
         before = next((timer for timer in left if timer.campaign == campaign.name), None)
-        if before is not None and (not campaign.triggers.restart or before.time_ms > event.time):
+        silence = campaign.triggers.due == "silence"
+        if before is not None and not silence and (not campaign.triggers.restart or before.time_ms > event.time):
             continue
         timer = _armed(campaign, event, profile, before, most_items)
+        if silence and before is not None and timer is not None and timer.due_ms >= before.due_ms:
+            # When a silence is really over is worked out as its timer fires: no event has to move it to later, nor to
+            # write a row for it.
+            continue
         if timer is not None:
             left = [kept for kept in left if kept.campaign != campaign.name] + [timer]
     return in_order(left)
