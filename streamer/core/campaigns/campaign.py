@@ -113,15 +113,6 @@ class Caps(msgspec.Struct, frozen=True, gc=False):
     min_gap_ms: int = 0
 
 
-class Budget(msgspec.Struct, frozen=True, gc=False):
-    """What may be given away: ``per_day`` in the currency of the prices, UTC, by all tasks together; each push takes
-    ``cost``.
-    """
-
-    per_day: float
-    cost: float
-
-
 class Campaign(msgspec.Struct, frozen=True, gc=False):
     """One campaign. ``priority`` decides between asks of one occasion that are worth the same, the greater first.
 
@@ -135,7 +126,6 @@ class Campaign(msgspec.Struct, frozen=True, gc=False):
     audience: Audience = Audience()
     listing: Listing = Listing()
     caps: Caps = Caps()
-    budget: Budget | None = None
     priority: int = 0
     control_share: float = 0.0
 
