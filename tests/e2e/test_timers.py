@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from streamer.core.record import TICK
 from streamer.replay.run import Request, replay
@@ -132,15 +133,18 @@ def test_timers_fire_once_through_sigkills_before_and_after_they_are_due_and_in_
     assert (verdict.first, verdict.apart) == ([], [])
 
 
-def test_a_timer_goes_with_its_task_to_another_worker(bootstrap: str, prefix: str, tmp_path: Path) -> None:
-    """A worker is lost for good before its timers are due; the other one fires them."""
-    settings = timed(bootstrap, prefix, tmp_path)
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_timer_goes_with_its_task_to_another_worker(bootstrap: str, prefix: str, tmp_path: Path, copies: int) -> None:
+    """A worker is lost for good before its timers are due; the other one fires them, from changelogs or a warm copy."""
+    settings = timed(bootstrap, prefix, tmp_path, runtime__standby_replicas=copies)
     with running(settings, workers=2) as system:
         system.until(lambda: sorted(tasks_of(system, 0) + tasks_of(system, 1)) == [0, 1, 2, 3], 60)
         known = warm(system)
         names = [f"shopper-{n}" for n in range(80)]
-        system.send(carts(names, due_in_s=12))
+        system.send(carts(names, due_in_s=20))
         system.drain(known + len(names))
+        kept, behind = "streamer_standbys_kept", "streamer_standby_lag"
+        system.until(lambda: metric(system, 0, kept) == 2.0 * copies and metric(system, 0, behind) <= 0.0, 30)
         assert fired(system) == {}
         leaver = next(child for child in system.supervisor.children if child.name == "user-1")
         system.supervisor.children.remove(leaver)
