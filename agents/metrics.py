@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client.core import HistogramMetricFamily
 
 from streamer.core.events import REJECTIONS
+from streamer.core.uplift.joining import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ OUTCOMES: Final = ("applied", "duplicate", "late", "rekeyed", "dead_letter")
 MODEL_MEASURES: Final = (
     *("logloss", "auc", "calibration_error", "version", "refused", "resets"),
     *("gain", "held", "promotions", "rollbacks", "drifts"),
+    *("qini", "uplift"),
 )
 """What ``Metrics.model`` takes, each a gauge ``streamer_model_<measure>``."""
 
@@ -75,6 +77,7 @@ METRICS: Final = (
     Metric("counter", "streamer_candidates_total", "Push candidates sent."),
     Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
     Metric("counter", "streamer_items_folded_total", "Rows of the item index published."),
+    Metric("counter", "streamer_slates_total", "Pushes that wait, and feedback that joins.", ("role", "outcome")),
     Metric("counter", "streamer_timers_fired_total", "Timers that were due and asked for a push."),
     Metric("gauge", "streamer_timers_pending", "Timers that are armed.", _BY_TASK),
     Metric("gauge", "streamer_timers_late_seconds", "For how long the earliest timer has been due.", _BY_TASK),
@@ -125,6 +128,8 @@ METRICS: Final = (
     Metric("gauge", "streamer_model_promotions", "Times a challenger became the champion.", ("role", "model")),
     Metric("gauge", "streamer_model_rollbacks", "Times the champion went back.", ("role", "model")),
     Metric("gauge", "streamer_model_drifts", "Times the champion's loss changed.", ("role", "model")),
+    Metric("gauge", "streamer_model_qini", "Purchases a push gained by the order of uplift.", ("role", "model")),
+    Metric("gauge", "streamer_model_uplift", "Difference of the share that bought, pushed or not.", ("role", "model")),
     Metric("gauge", "streamer_model_resets", "Times it began anew, having outgrown its limit.", ("role", "model")),
 )
 
@@ -197,6 +202,8 @@ class Metrics:
         if role == "user":
             for outcome in OUTCOMES:
                 self._child("streamer_events_total", outcome)
+            for outcome in COUNTED:
+                self._child("streamer_slates_total", outcome)
             for reason in REJECTIONS:
                 self._child("streamer_dead_letters_total", reason)
             self._child("streamer_decisions_total", "sent")
@@ -228,6 +235,8 @@ class Metrics:
         """What the core made of a micro-batch: outcomes, reasons, candidates, stages, time a ranked list."""
         for outcome, count in effects.counts.items():
             self._child("streamer_events_total", outcome).inc(count)
+        for outcome, count in effects.slates_counts.items():
+            self._child("streamer_slates_total", outcome).inc(count)
         for letter in effects.dead_letters:
             self._child("streamer_dead_letters_total", letter.reason).inc()
         verdicts: dict[str, int] = {}

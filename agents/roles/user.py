@@ -34,6 +34,8 @@ from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.record import TICK
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.timers import due_key
+from streamer.core.uplift.model import UPLIFT, ServedUplift
+from streamer.core.uplift.slates import Slates
 from streamer.core.vectors.block import VECTOR
 from streamer.core.views import Views
 
@@ -61,6 +63,7 @@ class UserRole:
         TableSpec("policy", StructCodec(PolicyState), immutable=True),
         TableSpec("pending", StructCodec(Slot), immutable=True),
         TableSpec("due", RawCodec(), cached=False),
+        TableSpec("slates", StructCodec(Slates), immutable=True),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -79,6 +82,7 @@ class UserRole:
         self.items = ItemIndex(sessions=core.retrieval.sessions)
         self.model = ServedModel()
         self.foreseeing = Served()
+        self.uplift = ServedUplift()
         self._metrics = metrics
         #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
         self.appliers = {
@@ -129,6 +133,11 @@ class UserRole:
                 self._metrics.replica_rejected("model")
                 log.error("a predictor's block was refused, its priors serve: %s", self.foreseeing.problem)
             return
+        if key is not None and key.startswith(UPLIFT.encode()):
+            if not self.uplift.apply(key.decode(errors="replace"), value):
+                self._metrics.replica_rejected("model")
+                log.error("a block of uplift was refused, its prior serves: %s", self.uplift.problem)
+            return
         if key is not None and key.startswith(VECTOR.encode()):
             try:
                 self.items.vectors.apply(key.decode(), value)
@@ -151,6 +160,7 @@ class UserWork:
         self._seen: Table[bytes] = store.table("seen")
         self._policy: Table[PolicyState] = store.table("policy")
         self._pending: Table[Slot] = store.table("pending")
+        self._slates: Table[Slates] = store.table("slates")
         self._due = DueTable(store.table("due"), context.row.due_ms)
         self.reached = 0
         self._views = Views(
@@ -162,6 +172,8 @@ class UserWork:
             pending=self._pending,
             foreseeing=role.foreseeing,
             due=self._due,
+            slates=self._slates,
+            uplift=role.uplift,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
@@ -239,6 +251,7 @@ class UserWork:
         _write(self._seen, effects.seen)
         _write(self._policy, effects.policy)
         _write(self._pending, effects.pending)
+        _write(self._slates, effects.slates)
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
@@ -272,6 +285,8 @@ class UserWork:
             add(topic("examples"), 0, str(partition).encode(), example.encode())
         for outcome in effects.outcomes:
             add(topic("examples"), 0, str(partition).encode(), outcome.encode())
+        for response in effects.responses:
+            add(topic("examples"), 0, str(partition).encode(), response.encode())
         for step in effects.steps:
             add(topic("examples"), 0, str(partition).encode(), step.encode())
         for letter in effects.dead_letters:

@@ -19,7 +19,8 @@ class Ask(msgspec.Struct, gc=False):
     ``event`` is the one that asks, or that armed the timer: then it says no more than who, when and where. ``keys``:
     the items that the campaign is about. ``due_ms``: when the timer was due (0: there is none), ``timer`` its name.
     ``occasion`` is the same for asks that compete. ``refusal`` is the cheap rule that says no before any push of this
-    batch, if one does. ``query`` is its place among the queries, or ``NOT_RANKED``.
+    batch, if one does. ``query`` is its place among the queries, or ``NOT_RANKED``. ``told``: so much of what the batch
+    has for shoppers' slates was told before it.
     """
 
     event: Event
@@ -30,6 +31,7 @@ class Ask(msgspec.Struct, gc=False):
     occasion: int = 0
     refusal: str | None = None
     query: int = NOT_RANKED
+    told: int = 0
 
 
 class Lesson(msgspec.Struct, gc=False):

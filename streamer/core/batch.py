@@ -37,6 +37,7 @@ from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
 from streamer.core.timers import due_key
+from streamer.core.uplift.joining import Told, purchase
 from streamer.core.vectors.step import step_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ _NOTHING: Final[frozenset[int]] = frozenset()
 class Batch:
     """A micro-batch while it is folded, and what the later stages take from it.
 
-    ``asks`` and ``lessons`` are in event order. Rows are read once; those in ``dirty`` are to be written.
+    ``asks``, ``lessons`` and ``told``, what the shoppers' slates are to hear, are in event order. Rows are read
+    once; those in ``dirty`` are to be written.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Batch:
         self.lessons: list[Lesson] = []
         self.touches: list[Touch] = []
         self.steps: list[Step] = []
+        self.told: list[Told] = []
         self.erased: dict[str, None] = {}
         self.settled: list[Settled] = []
         self.pending: Pending | None = None
@@ -141,6 +144,10 @@ class Batch:
             self._erase(user, event)
         elif event_type.kind in {"feedback", "preference"}:
             self._stand(user, states.fold(self._state(user).standing, event))
+            if event_type.kind == "feedback":
+                self.told.append(Told("feedback", user, time, event))
+            elif event.preferences is not None and event.preferences.consent is False:
+                self.told.append(Told("opted_out", user, time))
         else:
             self._behaved(event, event_type, profile)
 
@@ -160,6 +167,8 @@ class Batch:
             if (step := step_of(event, before, settings.vectors)) is not None:
                 self.steps.append(step)
             self.touches.append(Touch(event, touched_before(before, time, settings.items), leads))
+        if event_type.kind == "purchase":
+            self.told.append(purchase(event, before, settings.uplift))
         after = self.profiles[user] = profiles.fold(before, event, settings.profile)
         self.dirty_profiles[user] = None
         if self.pending is not None:
@@ -200,7 +209,8 @@ class Batch:
                 index=self._index,
                 settings=settings.profile,
             )
-            ask.occasion, ask.refusal = self._occasions, cheap_refusal(case, policy)
+            ask.occasion, ask.told = self._occasions, len(self.told)
+            ask.refusal = cheap_refusal(case, policy)
             if ask.refusal is None:
                 if query == NOT_RANKED:
                     query = self.queries.add(profile, now_ms, event, event.user)
@@ -220,6 +230,7 @@ class Batch:
         for due_ms, user in self.reached:
             self.firing = user
             self.due[due_key(due_ms, user)] = None
+            self.told.append(Told("reached", user, self.now))
             state = self._state(user)
             if due_ms == state.wake_ms:
                 self._fire(user, state)
@@ -280,6 +291,7 @@ class Batch:
     def _erase(self, user: str, event: Event) -> None:
         self.profiles[user] = self.seen[user] = None
         self.erased[user] = None
+        self.told.append(Told("erased", user, event.time))
         if self.pending is not None:
             self.pending.forget(user)
         state = self._state(user)

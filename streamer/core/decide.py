@@ -30,9 +30,11 @@ from streamer.core.policy.state import Sent, mark_of, remember
 from streamer.core.policy.verdict import cheap_refusal, choose, final_refusal
 from streamer.core.reasons import explain
 from streamer.core.sampling import EXPLORED, mixed
+from streamer.core.uplift.appraise import appraise, impression_of
+from streamer.core.uplift.joining import Joining
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from streamer.core.policy.verdict import Policy
     from streamer.core.rank import Ranked
     from streamer.core.settings import CoreSettings, PolicySettings
+    from streamer.core.uplift_settings import UpliftSettings
     from streamer.core.views import Views
 
     Ints = NDArray[np.int64]
@@ -50,22 +53,43 @@ if TYPE_CHECKING:
 _POPULARITY: Final = ROW["popularity"]
 
 
-def decide(batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
+def decide(
+    batch: Batch,
+    ranked: Ranked | None,
+    views: Views,
+    policy: Policy,
+    effects: Effects,
+    *,
+    uplift: UpliftSettings,
+) -> None:
     """Decide on all occasions in event order: each push changes what the user's next one may get.
 
     ``ranked`` is ``None`` if the batch had no queries.
     """
-    deciding = _Deciding(batch, ranked, views, policy, effects)
+    deciding = _Deciding(batch, ranked, views, policy, effects, uplift=uplift)
     for _, asks in groupby(batch.asks, key=lambda ask: ask.occasion):
-        deciding.occasion(asks)
+        deciding.occasion(list(asks))
+    deciding.slates.hear(len(batch.told))
+    deciding.slates.store(effects)
 
 
 class _Deciding:
     """What the decisions of a batch share. ``pushed``: by user, as of which life, what was sent until now."""
 
-    def __init__(self, batch: Batch, ranked: Ranked | None, views: Views, policy: Policy, effects: Effects) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        ranked: Ranked | None,
+        views: Views,
+        policy: Policy,
+        effects: Effects,
+        *,
+        uplift: UpliftSettings,
+    ) -> None:
         self.batch, self._ranked, self.views, self.policy, self.effects = batch, ranked, views, policy, effects
         self.pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
+        self._uplift = uplift
+        self.slates = Joining(batch.told, views.slates, uplift)
 
     @property
     def ranked(self) -> Ranked:
@@ -73,8 +97,9 @@ class _Deciding:
         assert self._ranked is not None
         return self._ranked
 
-    def occasion(self, asks: Iterable[Ask]) -> None:
+    def occasion(self, asks: list[Ask]) -> None:
         """One decision for each ask, and one push at most."""
+        self.slates.hear(asks[0].told)
         decisions: list[Decision] = []
         proposals: list[tuple[int, Proposal]] = []
         for ask in asks:
@@ -143,8 +168,11 @@ class _Deciding:
             proposal.item = int(ranked.keys[shown[0]])
             proposal.cents = price_cents(int(ranked.items[shown[0]]), index)
             proposal.channel = campaign.channel(case.standing.channels) or campaign.message.channels[0]
-            proposal.worth = self.policy.worth(proposal)
-            proposal.decision = replace(decision, worth=None if proposal.worth == score else proposal.worth)
+            appraise(proposal, self.views.uplift, settings, self._uplift)
+            # What is sent only to find out is sent that seldom.
+            tried = propensity * settings.try_share if proposal.tried else propensity
+            worth = None if proposal.worth == score else proposal.worth
+            proposal.decision = replace(decision, worth=worth, propensity=tried)
         return proposal
 
     def _choose(self, proposals: list[tuple[int, Proposal]], decisions: list[Decision]) -> None:
@@ -203,6 +231,9 @@ class _Deciding:
         user, life = ask.event.user, case.standing.erased_ms
         self.pushed[user] = life, sent
         self.batch.pushed(user, life, sent)
+        impression = impression_of(proposal, keys, push.categories, settings, pushed=not ghost)
+        if impression is not None and self._uplift.open_slates:
+            self.slates.keep(user, impression)
 
 
 def _best_first(placed: tuple[int, Proposal]) -> tuple[float, int, str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from streamer.core.predictions.pending import Slot
     from streamer.core.profile import Profile
     from streamer.core.record import Record
+    from streamer.core.uplift.response import Response
+    from streamer.core.uplift.slates import Slates
     from streamer.core.vectors.step import Step
 
 
@@ -144,6 +146,8 @@ class Effects:
 
     Rows in ``profiles``, ``seen``, ``policy``, ``pending`` and ``due`` replace what the tables hold; ``None`` deletes
     the row.
+    ``slates`` likewise: pushes that wait for their responses; ``responses``: of those whose time is over;
+    ``slates_counts``: of both, and of the feedback on them (``uplift.joining.COUNTED``).
     ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from.
     ``counts`` tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they
     sum to the records of the batch, ticks left out.
@@ -161,6 +165,9 @@ class Effects:
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    slates: dict[str, Slates | None] = field(default_factory=dict)
+    responses: list[Response] = field(default_factory=list)
+    slates_counts: Counter[str] = field(default_factory=Counter)
     steps: list[Step] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)

@@ -69,7 +69,7 @@ class Engine:
                 lap("retrieve")
                 ranked = rank(pool, known.items, known.model)  # ④
                 lap("score")
-            decide(batch, ranked, known, self._policy, effects)  # ⑤
+            decide(batch, ranked, known, self._policy, effects, uplift=settings.uplift)  # ⑤
             learn(batch, ranked, known, settings, effects)
             batch.store(effects)
             lap("decide")

@@ -1,6 +1,6 @@
 """Everything that is learned from topic ``examples``: each record goes to the learner it is for.
 
-    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions
+    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions      response ─▶ uplift
 
 The trainer role and ``replay --canonical`` learn through this one object; ``evaluate`` has no topic, and feeds the same
 learners itself. To add a learner: a record that tells itself from the others by its tag, a class with the methods
@@ -16,6 +16,9 @@ from streamer.core.models.trainer import CHALLENGER, Trainer
 from streamer.core.predictions.example import Outcome
 from streamer.core.predictions.served import PREDICT
 from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.uplift.model import UPLIFT
+from streamer.core.uplift.response import Response
+from streamer.core.uplift.trainer import UpliftTrainer
 from streamer.core.vectors.learner import OnlineVectors
 from streamer.core.vectors.step import Step
 
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
 
 
 class Learners:
-    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``. None looks at another."""
+    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``, ``uplift``. None looks at another."""
 
     def __init__(self, settings: CoreSettings, beside: Callable[[Example, Floats], None] | None = None) -> None:
         """``beside`` is shown each example of the ranker, once it is learned, and what was predicted of its rows."""
         self.ranker = Trainer(settings.learning)
         self.predictions = PredictionTrainer(settings.predictions)
         self.vectors = OnlineVectors(settings.vectors)
+        self.uplift = UpliftTrainer(settings.uplift)
         self._beside = beside
 
     def learn(self, value: bytes) -> bool:
@@ -46,6 +50,8 @@ class Learners:
             self.vectors.learn(step)
         elif (outcome := Outcome.decode(value)) is not None:
             self.predictions.learn_one(outcome)
+        elif (response := Response.decode(value)) is not None:
+            self.uplift.learn_one(response)
         else:
             return False
         return True
@@ -55,11 +61,12 @@ class Learners:
 
         To be asked before ``rows``: it is here that parameters which are not finite give way to those before.
         """
-        return self.ranker.blocks() | self.predictions.blocks() | self.vectors.published()
+        blocks = self.ranker.blocks() | self.predictions.blocks()
+        return blocks | self.vectors.published() | self.uplift.blocks()
 
     def rows(self) -> dict[str, bytes | None]:
         """What the trainer's table lacks of ``restore``'s blocks; ``None`` deletes one."""
-        return {**self.ranker.state(), **self.predictions.state(), **self.vectors.rows()}
+        return {**self.ranker.state(), **self.predictions.state(), **self.vectors.rows(), **self.uplift.rows()}
 
     def restore(self, blocks: Mapping[str, bytes]) -> list[str]:
         """Go on from what the table holds. What could not be, in words: there it is begun anew."""
@@ -67,6 +74,7 @@ class Learners:
             "the model begins anew from its priors": self.ranker.restore(blocks),
             "predictors begin anew from their priors": self.predictions.restore(blocks),
             "vectors begin anew": self.vectors.restore(blocks),
+            "uplift begins anew from its prior": self.uplift.restore(blocks),
         }
         return [f"{what}: {problem}" for what, problem in told.items() if problem]
 
@@ -76,6 +84,7 @@ class Learners:
             "champion": self.ranker.metrics() | {"version": float(self.ranker.champion.version)},
             **{CHALLENGER + kind: figures for kind, figures in self.ranker.challengers().items()},
             **{PREDICT + name: figures for name, figures in self.predictions.metrics().items()},
+            **{UPLIFT + name: figures for name, figures in self.uplift.metrics().items()},
         }
 
     def digests(self) -> dict[str, str]:
@@ -84,4 +93,5 @@ class Learners:
             "model": self.ranker.digest(),
             "predictions": self.predictions.digest(),
             "vectors": self.vectors.digest(),
+            "uplift": self.uplift.digest(),
         }

@@ -12,6 +12,7 @@ from streamer.core.policy.experiments import Experiment  # noqa: TC001 -- settin
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
 from streamer.core.timer_settings import TimerSettings
+from streamer.core.uplift_settings import UpliftSettings
 from streamer.core.vector_settings import VectorSettings
 
 SECOND_MS: Final = 1_000
@@ -57,8 +58,12 @@ class PolicySettings:
     nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
     all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are pushed nothing, to
     compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order by the model, or
-    by how popular they are, as an experiment's arm to compare with. ``score_threshold``: the least probability worth a
-    push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers none.
+    by how popular they are, as an experiment's arm to compare with. ``worth_by``: what a push is worth is the money it
+    is expected to bring (``core.uplift``), or the score of its first item; of several that compete the one that is
+    worth most is sent, and none that is worth less than ``least_worth``, but for ``try_share`` of those, drawn by a
+    hash, without which nobody would learn when they are worth it again. ``score_threshold``: the least probability
+    worth a push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers
+    none.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
     in one push, at most; ``pool_items``: how far down the ranking to look for them.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
@@ -83,6 +88,9 @@ class PolicySettings:
     holdout_share: float = 0.0
     groups_seed: int = 1
     rank_by: Literal["model", "popularity"] = "model"
+    worth_by: Literal["uplift", "score"] = "uplift"
+    least_worth: float = 0.0
+    try_share: float = 0.02
     score_threshold: float = 0.02
     expiry_ms: int = HOUR_MS
     rank_rate: float = 1.0
@@ -99,6 +107,8 @@ class PolicySettings:
         """Raise ValueError for what cannot be."""
         if not 0.0 <= self.explore_share <= 1.0:
             raise ValueError(f"explore_share is a share, from 0 to 1, not {self.explore_share}")
+        if not 0.0 <= self.try_share <= 1.0:
+            raise ValueError(f"try_share is a share, from 0 to 1, not {self.try_share}")
         if not 0.0 <= self.holdout_share <= 1.0:
             raise ValueError(f"holdout_share is a share, from 0 to 1, not {self.holdout_share}")
         if self.fatigue_bits < 0 or self.fatigue_most_bits < 0:
@@ -128,6 +138,7 @@ class CoreSettings:
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     vectors: VectorSettings = field(default_factory=VectorSettings)
     timers: TimerSettings = field(default_factory=TimerSettings)
+    uplift: UpliftSettings = field(default_factory=UpliftSettings)
     campaigns: tuple[Campaign, ...] = field(default=(NEXT,), metadata={"elsewhere": True})
     experiments: tuple[Experiment, ...] = field(default=(), metadata={"elsewhere": True})
 

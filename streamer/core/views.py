@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamer.core.predictions.served import Served
+from streamer.core.uplift.model import ServedUplift
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from streamer.core.predictions.pending import Slot
     from streamer.core.predictions.served import Foreseeing
     from streamer.core.profile import Profile
+    from streamer.core.uplift.slates import Slates
 
 V_co = TypeVar("V_co", covariant=True)
 
@@ -70,3 +72,5 @@ class Views:
     pending: Rows[Slot] = field(default_factory=NoRows)
     foreseeing: Foreseeing = field(default_factory=Served)
     due: DueRows = field(default_factory=NothingDue)
+    slates: Rows[Slates] = field(default_factory=NoRows)
+    uplift: ServedUplift = field(default_factory=ServedUplift)

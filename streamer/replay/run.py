@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streamer.replay.target import Target
     from streamer.settings import Settings
 
-TABLES: Final = ("due", "pending", "policy", "profile", "seen")
+TABLES: Final = ("due", "pending", "policy", "profile", "seen", "slates")
 
 #: Records folded between two transactions: some tenths of a second of work.
 RECORDS_A_COMMIT: Final = 4_000

@@ -21,6 +21,8 @@ from streamer.core.predictions.pending import Slot
 from streamer.core.profile import Profile
 from streamer.core.record import TICK, Record
 from streamer.core.timers import read_due_key
+from streamer.core.uplift.model import ServedUplift
+from streamer.core.uplift.slates import Slates
 from streamer.core.views import Views
 
 if TYPE_CHECKING:
@@ -109,7 +111,18 @@ class Shop:
         self.model = ServedModel()
         self.profiles, self.seen, self.policy = Table(Profile), Table(bytes), Table(PolicyState)
         self.pending, self.due = Table(Slot), Due()
-        self.views = Views(self.profiles, self.seen, self.policy, self.index, self.model, self.pending, due=self.due)
+        self.slates, self.uplift = Table(Slates), ServedUplift()
+        self.views = Views(
+            self.profiles,
+            self.seen,
+            self.policy,
+            self.index,
+            self.model,
+            self.pending,
+            due=self.due,
+            slates=self.slates,
+            uplift=self.uplift,
+        )
         self.deltas = ItemDeltas()
         self.total = Effects(0)
         self._where = {"partition": 0, "partitions": 1} | where
@@ -121,11 +134,13 @@ class Shop:
         self.policy.put_all(effects.policy)
         self.pending.put_all(effects.pending)
         self.due.put_all(effects.due)
+        self.slates.put_all(effects.slates)
         total = self.total
         total.now = effects.now
         total.counts += effects.counts
         total.ranked += effects.ranked
-        for name in ("candidates", "decisions", "examples", "outcomes", "rekeyed", "dead_letters"):
+        total.slates_counts += effects.slates_counts
+        for name in ("candidates", "decisions", "examples", "outcomes", "responses", "rekeyed", "dead_letters"):
             getattr(total, name).extend(getattr(effects, name))
         for touch in effects.touches:
             self.deltas.add(touch.event, touch.before, self.settings.items, touch.leads)
@@ -164,6 +179,9 @@ class Shop:
                 sorted(self.pending.rows.items()),
                 sorted(self.due.keys),
                 total.outcomes,
+                sorted(self.slates.rows.items()),
+                total.responses,
+                sorted(total.slates_counts.items()),
                 total.rekeyed,
                 total.dead_letters,
                 sorted(total.counts.items()),

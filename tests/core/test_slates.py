@@ -83,10 +83,10 @@ class World:
         self.responses: list[Response] = []
         self.counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
 
-    def happen(self, *things: Told | Impression, now: int = NOW) -> World:
+    def happen(self, *things: Told | Impression) -> World:
         """Of things told in one stretch, and pushes among them."""
         told = [each for each in things if isinstance(each, Told)]
-        joining = Joining(told, self.table, now, self.settings)
+        joining = Joining(told, self.table, self.settings)
         so_far = 0
         for each in things:
             if isinstance(each, Impression):
@@ -100,6 +100,7 @@ class World:
                 self.table.rows.pop(user, None)
             else:
                 self.table.rows[user] = msgspec.msgpack.encode(row)
+        self.due -= {read_due_key(key) for key, row in joining.due.items() if row is None}
         self.due |= {read_due_key(key) for key, row in joining.due.items() if row is not None}
         self.responses += joining.responses
         for what, count in joining.counts.items():
@@ -110,7 +111,7 @@ class World:
         """Reach what is due, as a tick does."""
         reached = sorted(row for row in self.due if row[0] <= now)
         self.due -= set(reached)
-        return self.happen(*[Told("reached", user, time) for time, user in reached], now=now)
+        return self.happen(*[Told("reached", user, now) for _, user in reached])
 
     def counted(self) -> dict[str, int]:
         return {what: count for what, count in self.counts.items() if count}

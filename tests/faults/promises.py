@@ -82,7 +82,7 @@ def check_replay(evidence: Evidence, _: Walked) -> Iterator[Breach]:
         yield Breach(11, "streamer replay", what)
     for partition in range(evidence.partitions):
         replayed = shadow.tables.get(partition, {})
-        for table in (*PERSONAL, "pending", "due"):
+        for table in (*PERSONAL, "pending", "due", "slates"):
             live, again = evidence.last_rows(f"changelog-user-{table}", partition), replayed.get(table, {})
             for key in sorted(live.keys() | again.keys()):
                 if live.get(key) != again.get(key):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from streamer.core.ask import Ask
     from streamer.core.effects import Decision
     from streamer.core.policy.rule import Case
+    from streamer.core.uplift.model import Forecast
 
 
 class Proposal(msgspec.Struct, gc=False):
@@ -17,7 +18,8 @@ class Proposal(msgspec.Struct, gc=False):
 
     ``decision`` has its items, score and propensity. ``rows``: the ranked rows to show, first to last. ``item``: the
     key of the first, ``cents`` its price (0: unknown). ``channel``: where it would be sent. ``worth``: what it is
-    worth, for comparison within the occasion and with sending nothing (``Policy.worth``).
+    worth, for comparison within the occasion and with sending nothing. ``row``: the features of the moment, by which
+    ``expected`` was foretold (``uplift/appraise.py``). ``tried``: it is not worth it, and is to be sent to find out.
     """
 
     ask: Ask
@@ -27,6 +29,9 @@ class Proposal(msgspec.Struct, gc=False):
     cents: int = 0
     channel: str = ""
     worth: float = 0.0
+    row: bytes = b""
+    expected: Forecast | None = None
+    tried: bool = False
 
     @property
     def case(self) -> Case:

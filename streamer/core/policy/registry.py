@@ -20,6 +20,7 @@ from streamer.core.policy import (
     low_score,
     min_gap,
     not_sampled,
+    not_worth_it,
     out_of_order,
     out_of_stock,
     quiet_hours,
@@ -52,7 +53,7 @@ ITEM_RULES: Final[tuple[ItemRule, ...]] = (
     category_day_cap.RULE,
     low_score.RULE,
 )
-FINAL_RULES: Final[tuple[FinalRule, ...]] = (control.RULE, holdout.RULE)
+FINAL_RULES: Final[tuple[FinalRule, ...]] = (not_worth_it.RULE, control.RULE, holdout.RULE)
 """Asked in this order of what would be sent; those that hold back to compare with come last."""
 
 SENT: Final = "sent"

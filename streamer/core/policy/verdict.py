@@ -106,7 +106,3 @@ class Policy:
         self.zones = zones
         self.of = Splits(settings, experiments).of
         self.version = policy_version(settings, campaigns, zones.version, experiments)
-
-    def worth(self, proposal: Proposal) -> float:
-        """What a push is worth: the probability that its first item is taken up."""
-        return proposal.decision.score

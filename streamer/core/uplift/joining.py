@@ -19,6 +19,7 @@ from streamer.core.uplift import slates
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamer.core.effects import Effects
     from streamer.core.events import Event
     from streamer.core.profile import Profile
     from streamer.core.uplift.response import Response
@@ -36,8 +37,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     """Something that a shopper's slates are to hear.
 
     ``what``: feedback on one of them, a purchase, a no to all pushes, the wish to be forgotten, or that a row of table
-    ``due`` was reached: ``time_ms`` is that row's then, and the event's otherwise. ``keys`` and ``categories`` are of
-    the items bought.
+    ``due`` was reached: ``time_ms`` is the stream time then, and the event's otherwise. ``keys`` and
+    ``categories`` are of the items bought.
     """
 
     what: Literal["feedback", "bought", "opted_out", "erased", "reached"]
@@ -65,13 +66,12 @@ def purchase(event: Event, before: Profile | None, settings: UpliftSettings) -> 
 class Joining:
     """``rows``: by user, those looked at; ``dirty`` ones are to be written, and ``due`` too."""
 
-    def __init__(self, told: Sequence[Told], table: Rows[Slates], now_ms: int, settings: UpliftSettings) -> None:
-        """``now_ms``: the stream time of the tick that the stretch begins with, if rows were reached."""
+    def __init__(self, told: Sequence[Told], table: Rows[Slates], settings: UpliftSettings) -> None:
         self.due: dict[str, bytes | None] = {}
         self.dirty: dict[str, None] = {}
         self.responses: list[Response] = []
         self.counts: Counter[str] = Counter()
-        self._told, self._table, self._now_ms, self._settings = told, table, now_ms, settings
+        self._told, self._table, self._settings = told, table, settings
         self._heard = 0
         users = list(dict.fromkeys(each.user for each in told))
         self.rows: dict[str, Slates | None] = dict(zip(users, table.get_many(users), strict=True)) if users else {}
@@ -91,6 +91,13 @@ class Joining:
         if found is not None:
             self._put(user, found)
 
+    def store(self, effects: Effects) -> None:
+        """Hand over the rows to write, the responses and the counts."""
+        effects.slates |= {user: self.rows[user] for user in self.dirty}
+        effects.due |= self.due
+        effects.responses += self.responses
+        effects.slates_counts.update(self.counts)
+
     def _hear(self, told: Told) -> None:
         user, settings, row = told.user, self._settings, self.rows[told.user]
         match told.what:
@@ -105,10 +112,10 @@ class Joining:
             case "erased":
                 row = None
             case "reached":
-                # A row of a timer, or of a wake that was put off since.
-                if row is None or row.wake_ms != told.time_ms:
+                # Most are rows of timers.
+                if row is None or row.wake_ms > told.time_ms:
                     return
-                row, over = slates.closed(row, self._now_ms, settings)
+                row, over = slates.closed(row, told.time_ms, settings)
                 self.responses += over
                 self.counts[SETTLED] += len(over)
         self._put(user, row)
@@ -119,6 +126,10 @@ class Joining:
             return
         self.rows[user] = row
         self.dirty[user] = None
-        # Rows that are not the live one any more stay until they are reached: another's may be of the same time.
-        if row is not None and (before is None or row.wake_ms != before.wake_ms):
-            self.due[due_key(row.wake_ms, user)] = b""
+        was_ms, wake_ms = before.wake_ms if before is not None else 0, row.wake_ms if row is not None else 0
+        if wake_ms == was_ms:
+            return
+        if was_ms:
+            self.due[due_key(was_ms, user)] = None  # it names the shopper
+        if wake_ms:
+            self.due[due_key(wake_ms, user)] = b""

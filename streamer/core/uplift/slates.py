@@ -187,10 +187,8 @@ def _response(impression: Impression) -> Response:
 
 
 def _awake(slates: Slates, settings: UpliftSettings) -> Slates:
-    if slates.open:
-        wake_ms = slates.open[0].decided_ms + settings.window_ms
-    else:
-        wake_ms = slates.closed[-1].until_ms
+    first_over_ms = slates.open[0].decided_ms + settings.window_ms if slates.open else 0
+    wake_ms = first_over_ms or slates.closed[-1].until_ms
     return replace(slates, wake_ms=wake_ms)
 
 

@@ -1,0 +1,80 @@
+"""What a proposal is worth, and the impression that is kept of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.events import key64
+from streamer.core.sampling import TRIED, share
+from streamer.core.uplift.features import FEATURES_ID, Moment, describe
+from streamer.core.uplift.slates import Impression
+from streamer.core.uplift.worth import worth
+
+if TYPE_CHECKING:
+    from streamer.core.policy.proposal import Proposal
+    from streamer.core.settings import PolicySettings
+    from streamer.core.uplift.model import ServedUplift
+    from streamer.core.uplift_settings import UpliftSettings
+
+
+def appraise(proposal: Proposal, model: ServedUplift, settings: PolicySettings, money: UpliftSettings) -> None:
+    """Tell a proposal what it is worth and, if that is too little, whether it is to be tried all the same."""
+    by_score = settings.worth_by == "score"
+    if money.open_slates or not by_score:
+        proposal.row = describe(moment_of(proposal))
+        proposal.expected = model.forecast(proposal.row)
+    if by_score or proposal.expected is None:
+        proposal.worth = proposal.decision.score
+    else:
+        fatigue = money.push_cost * (proposal.case.price - 1.0)
+        proposal.worth = worth(proposal.expected, proposal.cents, money, fatigue)
+    if proposal.worth < settings.least_worth:
+        mark = proposal.ask.event.fingerprint ^ key64(proposal.case.campaign.name)
+        proposal.tried = share(mark, TRIED + settings.groups_seed) < settings.try_share
+
+
+def moment_of(proposal: Proposal) -> Moment:
+    """All that is known of the shopper, the push and the occasion."""
+    case = proposal.case
+    assert case.profile is not None
+    assert case.foresight is not None
+    # Whose zone is not known by its name is taken to live by UTC.
+    offset_ms = case.zones.offset_ms(case.standing.time_zone, case.now_ms) or 0
+    return Moment(
+        case.profile,
+        case.standing,
+        case.sent,
+        case.now_ms,
+        case.now_ms + offset_ms,
+        case.campaign.name,
+        proposal.channel,
+        proposal.decision.score,
+        proposal.item,
+        proposal.cents,
+        case.foresight.chance("churn"),
+        case.foresight.chance("purchase"),
+    )
+
+
+def impression_of(
+    proposal: Proposal, items: tuple[int, ...], categories: tuple[int, ...], settings: PolicySettings, *, pushed: bool
+) -> Impression | None:
+    """What is kept of a push that is sent, or held back by chance; ``None`` if it was not appraised."""
+    if proposal.expected is None:
+        return None
+    case, decision = proposal.case, proposal.decision
+    return Impression(
+        bytes.fromhex(decision.candidate_id),
+        case.now_ms,
+        case.campaign.name,
+        items,
+        categories,
+        FEATURES_ID,
+        proposal.row,
+        pushed,
+        (1.0 - settings.holdout_share) * (1.0 - case.campaign.control_share),
+        decision.propensity,
+        proposal.expected,
+        decision.model_version,
+        decision.policy_version,
+    )
