@@ -1,0 +1,273 @@
+"""An example of a notification service: candidates in, vendors' payloads out, feedback back.
+
+It is what ``docs/contracts.md`` asks of whoever reads ``push-candidates``, and small enough to be read whole: it reads
+committed records only, drops what has expired or was sent before, renders the message, and writes ``feedback``.
+"Sending" appends the request that a vendor would be sent, a JSON object a line, to a file or to the standard output;
+put the HTTP client of your vendor into ``Outbox.send``. ``push_delivered`` is said of what was handed over.
+
+At least once, and once as far as it knows: a push is sent, then remembered on disk by its ``dedupe_key``, then told of,
+and only then its offset is committed. Killed in between, the service reads the record again after its restart: what was
+remembered is not sent again but reported again (feedback has ids made of the candidate's, so that the engine takes it
+once), and the one push that was sent and not yet remembered is sent again, under the same collapse key, which replaces
+it on the device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from streamer.payloads.apns import apns
+from streamer.payloads.fcm import fcm
+from streamer.payloads.message import Expired, Message, Refused, Request, candidate_of, expires_ms, render
+from streamer.payloads.web_push import web_push
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streamer.core.effects import Candidate
+
+SOURCE = "example-notifier"
+CHANNEL = "push"
+KEPT_MS = 30 * 86_400_000
+"""So long is a dedupe key remembered: longer than candidates are kept, so that none comes back after it."""
+
+# A real service looks up the shopper's devices, and sends to each through its own vendor.
+VENDORS: dict[str, Callable[[Candidate, Message, int], Request]] = {
+    "fcm": lambda candidate, message, now: fcm(candidate, message, f"token-of-{candidate.user_id}", now),
+    "apns": lambda candidate, message, now: apns(candidate, message, "shop.example.app", now),
+    "web-push": web_push,
+}
+
+
+class Templates:
+    """Messages by template id and locale, from a TOML file; ``default`` stands in for what it has not."""
+
+    def __init__(self, path: Path) -> None:
+        self._by_id = tomllib.loads(path.read_text(encoding="utf-8"))
+
+    def of(self, candidate: Candidate) -> Message:
+        """The words for a candidate, not yet rendered."""
+        locales = self._by_id.get(candidate.template.id) or self._by_id["default"]
+        found = locales.get(candidate.template.locale) or locales["en"]
+        return Message(found["title"], found["body"])
+
+
+class Memory:
+    """The dedupe keys of what was sent, on disk. Of several instances each needs the same: put it in your database."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._rows = sqlite3.connect(path, isolation_level=None)
+        self._rows.execute("PRAGMA journal_mode=WAL")
+        self._rows.execute("PRAGMA synchronous=FULL")
+        self._rows.execute("CREATE TABLE IF NOT EXISTS sent (dedupe_key TEXT PRIMARY KEY, at_ms INTEGER) WITHOUT ROWID")
+
+    def __contains__(self, key: str) -> bool:
+        return self._rows.execute("SELECT 1 FROM sent WHERE dedupe_key = ?", (key,)).fetchone() is not None
+
+    def add(self, key: str, now_ms: int) -> None:
+        """Remember ``key``; it is on disk when this returns."""
+        self._rows.execute("INSERT OR IGNORE INTO sent VALUES (?, ?)", (key, now_ms))
+
+    def forget(self, now_ms: int) -> None:
+        """Drop what is older than any record that may still come."""
+        self._rows.execute("DELETE FROM sent WHERE at_ms < ?", (now_ms - KEPT_MS,))
+
+    def close(self) -> None:
+        """Once."""
+        self._rows.close()
+
+
+class Outbox:
+    """Where requests go instead of to a vendor: lines of a file, each on disk before ``send`` returns."""
+
+    def __init__(self, to: TextIO, vendor: str) -> None:
+        self._to, self._vendor = to, vendor
+
+    def send(self, candidate: Candidate, request: Request, now_ms: int) -> None:
+        """One request."""
+        line = {
+            "sent_at": rfc3339(now_ms),
+            "vendor": self._vendor,
+            "user_id": candidate.user_id,
+            "candidate_id": candidate.candidate_id,
+            "headers": request.headers,
+            "body": json.loads(request.body),
+        }
+        self._to.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._to.flush()
+        if self._to.seekable():
+            os.fsync(self._to.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Pretence:
+    """Rates at which shoppers are *pretended* to open and click, for trials without shoppers. 0 pretends nothing."""
+
+    opens: float = 0.0
+    clicks: float = 0.0
+
+    def of(self, candidate: Candidate) -> list[str]:
+        """What this candidate's shopper is pretended to do: the same whenever it is asked."""
+        drawn = int.from_bytes(blake2b(candidate.candidate_id.encode(), digest_size=8).digest()) / 2**64
+        if drawn < self.clicks:
+            return ["push_opened", "push_clicked"]
+        return ["push_opened"] if drawn < self.opens else []
+
+
+class Notifier:
+    """What is done with each record; no Kafka in it."""
+
+    def __init__(
+        self, templates: Templates, memory: Memory, outbox: Outbox, vendor: str, pretence: Pretence
+    ) -> None:  # fmt: skip
+        self._templates, self._memory, self._outbox = templates, memory, outbox
+        self._make, self._pretence = VENDORS[vendor], pretence
+        self.counts: Counter[str] = Counter()
+
+    def take(self, value: bytes, now_ms: int) -> list[tuple[bytes, bytes]]:
+        """Send one candidate if it is to be sent; what to write to ``feedback``, key and value each."""
+        try:
+            candidate = candidate_of(value)
+        except msgspec.DecodeError as error:
+            self.counts["unreadable"] += 1
+            print(f"a candidate cannot be read: {error}", file=sys.stderr)
+            return []
+        if candidate.channel != CHANNEL:
+            self.counts["other channel"] += 1
+            return []
+        if candidate.dedupe_key in self._memory:
+            self.counts["already sent"] += 1
+            return self._feedback(candidate, now_ms)
+        try:
+            request = self._make(candidate, render(self._templates.of(candidate), candidate), now_ms)
+        except Expired:
+            self.counts["expired"] += 1
+            return []
+        except Refused as refused:
+            self.counts["refused"] += 1
+            print(f"candidate {candidate.candidate_id}: {refused}", file=sys.stderr)
+            return []
+        self._outbox.send(candidate, request, now_ms)
+        self._memory.add(candidate.dedupe_key, now_ms)
+        self.counts["sent"] += 1
+        return self._feedback(candidate, now_ms)
+
+    def _feedback(self, candidate: Candidate, now_ms: int) -> list[tuple[bytes, bytes]]:
+        # Reported again after a restart, so its time must be one that a repetition cannot move past the window.
+        at_ms = min(now_ms, expires_ms(candidate))
+        return [
+            feedback(candidate, kind, at_ms) for kind in ("push_delivered", *self._pretence.of(candidate))
+        ]  # fmt: skip
+
+
+def feedback(candidate: Candidate, kind: str, at_ms: int) -> tuple[bytes, bytes]:
+    """Key and value of a record on ``feedback``, as ``feedback.schema.json`` has it. Said again, it has the same id."""
+    event = {
+        "specversion": "1.0",
+        "id": f"{candidate.candidate_id}-{kind}",
+        "source": SOURCE,
+        "type": kind,
+        "subject": candidate.user_id,
+        "time": rfc3339(at_ms),
+        "data": {"candidate_id": candidate.candidate_id},
+    }
+    return candidate.user_id.encode(), json.dumps(event).encode()
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds since the epoch, in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Event) -> None:
+    """Read until ``stop``, or until nothing came for ``options.idle`` seconds."""
+    consumer = AIOKafkaConsumer(
+        options.prefix + "push-candidates",
+        bootstrap_servers=options.bootstrap,
+        group_id=options.prefix + options.group,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=options.bootstrap, acks="all", enable_idempotence=True)
+    await consumer.start()
+    try:
+        await producer.start()
+        last = time.monotonic()
+        while not stop.is_set() and (not options.idle or time.monotonic() - last < options.idle):
+            fetched = await consumer.getmany(timeout_ms=200, max_records=100)
+            if not fetched:
+                continue
+            reports: list[Any] = []
+            for record in (record for records in fetched.values() for record in records):
+                for key, value in notifier.take(record.value or b"", int(time.time() * 1000)):
+                    headers = [("produced_at", str(int(time.time() * 1000)).encode())]
+                    reports.append(await producer.send(options.prefix + "feedback", value, key, headers=headers))
+            # Only what was reported is done with.
+            await asyncio.gather(*reports)
+            await consumer.commit()
+            last = time.monotonic()
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line; the broker and the prefix also from the environment, as the workers have them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    environment = os.environ
+    parser.add_argument("--bootstrap", default=environment.get("STREAMER_KAFKA__BOOTSTRAP", "127.0.0.1:9092"))
+    parser.add_argument("--prefix", default=environment.get("STREAMER_TOPICS__PREFIX", ""))
+    parser.add_argument("--group", default="notifier", help="the consumer group, behind the prefix")
+    parser.add_argument("--state", type=Path, default=Path("notifier-state"), help="a directory for what was sent")
+    parser.add_argument("--templates", type=Path, default=Path(__file__).with_name("templates.toml"))
+    parser.add_argument("--vendor", choices=sorted(VENDORS), default="fcm")
+    parser.add_argument("--out", default="-", help="the file that requests are appended to; - is the standard output")
+    parser.add_argument(
+        "--pretend-opens", type=float, default=0.0, metavar="RATE", help="no shopper opens anything else"
+    )
+    parser.add_argument("--pretend-clicks", type=float, default=0.0, metavar="RATE", help="the same for clicks")
+    parser.add_argument("--idle", type=float, default=0.0, metavar="SECONDS", help="end when nothing came for so long")
+    return parser.parse_args(arguments)
+
+
+async def main(arguments: Sequence[str]) -> None:
+    """Run it until it is stopped or idle, then tell what became of the records."""
+    options = options_of(arguments)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    memory = Memory(options.state / "sent.sqlite")
+    memory.forget(int(time.time() * 1000))
+    to = sys.stdout if options.out == "-" else Path(options.out).open("a", encoding="utf-8")  # noqa: ASYNC230, SIM115
+    pretence = Pretence(options.pretend_opens, options.pretend_clicks)
+    notifier = Notifier(Templates(options.templates), memory, Outbox(to, options.vendor), options.vendor, pretence)
+    try:
+        await run(options, notifier, stop)
+    finally:
+        print(json.dumps(notifier.counts), file=sys.stderr)
+        memory.close()
+        if to is not sys.stdout:
+            to.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
