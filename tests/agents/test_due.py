@@ -46,6 +46,7 @@ users = st.sampled_from(("a", "b", "/", "\U0010ffff"))
 rows = st.lists(st.tuples(st.integers(0, 30), users, st.booleans()), max_size=6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(rows, st.integers(0, 30), st.integers(1, 4), st.booleans()), max_size=12))
 def test_the_first_rows_are_those_of_a_sorted_set_wherever_commits_come(steps) -> None:
     """Also for a task that opens the table anew with what its row says."""
