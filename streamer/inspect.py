@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from agents.clients import read_topic, reader, to_end
 from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
+from streamer.core.encode import rfc3339
 from streamer.core.events import group_key, item_key
 from streamer.core.items.rows import IndexRow
 from streamer.core.items.state import item_partition, row_key
@@ -21,6 +22,7 @@ from streamer.core.models.logistic import from_block
 from streamer.core.models.model import CHAMPION, ModelRefused
 from streamer.core.packed import AFFINITY, BOUGHT, RECENT
 from streamer.core.partition import partition_of
+from streamer.core.policy.state import PolicyState
 from streamer.core.predictions.registry import BY_NAME
 from streamer.core.predictions.served import PREDICT, Foresight, Served, block_names
 from streamer.core.profile import Profile
@@ -30,6 +32,7 @@ from streamer.core.vectors.block import VECTOR, decode_block
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streamer.core.policy.state import Armed
     from streamer.core.settings import CoreSettings
     from streamer.settings import Settings
 
@@ -51,13 +54,14 @@ async def last_rows(
 
 
 async def user(settings: Settings, user_id: str) -> dict[str, Any]:
-    """Profile, what is predicted from it, standing with the policy, and how many fingerprints are remembered.
+    """Profile, what is predicted from it, standing with the policy, timers, and how many fingerprints are remembered.
 
     Empty when the user is unknown.
     """
     key = user_id.encode()
     partition = partition_of(user_id, settings.topics.partitions)
     found: dict[str, Any] = {}
+    known: dict[int, str] = {}
     for spec in UserRole.tables[:3]:
         topic = settings.topics.physical(f"changelog-user-{spec.name}")
         row = (await last_rows(settings.kafka.client_kwargs(), topic, partition, {key})).get(key)
@@ -70,6 +74,8 @@ async def user(settings: Settings, user_id: str) -> dict[str, Any]:
             known = await words(settings)
             found["profile"] = described(value, known)
             found["predictions"] = foretold(value, await served(settings), settings.core, known)
+        elif isinstance(value, PolicyState):
+            found["policy"]["armed"] = [waiting(timer, known) for timer in value.armed]
     return found and {"user": user_id, "partition": partition, **found}
 
 
@@ -99,6 +105,19 @@ def described(profile: Profile, known: Mapping[int, str]) -> dict[str, Any]:
     for row in shown["items"]:
         row["category"], row["brand"] = name(row["category"]), name(row["brand"])
     return shown | {"tags": tags(profile, profile.last_ms, lambda key: known.get(key, ""))}
+
+
+def waiting(timer: Armed, known: Mapping[int, str]) -> dict[str, Any]:
+    """A timer for people: when it is due, what armed it, and the items it is about."""
+    return {
+        "campaign": timer.campaign,
+        "due": rfc3339(timer.due_ms),
+        "armed_by": f"{timer.type} {timer.id}",
+        "origin": f"{timer.topic}:{timer.offset}",
+        "event_time": rfc3339(timer.time_ms),
+        "items": [known.get(key, f"#{key:x}") for key in timer.keys],
+        "deferred": timer.waits,
+    }
 
 
 async def served(settings: Settings) -> Served:

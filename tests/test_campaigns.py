@@ -10,6 +10,9 @@ from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load, read_file, shipped
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.campaigns.read import CampaignError
+from streamer.core.events import item_key
+from streamer.core.policy.state import Armed
+from streamer.inspect import waiting
 from streamer.settings import SettingsError
 from streamer.settings import load as load_settings
 
@@ -94,3 +97,18 @@ def test_a_shops_own_campaign_is_switched_on_without_code(tmp_path: Path) -> Non
     assert [campaign.name for campaign in settings.core.campaigns] == ["goes-with", "mine"]
     assert settings.core.campaigns[1].triggers.after_ms == 30 * 60_000
     assert load_settings(None, {}, {}, check_files=False).core.campaigns == (NEXT,)
+
+
+def test_inspect_tells_of_a_timer_in_words() -> None:
+    """When, why and about what, with the item's key where its name is not known."""
+    key = item_key("sku-1")
+    timer = Armed("mine", 1_800_000, 0, "e-1", "shop", "cart", "purchase", 2, 42, 7, (key, 255))
+    assert waiting(timer, {key: "sku-1"}) == {
+        "campaign": "mine",
+        "due": "1970-01-01T00:30:00.000Z",
+        "armed_by": "cart e-1",
+        "origin": "purchase:42",
+        "event_time": "1970-01-01T00:00:00.000Z",
+        "items": ["sku-1", "#ff"],
+        "deferred": False,
+    }
