@@ -23,7 +23,7 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
 
 @click.command(
     epilog=examples(
-        "streamer ope --policy threshold:0.3 --policy threshold:0.4      from the topics, by clicks",
+        "streamer ope --policy threshold:0.3 --policy threshold:worth:2   from the topics, by clicks",
         "streamer ope --reward spent --window 168 --policy always:hold   what no push at all would have earned",
         "streamer ope --reward bought --policy arm:ranker=net            everybody in that arm",
         "streamer ope log.jsonl --policy random --policy popular         logged bandit feedback from a file",
@@ -55,13 +55,6 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
     help="How long after a decision it may come, of the topics.",
 )
 @click.option("--campaign", default="", metavar="NAME", help="The decisions of this campaign alone.  [default: all]")
-@click.option(
-    "--held",
-    default=0.0,
-    metavar="P",
-    type=click.FloatRange(min=0, max=1, max_open=True),
-    help="The probability with which what would have been sent is held back, where there is a control group.",
-)
 @click.option(
     "--where",
     multiple=True,
@@ -104,7 +97,6 @@ def ope(
     reward: str,
     window: float,
     campaign: str,
-    held: float,
     where: tuple[str, ...],
     interval: Kind,
     level: float,
@@ -118,7 +110,8 @@ def ope(
     """Estimate from logged decisions what other policies would have earned a decision.
 
     Without FILE, from the topics: decisions that came as far as the question whether to push, and what the shoppers did
-    then. FILE is logged bandit feedback, JSON lines or CSV, with action, reward and propensity.
+    then; give the settings the workers had, since these say what was left to chance. FILE is logged bandit feedback,
+    JSON lines or CSV, with action, reward and propensity.
 
     Told are inverse propensity (ips), self-normalised (snips), clipped, direct (dm) and doubly robust (dr) estimates,
     and how far the log supports them. Where it does not, what is lacking is told, and the exit code is 3.
@@ -128,7 +121,7 @@ def ope(
 
     try:
         logs = _logs(
-            file=file, policies=policies, reward=reward, window=window, campaign=campaign, held=held, where=where,
+            file=file, policies=policies, reward=reward, window=window, campaign=campaign, where=where,
             options=options,
         )  # fmt: skip
         found: dict[str, Any] = {}
@@ -155,13 +148,12 @@ def _logs(
     reward: Any,
     window: float,
     campaign: str,
-    held: float,
     where: tuple[str, ...],
     options: Options,
 ) -> list[tuple[Log, list[str], dict[str, int]]]:
     """A log and the policies to be judged on it: one for each experiment that is asked for, and one for the rest."""
     from streamer.ope import topics
-    from streamer.ope.decisions import join
+    from streamer.ope.decisions import Chances, join
     from streamer.ope.files import read_log
 
     named = list(policies) or ["logged"]
@@ -170,7 +162,9 @@ def _logs(
         return [(read_log(file, pairs), named, {})]
     if where:
         raise click.UsageError("--where is for a file; of the topics, choose by --campaign")
-    found = asyncio.run(topics.read(options.settings(), campaign))
+    settings = options.settings()
+    found = asyncio.run(topics.read(settings, campaign))
+    chances = Chances.of(settings.core)
     out = []
     by_arm = {name.partition(":")[2].partition("=")[0] for name in named if name.startswith("arm:")}
     for experiment in ["", *sorted(by_arm)]:
@@ -179,7 +173,7 @@ def _logs(
             if (name.partition(":")[2].partition("=")[0] if name.startswith("arm:") else "") == experiment
         ]  # fmt: skip
         if these:
-            joined = join(found, reward, window_ms=int(window * 3_600_000), held=held, experiment=experiment)
+            joined = join(found, reward, window_ms=int(window * 3_600_000), chances=chances, experiment=experiment)
             out.append((joined.log, these, joined.left_out))
     return out
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.events import Event
+    from streamer.core.settings import CoreSettings
 
     Floats = NDArray[np.float64]
 
@@ -49,10 +50,12 @@ REWARDS: Final[tuple[Reward, ...]] = get_args(Reward)
 DAY_MS: Final = 86_400_000
 
 SENT: Final = "sent"
+WORTH: Final = "worth"
 CHANCE: Final = frozenset({"control", "holdout"})
 """Reasons for which what would have been sent was held back by chance."""
-JUDGED: Final = frozenset({"low_score", "not_worth_it"})
-"""Reasons for which it was held back for its score or worth: never sent, whatever chance."""
+LOW_SCORE: Final = "low_score"
+JUDGED: Final = frozenset({LOW_SCORE, "not_worth_it"})
+"""Reasons for which it was held back for its score, for certain, or its worth, but for what is tried."""
 
 _FEEDBACK: Final[Mapping[str, str]] = {
     "clicked": "push_clicked",
@@ -61,14 +64,6 @@ _FEEDBACK: Final[Mapping[str, str]] = {
     "unsubscribed": "push_unsubscribed",
     "converted": "push_converted",
 }
-_TICK: Final = "tick"
-
-
-class Arm(msgspec.Struct, frozen=True):
-    """The arm of an experiment that a decision was made in."""
-
-    id: str
-    arm: str
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -83,7 +78,50 @@ class Decided(msgspec.Struct, frozen=True):
     w: float | None = None
     i: tuple[str, ...] = ()
     f: tuple[float, ...] = ()
-    x: tuple[Arm, ...] = ()
+    x: tuple[str, ...] = ()
+    t: int = 0
+
+    @property
+    def worth(self) -> float:
+        """What it was compared by."""
+        return self.s if self.w is None else self.w
+
+    def arm(self, experiment: str) -> str:
+        """The arm of ``experiment`` it was made in, "" if none."""
+        return next((each.partition(":")[2] for each in self.x if each.partition(":")[0] == experiment), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """What the logging policy left to chance: the settings it had, without which a log cannot be weighed.
+
+    ``held``: by campaign, the share of shoppers that a control group or the holdout holds back. What is worth less than
+    ``least_worth`` was sent with a chance of ``tried``.
+    """
+
+    held: Mapping[str, float]
+    least_worth: float
+    tried: float
+
+    @classmethod
+    def of(cls, core: CoreSettings) -> Chances:
+        """As the settings say."""
+        policy = core.policy
+        held = {each.name: 1 - (1 - policy.holdout_share) * (1 - each.control_share) for each in core.campaigns}
+        return cls(held, policy.least_worth, policy.try_share)
+
+    def send(self, row: Decided) -> float:
+        """How probable it was that what ``row`` decided on is sent. Raises ``LogError`` for what cannot be."""
+        if row.r == LOW_SCORE:
+            return 0.0
+        held = self.held.get(row.c, 0.0)
+        chance = (1 - held) * (self.tried if row.worth < self.least_worth else 1.0)
+        if not (chance > 0 if row.r == SENT else chance < 1):
+            raise LogError(
+                f"a decision of campaign {row.c} says {row.r}, which these settings would never do: give the settings "
+                "that the log was made under (core.policy.holdout_share, least_worth, try_share, and the campaigns)"
+            )
+        return chance
 
 
 @dataclass(slots=True)
@@ -130,23 +168,23 @@ def place(origin: str, partition: int) -> tuple[str, int, int]:
     return topic, partition, int(offset)
 
 
-def join(found: Told, reward: Reward, *, window_ms: int, held: float, experiment: str = "") -> Joined:
+def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, experiment: str = "") -> Joined:
     """The rounds with their rewards.
 
-    ``held``: the probability with which what would have been sent is held back. With ``experiment``, the actions are
+    With ``experiment``, the actions are
     its arms instead, for all rounds of users who are in it, and an arm's probability is its share of those users.
     Raises ``LogError``.
     """
     left: Counter[str] = Counter()
     kept: list[tuple[str, int, Decided]] = []
     for user, partition, row in found.decided:
-        topic, _, offset = at = place(row.o, partition)
-        time_ms = offset if topic == _TICK else found.times.get(at)
+        # A timer's decision is made when it was due, not when it was armed.
+        time_ms = row.t or found.times.get(place(row.o, partition))
         if time_ms is None:
             left["the event decided on is no longer in its topic"] += 1
         elif time_ms + window_ms > found.last_ms:
             left["the window for its reward has not ended"] += 1
-        elif experiment and experiment not in {arm.id for arm in row.x}:
+        elif experiment and not row.arm(experiment):
             left["not in the experiment"] += 1
         else:
             kept.append((user, time_ms, row))
@@ -160,27 +198,21 @@ def join(found: Told, reward: Reward, *, window_ms: int, held: float, experiment
         "rewards": np.array([_reward(found, reward, each, window_ms) for each in kept]),
         "positions": single(len(kept)),
         "context": _context([row.f for row in rows]),
-        "scores": {SCORE: np.array([row.s for row in rows])}
-        | ({"worth": np.array([row.w for row in rows], np.float64)} if all(row.w is not None for row in rows) else {}),
+        "scores": {SCORE: np.array([row.s for row in rows]), WORTH: np.array([row.worth for row in rows])},
         "ids": tuple(row.d for row in rows),
     }
     if experiment:
         return Joined(_by_arm(rows, experiment, shared), dict(left))
-    return Joined(_by_sending(rows, held, shared, settled=reward in _FEEDBACK), dict(left))
+    return Joined(_by_sending(rows, chances, shared, settled=reward in _FEEDBACK), dict(left))
 
 
-def _by_sending(rows: Sequence[Decided], held: float, shared: Mapping[str, object], *, settled: bool) -> Log:
-    by_chance = sum(row.r in CHANCE for row in rows)
-    if by_chance and not 0 < held < 1:
-        raise LogError(f"{by_chance:,} decisions were held back by chance: say with which probability (--held)")
-    if not by_chance:
-        held = 0.0
+def _by_sending(rows: Sequence[Decided], chances: Chances, shared: Mapping[str, object], *, settled: bool) -> Log:
     sent = np.array([row.r == SENT for row in rows])
-    judged = np.array([row.r in JUDGED for row in rows])
-    offered = np.where(judged[:, None], [[1.0, 0.0]], [[held, 1.0 - held]])
+    send = np.array([chances.send(row) for row in rows])
+    offered = np.column_stack([1.0 - send, send])
     return Log(
         actions=sent.astype(np.int64),
-        propensities=np.where(sent, 1.0 - held, np.where(judged, 1.0, held)),
+        propensities=np.where(sent, send, 1.0 - send),
         names=(HOLD, SEND),
         settled=np.array([0.0, np.nan]) if settled else unsettled(2),
         offered=offered,
@@ -189,7 +221,7 @@ def _by_sending(rows: Sequence[Decided], held: float, shared: Mapping[str, objec
 
 
 def _by_arm(rows: Sequence[Decided], experiment: str, shared: Mapping[str, object]) -> Log:
-    arms = [next(arm.arm for arm in row.x if arm.id == experiment) for row in rows]
+    arms = [row.arm(experiment) for row in rows]
     names = tuple(sorted(set(arms)))
     actions = np.array([names.index(arm) for arm in arms], np.int64)
     users: NDArray[np.int64] = shared["users"]  # type: ignore[assignment]

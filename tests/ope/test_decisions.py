@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from streamer.core.campaigns.campaign import NEXT
 from streamer.core.events import Event, Line
-from streamer.ope.decisions import DAY_MS, Arm, Decided, Told, join, wanted
+from streamer.core.settings import CoreSettings, PolicySettings
+from streamer.ope.decisions import DAY_MS, Chances, Decided, Told, join, wanted
 from streamer.ope.judge import judge
 from streamer.ope.log import LogError
 from streamer.ope.policies import always, threshold
@@ -35,6 +38,10 @@ def row(n: int, reason: str = "sent", *, score: float = 0.5, **more) -> tuple[st
     )
 
 
+def chances(held: float = 0.0, **more: float) -> Chances:
+    return Chances({"next": held}, **({"least_worth": -1.0, "tried": 0.0} | more))
+
+
 def outcome(kind: str, n: int, after_ms: int) -> Event:
     return Event(f"user-{n}", f"f{n}-{kind}", "notifier", kind, T0 + n + after_ms, n, candidate_id=f"c{n}")
 
@@ -44,7 +51,7 @@ def order(n: int, after_ms: int, item: str, price: float = 10.0) -> Event:
 
 
 def rewards(found: Told, reward, *, held: float = 0.0, window_ms: int = DAY_MS) -> list[float]:
-    earned: list[float] = join(found, reward, window_ms=window_ms, held=held).log.rewards.tolist()
+    earned: list[float] = join(found, reward, window_ms=window_ms, chances=chances(held)).log.rewards.tolist()
     return earned
 
 
@@ -93,7 +100,7 @@ def test_what_was_bought_before_the_decision_was_not_earned_by_it():
 def test_a_decision_whose_window_has_not_ended_is_left_out_and_counted():
     """Its no is not yet a no."""
     found = told(row(1), row(2), until=T0 + 1 + DAY_MS)
-    joined = join(found, "clicked", window_ms=DAY_MS, held=0.0)
+    joined = join(found, "clicked", window_ms=DAY_MS, chances=chances())
     assert len(joined.log) == 1
     assert joined.left_out == {"the window for its reward has not ended": 1}
 
@@ -102,32 +109,51 @@ def test_a_decision_whose_event_is_gone_is_left_out_and_counted():
     """Topics of events are kept for a shorter time than decisions."""
     found = told(row(1), row(2))
     del found.times["browse", 0, 2]
-    assert join(found, "clicked", window_ms=DAY_MS, held=0.0).left_out == {
+    assert join(found, "clicked", window_ms=DAY_MS, chances=chances()).left_out == {
         "the event decided on is no longer in its topic": 1
     }
 
 
-def test_a_timer_s_decision_has_its_time_in_its_origin():
-    """A tick's offset is its time in milliseconds."""
-    found = told()
-    found.decided.append(("user-1", 0, Decided(f"tick:{T0}", "cart", "sent", "e1", "c1")))
-    found.add(outcome("push_clicked", 1, HOUR))
-    found.last_ms = T0 + 9 * DAY_MS
+def test_a_timer_s_decision_counts_from_when_it_was_due():
+    """Its origin is the event that armed it, an hour before."""
+    found = told(row(1, t=T0 + 1 + HOUR))
+    found.add(outcome("push_clicked", 1, DAY_MS + HOUR))
     assert rewards(found, "clicked") == [1]
 
 
 def test_propensities_are_those_of_the_control_group():
     """What is sent was sent with 0.9, what was held back with 0.1, and what a score refuses for certain."""
-    log = join(told(row(1), row(2, "control"), row(3, "low_score")), "bought", window_ms=DAY_MS, held=0.1).log
-    assert log.propensities.tolist() == [0.9, 0.1, 1.0]
+    log = join(
+        told(row(1), row(2, "control"), row(3, "low_score")), "bought", window_ms=DAY_MS, chances=chances(0.1)
+    ).log
+    assert log.propensities.tolist() == pytest.approx([0.9, 0.1, 1.0])
     assert log.offered is not None
-    assert log.offered.tolist() == [[0.1, 0.9], [0.1, 0.9], [1.0, 0.0]]
+    assert np.allclose(log.offered, [[0.1, 0.9], [0.1, 0.9], [1.0, 0.0]])
 
 
-def test_a_control_group_of_unknown_size_is_refused():
-    """Without its share nothing can be weighed."""
-    with pytest.raises(LogError, match="--held"):
-        join(told(row(1), row(2, "control")), "bought", window_ms=DAY_MS, held=0.0)
+def test_what_is_tried_though_not_worth_it_gives_support_below_the_least_worth():
+    """One in twenty of what is worth less than 1, none of it held back but by the control group."""
+    rows = (row(1, w=2.0), row(2, w=0.5), row(3, "not_worth_it", w=0.5), row(4, "control", w=2.0))
+    log = join(told(*rows), "bought", window_ms=DAY_MS, chances=chances(0.2, least_worth=1.0, tried=0.05)).log
+    assert log.propensities.tolist() == pytest.approx([0.8, 0.04, 0.96, 0.2])
+    possible, which = log.possible()
+    assert possible[which].all()
+
+
+@pytest.mark.parametrize("reason", ["control", "not_worth_it"])
+def test_settings_that_the_log_cannot_have_been_made_under_are_refused(reason: str):
+    """Held back where nobody is, or not tried where everything is worth it."""
+    with pytest.raises(LogError, match="settings"):
+        join(told(row(1), row(2, reason)), "bought", window_ms=DAY_MS, chances=chances())
+
+
+def test_the_share_held_back_is_that_of_holdout_and_control_group_together():
+    """Drawn apart: 10 % and of the rest 20 %."""
+    core = CoreSettings(
+        policy=PolicySettings(holdout_share=0.1, try_share=0.02), campaigns=(replace(NEXT, control_share=0.2),)
+    )
+    assert Chances.of(core).held["next"] == pytest.approx(0.28)
+    assert Chances.of(core).tried == 0.02
 
 
 def test_a_log_that_pushed_always_cannot_say_what_no_push_would_have_earned():
@@ -136,10 +162,10 @@ def test_a_log_that_pushed_always_cannot_say_what_no_push_would_have_earned():
     for n in range(0, 300, 3):
         found.add(order(n, HOUR, "item-1"))
         found.add(outcome("push_clicked", n, HOUR))
-    bought = join(found, "bought", window_ms=DAY_MS, held=0.0).log
+    bought = join(found, "bought", window_ms=DAY_MS, chances=chances()).log
     (hold,) = judge(bought, [always(bought, "hold")], replicates=50)["policies"]
     assert "hold (100.0%)" in hold["refused"][0]
-    clicked = join(found, "clicked", window_ms=DAY_MS, held=0.0).log
+    clicked = join(found, "clicked", window_ms=DAY_MS, chances=chances()).log
     (none,) = judge(clicked, [always(clicked, "hold")], replicates=50)["policies"]
     assert none["refused"] == []
     assert none["estimates"]["ips"]["value"] == 0
@@ -158,7 +184,7 @@ def test_a_control_group_tells_what_pushes_bring():
         if random.random() < (0.3 if reason == "sent" else 0.1):
             found.add(order(n, HOUR, "item-1"))
     found.last_ms = T0 + 9 * DAY_MS
-    log = join(found, "bought", window_ms=DAY_MS, held=0.2).log
+    log = join(found, "bought", window_ms=DAY_MS, chances=chances(0.2)).log
     send, hold = judge(log, [always(log, "send"), always(log, "hold")], replicates=200)["policies"]
     for one, truth in ((send, 0.3), (hold, 0.1)):
         for name in ("ips", "snips", "dr"):
@@ -168,20 +194,19 @@ def test_a_control_group_tells_what_pushes_bring():
 
 
 def test_a_threshold_may_look_at_the_worth():
-    """If every decision has one."""
-    log = join(told(row(1, w=0.2), row(2, w=-0.1)), "clicked", window_ms=DAY_MS, held=0.0).log
-    assert threshold(log, 0.0, "worth").rows.tolist() == [1, 0]
-    bare = join(told(row(1, w=0.2), row(2)), "clicked", window_ms=DAY_MS, held=0.0).log
-    with pytest.raises(LogError, match="no score 'worth'"):
-        threshold(bare, 0.0, "worth")
+    """Which is the score where the decision has no other."""
+    log = join(told(row(1, w=0.2), row(2, w=-0.1), row(3)), "clicked", window_ms=DAY_MS, chances=chances()).log
+    assert threshold(log, 0.0, "worth").rows.tolist() == [1, 0, 1]
+    with pytest.raises(LogError, match="no score 'height'"):
+        threshold(log, 0.0, "height")
 
 
 def test_an_arm_is_judged_by_the_users_who_were_in_it():
     """Arms are drawn by user, so an arm's probability is its share of the users, and who is in none is left out."""
     arms = {1: "net", 2: "net", 3: "linear", 4: "net"}
-    found = told(*(row(n, x=(Arm("ranker", arm),)) for n, arm in arms.items()), row(5))
+    found = told(*(row(n, x=("colour:red", f"ranker:{arm}")) for n, arm in arms.items()), row(5))
     found.add(outcome("push_clicked", 3, HOUR))
-    joined = join(found, "clicked", window_ms=DAY_MS, held=0.0, experiment="ranker")
+    joined = join(found, "clicked", window_ms=DAY_MS, chances=chances(), experiment="ranker")
     assert joined.left_out == {"not in the experiment": 1}
     assert joined.log.names == ("linear", "net")
     assert joined.log.propensities.tolist() == [0.75, 0.75, 0.25, 0.75]
