@@ -17,6 +17,7 @@ from tests.core.task_shop import T0, Shop, browsing, record, tick
 
 if TYPE_CHECKING:
     from streamer.core.effects import Candidate
+    from streamer.core.policy.state import Armed
     from streamer.core.record import Record
 
 START = T0 + 30 * DAY_MS
@@ -42,6 +43,12 @@ def sent(shop: Shop, user: str = "ann") -> list[Candidate]:
 
 def reasons(shop: Shop, user: str = "ann") -> list[tuple[str, str]]:
     return [(decision.campaign, decision.reason) for decision in shop.total.decisions if decision.user == user]
+
+
+def armed(shop: Shop, user: str = "ann") -> tuple[Armed, ...]:
+    (state,) = shop.policy.get_many([user])
+    assert state is not None
+    return state.armed
 
 
 def at(minutes: float) -> int:
@@ -73,7 +80,7 @@ def test_a_purchase_takes_the_cart_reminder_back(ending: str) -> None:
     items = {"item": "item-1"} if ending == "purchase" else {}
     made.step([record("ann", ending, at(29), topic="purchase", **items), tick(at(30)), tick(at(600))])
     assert sent(made) == []
-    assert made.policy.get_many(["ann"])[0].armed == ()
+    assert armed(made) == ()
 
 
 def test_what_is_taken_out_of_the_cart_is_not_brought_up() -> None:
@@ -116,9 +123,9 @@ def test_who_stays_away_is_asked_back_and_who_comes_in_between_is_not_yet() -> N
     made = shop("win-back", policy=replace(OPEN, score_threshold=0.0))
     for day in (0, 5, 10):
         made.step([record("ann", "view", START + day * DAY_MS, item="item-1")])
-    armed = made.policy.get_many(["ann"])[0].armed
+    timers = armed(made)
     made.step([record("ann", "view", START + 12 * DAY_MS, item="item-2")])
-    assert made.policy.get_many(["ann"])[0].armed == armed
+    assert armed(made) == timers
     made.step([tick(START + 20 * DAY_MS - 1)])
     assert reasons(made) == []
     made.step([tick(START + 20 * DAY_MS)])  # four days between visits, twice

@@ -54,7 +54,8 @@ def served(trainer: UpliftTrainer) -> ServedUplift:
 
 def worths(trainer: UpliftTrainer, seed: int, settings: UpliftSettings = SETTINGS) -> dict[str, list[float]]:
     """What pushes to shoppers it has not met are worth, by what these are."""
-    model, found = served(trainer), {kind: [] for kind in KINDS}
+    model = served(trainer)
+    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for kind, at in shoppers(seed + 50, 800):
         found[kind].append(worth(model.forecast(describe(at)), at.cents, settings))
     return found
@@ -230,7 +231,8 @@ def test_noise_is_no_response() -> None:
 def test_a_learner_restored_in_the_middle_is_the_one_that_went_on() -> None:
     """Also if only what changed was written each time, and whatever was published in between."""
     stream = list(responses(4, 600))
-    through, table, mine = UpliftTrainer(SETTINGS), {}, UpliftTrainer(SETTINGS)
+    through, mine = UpliftTrainer(SETTINGS), UpliftTrainer(SETTINGS)
+    table: dict[str, bytes] = {}
     for at, each in enumerate(stream):
         through.learn_one(each)
         mine.learn_one(each)
@@ -299,7 +301,7 @@ def test_a_group_of_hours_a_channel_and_a_group_of_campaigns_are_one_each() -> N
     thursday = NOW - NOW % 86_400_000 - (NOW // 86_400_000 + 3) % 7 * 86_400_000 + 3 * 86_400_000
 
     def marked(**changes: object) -> set[str]:
-        row = unpacked(describe(replace(at, **changes)))
+        row = unpacked(describe(replace(at, **changes)))  # type: ignore[arg-type]  # fields by name
         groups = ("hour", "channel", "campaign", "weekend")
         return {name for name, value in zip(NAMES, row.tolist(), strict=True) if value and name.startswith(groups)}
 

@@ -203,7 +203,8 @@ def test_learners_learn_a_response_and_go_on_from_their_table() -> None:
     from tests.core.persuasion import responses
 
     stream = [each.encode() for each in responses(3, 120, held_back=0.3)]
-    through, table = Learners(SETTINGS), {}
+    through = Learners(SETTINGS)
+    table: dict[str, bytes] = {}
     for value in stream[:60]:
         assert through.learn(value)
     assert set(through.published()) >= {UPLIFT + name for name in SHAPES}

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamer.core.effects import Effects
 from streamer.core.events import Event
-from streamer.core.intake import INGRESS, Reset, read
+from streamer.core.intake import INGRESS, Reset, Tick, read
 from streamer.core.models.example import MAX_BYTES, Example
 from streamer.core.models.trainer import Trainer
 from streamer.core.parse import parse
@@ -72,7 +72,7 @@ def _check(records: Sequence[Record], partition: int, shape_of: dict[int, str], 
     tally.checks["batches read"] += 1
 
 
-def _read(records: Sequence[Record], partition: int, effects: Effects) -> list[tuple[Record, Event | Reset]]:
+def _read(records: Sequence[Record], partition: int, effects: Effects) -> list[tuple[Record, Event | Reset | Tick]]:
     try:
         return read(records, partition, PARTITIONS, LIMITS, effects)
     except Exception as error:

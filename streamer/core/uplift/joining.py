@@ -52,7 +52,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 def purchase(event: Event, before: Profile | None, settings: UpliftSettings) -> Told:
     """What a purchase tells. Orders seldom name categories: then it is the one that the shopper's profile knows."""
     keys = tuple([line.key for line in event.lines])
-    categories = {}
+    categories: dict[int, None] = {}
     if settings.attribution == "category":
         for line in event.lines:
             category = group_key(line.category) if line.category else 0
