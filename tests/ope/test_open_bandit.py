@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -115,3 +118,27 @@ def test_the_file_s_own_policy_file_needs_no_column_of_the_dataset_renamed():
     assert sorted(set(log.positions.tolist())) == [0, 1, 2]
     assert log.context.shape == (10_000, (3 - 1) + (5 - 1) + (9 - 1) + (8 - 1))
     assert (single(3) == 0).all()
+
+
+def test_the_command_answers_with_the_figures_and_refuses_with_exit_code_3(tmp_path):
+    """As a shell sees it; the report is the one that is printed."""
+    command = [sys.executable, "-m", "streamer.cli.main", "ope", str(FILE), "--replicates", "50"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAMER_")}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=False, env=environment)
+
+    report = tmp_path / "report.json"
+    which = ("--where", "campaign=men", "--where", "policy=random")
+    done = run(*which, "--policy", f"file:{DATA / 'bts_men.jsonl'}", "--json", str(report))
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(report.read_text())["policies"]
+    assert found["estimates"]["ips"]["value"] == pytest.approx(GOLDEN["men"]["random judges bts"]["ips"])
+    assert f"{found['estimates']['ips']['value']:.6g}" in done.stdout
+    refused = run("--where", "campaign=women", "--where", "policy=bts", "--policy", "random")
+    assert refused.returncode == 3
+    assert "too little support" in refused.stdout
+    unknown = run(*which, "--policy", "always:99")
+    assert unknown.returncode == 1
+    assert "no action '99'" in unknown.stderr
+    assert run(*which, "--policy", "sometimes").returncode == 2

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -175,3 +178,11 @@ def test_a_word_that_is_cut_has_at_most_the_bytes_allowed_and_is_a_beginning(wor
 def test_now_is_before_the_golden_expiry():
     """Or the golden files would not be made."""
     assert expires_ms(PLAIN) > NOW_MS
+
+
+def test_the_example_has_a_message_for_every_campaign_that_is_shipped():
+    """Its templates are by the ids that the campaigns name."""
+    shipped = files("streamer.data").joinpath("campaigns").iterdir()
+    named = {tomllib.loads(file.read_text())["message"]["template"] for file in shipped if file.name.endswith(".toml")}
+    root = Path(__file__).parents[2]
+    assert named <= tomllib.loads((root / "deploy/examples/notifier/templates.toml").read_text()).keys()
