@@ -27,8 +27,8 @@ class DueTable:
         self._table = table
         self.first_ms = self._from(least_ms)
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
-        """Of rows of ``until_ms`` or earlier the first ``limit``, as (time, user), in the order of their keys."""
+    def first(self, until_ms: int, limit: int) -> list[str]:
+        """Of the keys of ``until_ms`` or earlier the first ``limit``, in order."""
         if until_ms < self.first_ms:
             return []
         return self._read(self.first_ms, until_ms + 1, limit)
@@ -51,22 +51,24 @@ class DueTable:
         if at_ms > _END_MS:
             return NEVER
         found = self._read(at_ms, _END_MS, 1)
-        return found[0][0] if found else NEVER
+        return read_due_key(found[0])[0] if found else NEVER
 
-    def _read(self, from_ms: int, to_ms: int, limit: int) -> list[tuple[int, str]]:
-        rows = self._table.range(due_key(from_ms, ""), due_key(to_ms, ""), limit)
+    def _read(self, from_ms: int, to_ms: int, limit: int) -> list[str]:
+        keys = [str(key) for key, _ in self._table.range(due_key(from_ms, ""), due_key(to_ms, ""), limit)]
         try:
-            return [read_due_key(str(key)) for key, _ in rows]
+            for key in keys:
+                read_due_key(key)
         except ValueError as error:
             raise StateCorrupt(f"table due: {error}") from error
+        return keys
 
 
 class OneDue:
     """A single row of the table, as if it were all."""
 
-    def __init__(self, due_ms: int, user: str) -> None:
-        self._row = (due_ms, user)
+    def __init__(self, key: str) -> None:
+        self._key = key
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:  # noqa: ARG002 - there is one
-        """The row."""
-        return [self._row] if self._row[0] <= until_ms else []
+    def first(self, until_ms: int, limit: int) -> list[str]:  # noqa: ARG002 - there is one
+        """Its key."""
+        return [self._key] if read_due_key(self._key)[0] <= until_ms else []

@@ -33,7 +33,7 @@ from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.record import TICK
 from streamer.core.sessions.rows import session_key, session_keys, session_row
-from streamer.core.timers import due_key
+from streamer.core.timers import is_of_slates, read_due_key
 from streamer.core.uplift.model import UPLIFT, ServedUplift
 from streamer.core.uplift.slates import Slates
 from streamer.core.vectors.block import VECTOR
@@ -220,16 +220,19 @@ class UserWork:
         """A tick, one shopper after the other. Timers that raise are dropped, or they would be due for ever."""
         context, counts = self._context, Counter[str]()
         until_ms = max(context.row.now, tick.offset)
-        for due_ms, user in self._due.first(until_ms, self._role.core.timers.fired_per_tick):
+        for key in self._due.first(until_ms, self._role.core.timers.fired_per_tick):
+            due_ms, user = read_due_key(key)
             try:
-                effects = self._step([tick], replace(self._views, due=OneDue(due_ms, user)))
+                effects = self._step([tick], replace(self._views, due=OneDue(key)))
             except StateError:
                 raise
             except Exception as exc:
-                log.exception("the timers of a shopper that were due at %d cannot fire and are dropped", due_ms)
+                log.exception("what is due for a shopper at %d raises, and is dropped", due_ms)
                 effects = Effects(now=until_ms)
-                effects.due[due_key(due_ms, user)] = None
-                if (state := self._policy.get(user)) is not None:
+                effects.due[key] = None
+                if is_of_slates(key):
+                    effects.slates[user] = None
+                elif (state := self._policy.get(user)) is not None:
                     effects.policy[user] = msgspec.structs.replace(state, armed=(), wake_ms=0)
                 record = msgspec.structs.replace(tick, key=user.encode())
                 effects.dead_letters.append(DeadLetter(record, "handler_error", type(exc).__name__))

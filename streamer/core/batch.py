@@ -36,7 +36,7 @@ from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
-from streamer.core.timers import due_key
+from streamer.core.timers import due_key, is_of_slates, read_due_key
 from streamer.core.uplift.joining import Told, purchase
 from streamer.core.vectors.step import step_of
 
@@ -78,10 +78,10 @@ class Batch:
     ) -> None:
         """``events``: only the first may be a tick. ``broken``: shoppers whose timers raise, and are dropped."""
         users = list(dict.fromkeys(event.user for event in events if not isinstance(event, Tick)))
-        self.reached: list[tuple[int, str]] = []
+        self.reached: list[str] = []
         if events and isinstance(events[0], Tick):
             self.reached = views.due.first(max(now, events[0].time), settings.timers.fired_per_tick)
-            users = list(dict.fromkeys([*(user for _, user in self.reached), *users]))
+            users = list(dict.fromkeys([*(read_due_key(key)[1] for key in self.reached), *users]))
         self.profiles: dict[str, Profile | None] = dict(zip(users, views.profiles.get_many(users), strict=True))
         self.seen: dict[str, bytes | None] = dict(zip(users, views.seen.get_many(users), strict=True))
         self.policy: dict[str, PolicyState | None] = dict(zip(users, views.policy.get_many(users), strict=True))
@@ -227,10 +227,13 @@ class Batch:
     def _tick(self, time_ms: int) -> None:
         """Look at those shoppers whose live row of table ``due`` is reached; rows that are not live any more go."""
         self.now = max(self.now, time_ms)
-        for due_ms, user in self.reached:
+        for key in self.reached:
+            due_ms, user = read_due_key(key)
             self.firing = user
-            self.due[due_key(due_ms, user)] = None
-            self.told.append(Told("reached", user, self.now))
+            self.due[key] = None
+            if is_of_slates(key):
+                self.told.append(Told("reached", user, self.now))
+                continue
             state = self._state(user)
             if due_ms == state.wake_ms:
                 self._fire(user, state)

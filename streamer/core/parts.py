@@ -66,9 +66,9 @@ class _DueOver:
     def __init__(self, rows: Mapping[str, bytes | None], table: DueRows) -> None:
         self._rows, self._table = rows, table
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
-        gone = {read_due_key(key) for key, row in self._rows.items() if row is None}
-        new = [read_due_key(key) for key, row in self._rows.items() if row is not None]
+    def first(self, until_ms: int, limit: int) -> list[str]:
+        gone = {key for key, row in self._rows.items() if row is None}
+        new = [key for key, row in self._rows.items() if row is not None and read_due_key(key)[0] <= until_ms]
         # So many more may be gone of the table's first.
-        old = [row for row in self._table.first(until_ms, limit + len(gone)) if row not in gone]
-        return sorted({row for row in [*old, *new] if row[0] <= until_ms})[:limit]
+        old = [key for key in self._table.first(until_ms, limit + len(gone)) if key not in gone]
+        return sorted({*old, *new})[:limit]

@@ -43,17 +43,17 @@ class NoRows:
 
 
 class DueRows(Protocol):
-    """The table of what is due when: keys are ``timers.due_key``'s, so that their order is that of time."""
+    """The table of what is due when: keys are of ``timers.py``, so that their order is that of time."""
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
-        """Of rows of ``until_ms`` or earlier the first ``limit``, as (time, user), in the order of their keys."""
+    def first(self, until_ms: int, limit: int) -> list[str]:
+        """Of the keys of ``until_ms`` or earlier the first ``limit``, in order."""
         ...
 
 
 class NothingDue:
     """A table of what is due without rows."""
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:  # noqa: ARG002
+    def first(self, until_ms: int, limit: int) -> list[str]:  # noqa: ARG002
         """Nothing."""
         return []
 

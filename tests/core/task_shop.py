@@ -60,8 +60,8 @@ class Due:
     def __init__(self) -> None:
         self.keys: set[str] = set()
 
-    def first(self, until_ms: int, limit: int) -> list[tuple[int, str]]:
-        return [row for row in map(read_due_key, sorted(self.keys)) if row[0] <= until_ms][:limit]
+    def first(self, until_ms: int, limit: int) -> list[str]:
+        return [key for key in sorted(self.keys) if read_due_key(key)[0] <= until_ms][:limit]
 
     def put_all(self, rows: dict[str, bytes | None]) -> None:
         for key, row in rows.items():

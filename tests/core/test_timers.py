@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.timers import due_key, read_due_key
+from streamer.core.timers import due_key, is_of_slates, read_due_key, slates_key
 
 times = st.integers(0, 10**15 - 1)
 
@@ -26,6 +26,19 @@ def test_keys_are_in_the_order_of_time_and_then_of_the_shopper(rows: list[tuple[
     assert [read_due_key(key.decode()) for key in keys] == sorted(rows)
 
 
+@given(times, st.text(), times, st.text())
+def test_a_row_of_slates_is_none_of_timers_whatever_shoppers_are_called(
+    due_ms: int, user: str, other_ms: int, other: str
+) -> None:
+    """A shopper may be called like the key of another's row."""
+    key = slates_key(due_ms, user)
+    assert read_due_key(key) == (due_ms, user)
+    assert is_of_slates(key)
+    assert not is_of_slates(due_key(other_ms, other))
+    assert key != due_key(other_ms, other)
+    assert due_key(due_ms, "").encode() < key.encode("utf-8", "surrogatepass") < due_key(due_ms + 1, "").encode()
+
+
 @settings(deadline=None)
 @given(st.text() | st.text("0123456789/_+- \u0661", max_size=20))
 def test_any_other_text_is_refused(key: str) -> None:
@@ -34,7 +47,7 @@ def test_any_other_text_is_refused(key: str) -> None:
         found = read_due_key(key)
     except ValueError:
         return
-    assert due_key(*found) == key
+    assert key in (due_key(*found), slates_key(*found))
 
 
 def test_a_number_that_only_looks_like_one_is_refused() -> None:

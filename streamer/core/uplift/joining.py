@@ -13,7 +13,7 @@ import msgspec
 
 from streamer.core.events import group_key
 from streamer.core.packed import RECENT
-from streamer.core.timers import due_key
+from streamer.core.timers import slates_key
 from streamer.core.uplift import slates
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ class Joining:
             case "erased":
                 row = None
             case "reached":
-                # Most are rows of timers.
                 if row is None or row.wake_ms > told.time_ms:
                     return
                 row, over = slates.closed(row, told.time_ms, settings)
@@ -130,6 +129,6 @@ class Joining:
         if wake_ms == was_ms:
             return
         if was_ms:
-            self.due[due_key(was_ms, user)] = None  # it names the shopper
+            self.due[slates_key(was_ms, user)] = None  # it names the shopper
         if wake_ms:
-            self.due[due_key(wake_ms, user)] = b""
+            self.due[slates_key(wake_ms, user)] = b""
