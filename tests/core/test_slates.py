@@ -136,6 +136,11 @@ def test_feedback_joins_its_push_and_is_told_of_when_the_last_window_is_over() -
 
 def test_what_is_known_at_once_is_told_no_earlier_than_what_takes_the_whole_window() -> None:
     """The buyer's yes comes when the other's no does, or a young model would know buyers only."""
+    world = World().happen(impression(1), impression(2, NOW + HOUR_MS), bought(NOW + 2 * HOUR_MS))
+    # A timer of hers is reached before, and the first push's time is over before the second's.
+    world.happen(Told("reached", "ann", NOW + 3 * HOUR_MS))
+    assert world.responses == []
+    assert len(world.tick(NOW + END).responses) == 1
     world = World().happen(impression(), bought(NOW + 1000))
     world.tick(NOW + END - 1)
     assert world.responses == []
