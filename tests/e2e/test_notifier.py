@@ -24,6 +24,7 @@ from agents.clients import read_topic
 from agents.topics import BY_NAME, TopicSettings, create_topics
 from streamer.core.encode import candidate as encoded
 from streamer.core.encode import rfc3339
+from tests.e2e.test_pipeline import event as event_of
 from tests.e2e.test_pipeline import shop, warm
 from tests.payloads.candidates import PLAIN
 from tests.processes import wait_for
@@ -154,7 +155,7 @@ def test_after_a_sigkill_everything_is_sent_and_at_most_the_one_in_hand_twice(si
 
 
 def test_the_engine_takes_the_feedback_of_what_it_asked_for(system: System, tmp_path: Path):
-    """From events to candidates to payloads to feedback, and back into the fold; clicks are pretended, by a flag."""
+    """From events to candidates to payloads to feedback, and back into the fold and the log; clicks pretended."""
     known = warm(system)
     rows = shop(users=30, events=12, name="shopper")
     system.send(rows)
@@ -173,3 +174,18 @@ def test_the_engine_takes_the_feedback_of_what_it_asked_for(system: System, tmp_
     assert counts["dead_letter"] == 0
     kinds = Counter(json.loads(r.value)["type"] for r in system.read("feedback"))
     assert kinds == dict.fromkeys(("push_delivered", "push_opened", "push_clicked"), len(candidates))
+
+    # What came of the decisions can be judged: the window of each has ended once an event four minutes on is there.
+    later = event_of("somebody-else", 1, "item-1", ago_s=-240)
+    system.send([("browse", b"somebody-else", later)])
+    report = tmp_path / "report.json"
+    where = ("--bootstrap", system.settings.kafka.bootstrap, "--prefix", system.settings.topics.prefix)
+    command = [sys.executable, "-m", "streamer.cli.main", "ope", *where, "--window", "0.05", "--policy", "always:hold"]
+    judged = subprocess.run([*command, "--json", str(report)], check=False, capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    found = json.loads(report.read_text())
+    reasons = Counter(json.loads(r.value)["r"] for r in system.read("decisions") if r.key != b"somebody-else")
+    rounds = reasons["sent"] + reasons["low_score"] + reasons["not_worth_it"]
+    assert found["rounds"] == rounds
+    assert found["logged"]["value"] == pytest.approx(reasons["sent"] / rounds), "every push was clicked"
+    assert found["policies"][0]["estimates"]["ips"]["value"] == 0, "what is not pushed is not clicked"
