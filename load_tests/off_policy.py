@@ -9,6 +9,7 @@ of logs whose 95 % interval holds the truth, the bias, and the spread. A share's
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     random = np.random.Generator(np.random.PCG64(7))
     truth = value(random)
-    runs = []
+    runs: list[dict[str, Any]] = []
     for users in SIZES:
         began = time.perf_counter()
         hits = {kind: np.zeros(len(estimators.NAMES) + 1) for kind in KINDS}
