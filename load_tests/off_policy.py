@@ -53,7 +53,7 @@ def main() -> None:
         found = np.array(values)
         for name in JUDGED:
             at = estimators.NAMES.index(name)
-            covered = {kind: round(float(hits[kind][at]) / options.logs, 4) for kind in KINDS}
+            covered: dict[str, float] = {kind: round(float(hits[kind][at]) / options.logs, 4) for kind in KINDS}
             bias, spread = float(found[:, at].mean() - truth), float(found[:, at].std())
             runs.append({"rounds": users * 4, "estimator": name, "bias": bias, "spread": spread, **covered})
             print(f"{users * 4:>7,} {name:8} bias {bias:+.5f} spread {spread:.5f} covered {covered}")
