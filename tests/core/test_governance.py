@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.campaigns.campaign import NEXT, Caps
+from streamer.core.events import Event
 from streamer.core.policy.fatigue import price, tired_of
 from streamer.core.policy.groups import controls, held_out
 from streamer.core.policy.rule import Case, Offer
-from streamer.core.policy.state import Sent, Standing, mark_of, remember
+from streamer.core.policy.state import Sent, Standing, fold, mark_of, remember
 from streamer.core.policy.verdict import cheap_refusal, choose
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS, PolicySettings
 
@@ -93,6 +94,16 @@ def test_a_push_that_was_dismissed_is_remembered_for_longer_than_others() -> Non
 def test_a_mark_is_of_the_beginning_of_our_own_ids(given_id: str, mark: int) -> None:
     """What is none of ours marks nothing that was sent."""
     assert mark_of(given_id) == mark
+
+
+def test_feedback_on_somebody_elses_id_suppresses_nothing() -> None:
+    """Its mark is none, as is that of pushes from before there were marks."""
+    for given_id in ("of somebody else", "00000000" + "f" * 24):
+        dismissed = Event("u", "1", "s", "push_dismissed", NOON, 1, candidate_id=given_id)
+        standing = fold(Standing(), dismissed)
+        assert (standing.dismissals, standing.dismissed_marks) == (1, ())
+        old = case(NOON + 20 * DAY_MS, (Sent(NOON, "next", (1,)),), standing)
+        assert choose([Offer(1, 1.0, True)], old, PolicySettings())[0] == "sent"
 
 
 def test_each_push_ignored_makes_the_next_one_dearer_until_something_is_opened() -> None:

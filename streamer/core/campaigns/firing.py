@@ -45,8 +45,11 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int) -> tuple[lis
         triggers, keys = campaign.triggers, timer.keys
         if triggers.due == "silence" and not timer.waits:
             now_due = due(triggers, profile, timer.due_ms)
-            if now_due is not None and now_due.at_ms > now_ms:
-                waiting.append(replace(timer, due_ms=now_due.at_ms))
+            if now_due is not None:
+                # The row was early if there were visits in between; what is asked is asked as of the silence's end.
+                timer = replace(timer, due_ms=now_due.at_ms)  # noqa: PLW2901 - the same timer
+            if timer.due_ms > now_ms:
+                waiting.append(timer)
                 continue
         elif triggers.due == "rebuy":
             again = sorted(bought_again(triggers, profile))

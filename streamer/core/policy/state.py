@@ -140,6 +140,8 @@ def fold(standing: Standing, event: Event) -> Standing:
             )
         case "push_dismissed":
             marks = dict.fromkeys((*standing.dismissed_marks, mark_of(event.candidate_id)))
+            # That of somebody else's id is also that of pushes from before there were marks.
+            marks.pop(0, None)
             return msgspec.structs.replace(
                 standing,
                 dismissed=standing.dismissed + 1,
