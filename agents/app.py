@@ -18,9 +18,9 @@ from agents.consumer import FAUST_LOG, HEARTBEAT_MS, Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents.batch import Batch
     from agents.runtime import Runtime
     from agents.settings import KafkaSettings
-    from agents.task import Batch
 
 
 class Passthrough(faust.Schema):

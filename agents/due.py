@@ -34,13 +34,12 @@ class DueTable:
         return self._read(self.first_ms, until_ms + 1, limit)
 
     def write(self, rows: Mapping[str, bytes | None]) -> None:
-        """Put the rows; one that is None is deleted."""
-        self._table.put_many((key, row) for key, row in rows.items() if row is not None)
+        """Put the rows; one that is ``None`` is deleted."""
+        self._table.write(rows)
         lost = False
         for key, row in rows.items():
             due_ms, _ = read_due_key(key)
             if row is None:
-                self._table.delete(key)
                 lost = lost or due_ms <= self.first_ms
             elif due_ms < self.first_ms:
                 self.first_ms = due_ms

@@ -16,7 +16,7 @@ from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
 from agents.standby import Standbys
 from agents.stores import Stores
-from agents.task import Batch, Task
+from agents.task import Task
 from agents.topics import BY_NAME
 from agents.transaction import AtLeastOnce, ExactlyOnce
 from streamer.core.record import Record
@@ -24,6 +24,7 @@ from streamer.core.record import Record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
+    from agents.batch import Batch
     from agents.consumer import Fetched
     from agents.metrics import Metrics
     from agents.replicas import Replicas

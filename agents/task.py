@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agents import faults
+from agents.batch import Batch, without_tick
 from agents.clock import steady_ms, ticking_ms
 from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
 from agents.pace import Pace
 from agents.recovery import BUSY_S, restore
 from agents.role import NEVER
-from streamer.core.record import TICK, tick
+from streamer.core.record import tick
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,40 +38,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TASKS_TABLE = "tasks"
+#: An idle task looks around so often, whether or not something woke it.
+LOOK_S = 1.0
 
 
 class PositionsDisagreeError(RuntimeError):
     """The task's own row and the group's committed offsets name different positions."""
-
-
-class Batch:
-    """A micro-batch on its way through the agent; ``done`` resolves when it is folded."""
-
-    def __init__(self, task: Task, records: list[Record]) -> None:
-        self.task = task
-        self.records = records
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.started = False
-        self.withdrawn = False
-
-    def run(self) -> None:
-        """Fold the batch, here and now; called by the agent. A withdrawn batch is left alone."""
-        if self.withdrawn or self.started:
-            return
-        self.started = True
-        try:
-            self.task.fold(self.records)
-        except BaseException as exc:
-            if not self.done.done():
-                self.done.set_exception(exc)
-            raise
-        if not self.done.done():
-            self.done.set_result(None)
-
-    def handed(self, handing: asyncio.Future[None]) -> None:
-        """If handing it over failed, the agent will never see it: say so now, rather than wait for the watchdog."""
-        if not handing.cancelled() and (failure := handing.exception()) is not None and not self.done.done():
-            self.done.set_exception(failure)
 
 
 class Task:
@@ -327,7 +300,7 @@ class Task:
 
     async def _idle(self) -> None:
         now = time.monotonic()
-        waits = [1.0]
+        waits = [LOOK_S]
         if (self._dirty or len(self.merge) or self._timers_due) and self._committing is None:
             waits += filter(None, [self._pace.due_in(now)])
         if (left := self.merge.wait_left(now)) is not None:
@@ -418,8 +391,3 @@ class Task:
         if produced_ms:
             now_ms = time.time() * 1000
             context.metrics.latency([(now_ms - at) / 1000 for at in produced_ms])
-
-
-def without_tick(records: list[Record]) -> list[Record]:
-    """The records of a batch, whose first may be a tick."""
-    return records[1:] if records and records[0].topic == TICK else records

@@ -372,7 +372,9 @@ async def _admin(client: Mapping[str, Any]) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        raise UnreachableError(
+        # What will not be otherwise the next time, such as a permission that is lacking, is nothing to wait for.
+        passing = isinstance(error, OSError) or error.retriable
+        raise (UnreachableError if passing else TopicError)(
             f"Kafka at {servers} does not answer ({error}): is it running, and are address and security settings "
             "right? `streamer broker` starts one on this machine."
         ) from error

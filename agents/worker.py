@@ -34,11 +34,11 @@ ROLES = ("user", "item", "trainer")
 
 #: Exit code of a process that failed and wants to be restarted by its supervisor (EX_SOFTWARE).
 FAILED = 70
-#: Between two attempts to reach Kafka, of a process that waits for it.
-REACH_EVERY_S = 0.5
-
 #: Exit code of a process that cannot work as configured: restarting will not help (EX_CONFIG).
 REFUSED = 78
+
+#: Between two attempts to reach Kafka, of a process that waits for it.
+REACH_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)

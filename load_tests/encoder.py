@@ -14,14 +14,13 @@ negatives, each with vectors of its own, and give the ranker the same two featur
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from load_tests.harness import arguments, fixed_loop_s, machine, write
+from load_tests.harness import fixed_loop_s, machine, write
 from load_tests.kept import ROW, Lists, Places
-from load_tests.vectors import Learned, lists_of, ranked, way
+from load_tests.vectors import Learned, compared, lists_of, of_lists, ranked, way
 from streamer.core.vectors.index import VectorIndex
 from streamer.core.vectors.learner import BY_PLACE, OnlineVectors
 
@@ -255,30 +254,21 @@ class LearnedEncoder(Learned):
 
 def main() -> None:
     """Measure and report."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("file", type=Path, help="events, in any format that `streamer evaluate` reads")
-    parser.add_argument("--every", type=int, default=12, help="judge each so-manieth list")
-    parser.add_argument("--events", type=int, help="of the file, at most so many")
-    parser.add_argument("--kept", type=Path, help="a folder to keep the lists in")
+    parser = of_lists(__doc__ or "")
     parser.add_argument("--try", dest="ways", action="append", default=[], help="mean, attention, gru; +beside")
     parser.add_argument("--with", dest="with_", default="default", help="settings of vectors, NAME=VALUE,…")
     given = parser.parse_args()
     lists = lists_of(given)
     settings, _ = way(given.with_)
     assert settings is not None
-    first: Places | None = None
-    found: dict[str, Any] = {}
-    for name in given.ways or ["mean", "attention", "attention+beside", "gru", "gru+beside"]:
+
+    def tried(name: str) -> tuple[Places, dict[str, Any]]:
         kind, _, beside = name.partition("+")
         learned = LearnedEncoder(lists, settings, kind, beside=bool(beside))
         places, told = ranked(lists, learned, 10)
-        told["loss"] = round(learned.learner.loss, 4)
-        if first is None:
-            first = places
-        else:
-            told["above_the_first"] = places.above(first)
-        found[name] = told
-        print(name, told, flush=True)
+        return places, told | {"loss": round(learned.learner.loss, 4)}
+
+    found = compared(given.ways or ["mean", "attention", "attention+beside", "gru", "gru+beside"], tried)
     write({"lists": len(lists), "ways": found, "fixed_loop_s": fixed_loop_s(), **machine()}, given.json)
 
 

@@ -10,14 +10,13 @@ and that it alone proposed.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from load_tests.harness import arguments, machine, write
+from load_tests.harness import machine, write
 from load_tests.kept import ROW, Lists, Places
-from load_tests.vectors import Learned, lists_of
+from load_tests.vectors import Learned, lists_of, of_lists
 from streamer.core.candidates.registry import GENERATORS
 from streamer.core.exactmath import LOG2_E, exp2, log2, log2_1p
 from streamer.core.features import FEATURES, rows_of
@@ -80,11 +79,7 @@ class Without:
 
 def main() -> None:
     """Measure and report."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("file", type=Path, help="events, in any format that `streamer evaluate` reads")
-    parser.add_argument("--every", type=int, default=12, help="judge each so-manieth list")
-    parser.add_argument("--events", type=int, help="of the file, at most so many")
-    parser.add_argument("--kept", type=Path, help="a folder to keep the lists in")
+    parser = of_lists(__doc__ or "")
     parser.add_argument("--families", help="only these, with commas between them")
     given = parser.parse_args()
     lists = lists_of(given)

@@ -13,14 +13,13 @@ the rows of each example instead of what was taken up (Hinton, Vinyals, Dean, 20
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from load_tests.harness import arguments, fixed_loop_s, machine, write
+from load_tests.harness import fixed_loop_s, machine, write
 from load_tests.kept import Places
-from load_tests.vectors import Learned, lists_of
+from load_tests.vectors import Learned, lists_of, of_lists
 from streamer.core.exactmath import LOG2_E, exp2
 from streamer.core.features import FEATURES
 from streamer.core.models.listwise import Listwise, OnlineListwise
@@ -165,11 +164,7 @@ def contestants() -> dict[str, Any]:
 
 def main() -> None:
     """Measure and report."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("file", type=Path, help="events, in any format that `streamer evaluate` reads")
-    parser.add_argument("--every", type=int, default=12, help="judge each so-manieth list")
-    parser.add_argument("--events", type=int, help="of the file, at most so many")
-    parser.add_argument("--kept", type=Path, help="a folder to keep the lists in")
+    parser = of_lists(__doc__ or "")
     parser.add_argument("--publish", type=int, default=20, help="lists between two blocks")
     given = parser.parse_args()
     lists, core = lists_of(given), CoreSettings()

@@ -33,7 +33,8 @@ from streamer.evaluation.settings import EvaluateSettings
 from streamer.readers.registry import open_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -233,6 +234,30 @@ def way(text: str) -> tuple[VectorSettings | None, str]:
     return settings, store
 
 
+def of_lists(about: str) -> argparse.ArgumentParser:
+    """The options of a test on kept lists."""
+    parser = arguments(about)
+    parser.add_argument("file", type=Path, help="events, in any format that `streamer evaluate` reads")
+    parser.add_argument("--every", type=int, default=12, help="judge each so-manieth list")
+    parser.add_argument("--events", type=int, help="of the file, at most so many")
+    parser.add_argument("--kept", type=Path, help="a folder to keep the lists in")
+    return parser
+
+
+def compared(ways: Sequence[str], tried: Callable[[str], tuple[Places, dict[str, Any]]]) -> dict[str, Any]:
+    """What is told of each way, and what it is better by than the first."""
+    first: Places | None = None
+    found: dict[str, Any] = {}
+    for name in ways:
+        places, found[name] = tried(name)
+        if first is None:
+            first = places
+        else:
+            found[name]["above_the_first"] = places.above(first)
+        print(name, found[name], flush=True)
+    return found
+
+
 def lists_of(given: Any) -> Lists:
     """Those kept in the folder, or those of the file, which are then kept."""
     if given.kept and (given.kept / "x.npy").exists():
@@ -247,29 +272,21 @@ def lists_of(given: Any) -> Lists:
 
 def main() -> None:
     """Measure and report."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("file", type=Path, help="events, in any format that `streamer evaluate` reads")
-    parser.add_argument("--every", type=int, default=12, help="judge each so-manieth list")
-    parser.add_argument("--events", type=int, help="of the file, at most so many")
-    parser.add_argument("--kept", type=Path, help="a folder to keep the lists in")
+    parser = of_lists(__doc__ or "")
     parser.add_argument("--try", dest="ways", action="append", default=[], help="NAME=VALUE,… | default | off")
     parser.add_argument("--alone-every", type=int, default=10, help="0 for never")
     given = parser.parse_args()
     lists = lists_of(given)
-    first: Places | None = None
-    found: dict[str, Any] = {}
-    for text in given.ways or ["off", "default"]:
+
+    def tried(text: str) -> tuple[Places, dict[str, Any]]:
         settings, store = way(text)
         learned = None if settings is None else Learned(lists, settings, store)
         places, told = ranked(lists, learned, given.alone_every)
         if learned is not None:
             told["us_a_list_in_batches_of_16"] = batches(lists, learned, 16)
-        if first is None:
-            first = places
-        else:
-            told["above_the_first"] = places.above(first)
-        found[text] = told
-        print(text, told, flush=True)
+        return places, told
+
+    found = compared(given.ways or ["off", "default"], tried)
     write({"lists": len(lists), "ways": found, "fixed_loop_s": fixed_loop_s(), **machine()}, given.json)
 
 

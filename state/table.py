@@ -9,12 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from state.codecs import Codec
     from state.hot import HotRows
 
 V = TypeVar("V")
+K = TypeVar("K", bound="str | bytes | int")
 Key = str | bytes | int
 _UNKNOWN: Final = object()
 
@@ -131,6 +132,13 @@ class Table(Generic[V]):
         physical = self._physical((key,))[0]
         self._dirty[physical] = None
         self._hot.put(physical, None, 0)
+
+    def write(self, rows: Mapping[K, V | None]) -> None:
+        """Put the rows; one that is ``None`` is deleted."""
+        self.put_many((key, row) for key, row in rows.items() if row is not None)
+        for key, row in rows.items():
+            if row is None:
+                self.delete(key)
 
     def range(self, start: Key, end: Key, limit: int) -> list[tuple[Key, V]]:
         """The first ``limit`` rows with start ≤ key < end, ascending by the key's bytes.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from streamer.core.policy.experiments import Arm, Experiment, Splits
 from streamer.core.settings import PolicySettings
+from streamer.settings import SettingsError
 from streamer.settings_values import RefusedError, from_toml, in_unit
 
 if TYPE_CHECKING:
@@ -31,18 +32,10 @@ _FIXED: Final = frozenset({"holdout_share", "groups_seed"})
 """Who is held back is not an arm's to say."""
 
 
-class ExperimentError(ValueError):
-    """Experiments cannot be used. ``problems``: one line each, beginning with file and key."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
 def load(folder: Path, settings: PolicySettings) -> tuple[Experiment, ...]:
-    """All experiments of a folder, in the order of their names. Raises ``ExperimentError`` with all problems found."""
+    """All experiments of a folder, in the order of their names. Raises ``SettingsError`` with all problems found."""
     if not folder.is_dir():
-        raise ExperimentError([f"campaigns.experiments = {folder}: there is no such folder"])
+        raise SettingsError([f"campaigns.experiments = {folder}: there is no such folder"])
     problems: list[str] = []
     found = []
     for file in sorted(folder.glob("*.toml")):
@@ -55,7 +48,7 @@ def load(folder: Path, settings: PolicySettings) -> tuple[Experiment, ...]:
                 problems.append(f"{file}: {exc}")
             found.append(experiment)
     if problems:
-        raise ExperimentError(problems)
+        raise SettingsError(problems)
     return tuple(found)
 
 

@@ -257,7 +257,7 @@ def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
         core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns))
         if folder is not None:
             core = dataclasses.replace(core, experiments=experiments.load(folder, core.policy))
-    except (CampaignError, experiments.ExperimentError) as exc:
+    except (CampaignError, SettingsError) as exc:
         problems += exc.problems
         return settings
     return dataclasses.replace(settings, core=core)

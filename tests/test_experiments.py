@@ -8,7 +8,7 @@ import pytest
 
 from streamer.core.policy.experiments import Arm, Experiment
 from streamer.core.settings import PolicySettings
-from streamer.experiments import ExperimentError, load
+from streamer.experiments import load
 from streamer.settings import SettingsError
 from streamer.settings import load as load_settings
 
@@ -59,7 +59,7 @@ def test_a_file_is_an_experiment_of_its_name(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused_with_file_and_key(tmp_path: Path, text: str, told: str) -> None:
     """At the start, in words, with all the other settings' problems."""
     (tmp_path / "wrong.toml").write_text(text)
-    with pytest.raises(ExperimentError, match=r"wrong\.toml") as refused:
+    with pytest.raises(SettingsError, match=r"wrong\.toml") as refused:
         load(tmp_path, PolicySettings())
     assert any(told in problem for problem in refused.value.problems)
     with pytest.raises(SettingsError, match=r"wrong\.toml"):
@@ -68,5 +68,5 @@ def test_what_cannot_be_is_refused_with_file_and_key(tmp_path: Path, text: str, 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Nobody wants to run without the experiment they meant to run."""
-    with pytest.raises(ExperimentError, match="no such folder"):
+    with pytest.raises(SettingsError, match="no such folder"):
         load(tmp_path / "nowhere", PolicySettings())

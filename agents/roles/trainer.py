@@ -94,11 +94,7 @@ class TrainerWork:
         published = learners.published()
         if learners.ranker.restored != restored:
             log.error("the champion had parameters that are not finite: those published last are in their place")
-        for block, row in learners.rows().items():
-            if row is None:
-                table.delete(block)
-            else:
-                table.put(block, row)
+        table.write(learners.rows())
         self._commits += 1
         if self._commits % self._role.challenger_interval_commits == 1:
             table.put(CHALLENGER_BLOCK, self._challenger.snapshot())

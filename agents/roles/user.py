@@ -250,11 +250,11 @@ class UserWork:
         context.row.now = effects.now
         if effects.due or self._due.first_ms != NEVER:
             self._apply_timers(effects)
-        _write(self._profiles, effects.profiles)
-        _write(self._seen, effects.seen)
-        _write(self._policy, effects.policy)
-        _write(self._pending, effects.pending)
-        _write(self._slates, effects.slates)
+        self._profiles.write(effects.profiles)
+        self._seen.write(effects.seen)
+        self._policy.write(effects.policy)
+        self._pending.write(effects.pending)
+        self._slates.write(effects.slates)
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
@@ -327,11 +327,3 @@ class UserWork:
                 add(topic, partition, session_key(user, profile.sessions, settings).encode(), row)
         self._touched.clear()
         self._erased.clear()
-
-
-def _write(table: Table[Any], rows: Mapping[str, Any]) -> None:
-    """Put the rows; one that is None is deleted."""
-    table.put_many((user, row) for user, row in rows.items() if row is not None)
-    for user, row in rows.items():
-        if row is None:
-            table.delete(user)

@@ -6,6 +6,7 @@ in ``tests/core/golden/``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -131,9 +132,11 @@ def key64(text: str) -> int:
 item_key = key64
 
 
+@lru_cache(maxsize=1 << 14)
 def group_key(name: str) -> int:
     """A 32-bit identity of a category or a brand: half of ``key64``, as profiles hold many of them.
 
+    Shops have few of them, and hashing one costs as much as the rest of a line: the newest are remembered.
     Of a shop's 10,000 brands two share a key with a chance of about 1 %; their interests then count as one.
     """
     return key64(name) & 0xFFFF_FFFF

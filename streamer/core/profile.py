@@ -11,16 +11,14 @@ the purchases, but neither the recent items, the session, the searches nor ``las
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct, unpack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from streamer.core import events
 from streamer.core.decay import ERA_HALF_LIVES, decay, landmark_s
 from streamer.core.decay import value as decayed_value
-from streamer.core.events import EVENT_TYPES
+from streamer.core.events import EVENT_TYPES, group_key
 from streamer.core.packed import AFFINITY, BOUGHT, MAX8, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ _COUNTED: Final = {"view": VIEW, "search": SEARCH, "cart": CART, "purchase": PUR
 _MAX_PRICE_CENTS: Final = 2**32
 # floor(256 · log2(1 + m/256) + ½) in integers alone: the same on every machine.
 _LOG2: Final = tuple((((256 + m) ** 512 >> 4096).bit_length()) // 2 for m in range(256))
-# Shops have few categories and brands, and hashing one costs as much as the rest of a line.
-_group_key = lru_cache(maxsize=1 << 14)(events.group_key)
 _FIXED: Final = {name: round(e.weight * WEIGHT_ONE) for name, e in EVENT_TYPES.items()}
 _RECENT_SIZE: Final = RECENT.size
 _find_recent, _pack_recent, _unpack_recent = RECENT.find, RECENT.pack, RECENT.unpack_from
@@ -181,8 +177,8 @@ def _fold_lines(p: Profile, event: Event, settings: ProfileSettings, *, in_order
         era = p.era
     interest = weight * amount
     for line in event.lines:
-        category = _group_key(line.category) if line.category else 0
-        brand = _group_key(line.brand) if line.brand else 0
+        category = group_key(line.category) if line.category else 0
+        brand = group_key(line.brand) if line.brand else 0
         cents = price_cents(line.price)
         if in_order:
             items, category, brand = _fold_item(items, line.key, time_s, kind, weight, category, brand, cents, settings)

@@ -236,11 +236,7 @@ class _Rebuild:
             for stop in (live.at, max(live.at, end)):
                 async for values in self._stretches(log, stop):
                     report.unreadable += sum([not learners.learn(value or b"") for value in values])
-                    for block, row in learners.rows().items():
-                        if row is None:
-                            table.delete(block)
-                        else:
-                            table.put(block, row)
+                    table.write(learners.rows())
                     store.take_changes()
                     store.committed({})
                 if stop == live.at and not compared:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agents.batch import without_tick
 from agents.outbox import Outbox, positions_after
 from agents.role import TaskContext, TaskRow
-from agents.task import TASKS_TABLE, without_tick
+from agents.task import TASKS_TABLE
 from streamer.core.record import TICK, Record, tick
 from streamer.replay.errors import ReplayRefused
 

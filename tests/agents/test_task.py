@@ -24,7 +24,7 @@ from streamer.core.record import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agents.task import Batch
+    from agents.batch import Batch
 
 INPUTS = ("browse", "purchase")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from streamer.core import events
 from streamer.core.campaigns.campaign import Audience
+from streamer.core.events import group_key
 from streamer.core.packed import AFFINITY
 from streamer.core.profile import PURCHASE
 from streamer.core.tags import tags
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from streamer.core.settings import ProfileSettings
 
 _EVERYBODY: Final = Audience()
-_group_key = lru_cache(maxsize=1 << 10)(events.group_key)
 
 
 def belongs(
@@ -39,7 +37,7 @@ def belongs(
     if not audience.visits_at_least <= visits <= _most(audience.visits_at_most, visits):
         return False
     if audience.categories:
-        keys = [_group_key(name) for name in audience.categories]
+        keys = [group_key(name) for name in audience.categories]
         if all(AFFINITY.find(profile.categories, key) == -1 for key in keys):
             return False
     if audience.tags or audience.without_tags:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from streamer.core import events
+from streamer.core.events import group_key
 from streamer.core.exactmath import exp2
 from streamer.core.names import NONE
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
 
     from streamer.core.campaigns.campaign import Message
     from streamer.core.index import ItemIndex
-
-
-_group_key = lru_cache(maxsize=1 << 14)(events.group_key)
 
 
 def words(dense: int, index: ItemIndex, message: Message) -> dict[str, str]:
@@ -36,7 +32,7 @@ def price_cents(dense: int, index: ItemIndex) -> int:
 def category_of(dense: int, index: ItemIndex) -> int:
     """``group_key`` of an item's category; 0 if none is known."""
     category = int(index.category[dense])
-    return 0 if category == NONE else _group_key(index.categories.names[category])
+    return 0 if category == NONE else group_key(index.categories.names[category])
 
 
 def _price(dense: int, index: ItemIndex) -> str:
