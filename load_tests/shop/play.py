@@ -9,6 +9,7 @@ from load_tests.shop.broadcast import Broadcast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from load_tests.shop.direct import Direct
     from load_tests.shop.truth import Truth
     from load_tests.shop.wire import Wire
     from load_tests.shop.world import World
@@ -24,6 +25,14 @@ async def play(world: World, wire: Wire, *, progress: Callable[[World], None] | 
             world.react(push)
         if progress is not None:
             progress(world)
+    return world.truth
+
+
+def play_directly(world: World, engine: Direct) -> Truth:
+    """The same against an engine in this process."""
+    while not world.over:
+        for push in engine.exchange(world.step()):
+            world.react(push)
     return world.truth
 
 

@@ -109,7 +109,7 @@ class Wire:
         deadline = time.monotonic() + self._patience_s
         while [tp for tp in partitions if await self._pushes.position(tp) < ends[tp]]:
             for records in (await self._pushes.getmany(timeout_ms=50)).values():
-                found += [_push(json.loads(record.value)) for record in records]
+                found += [read_push(json.loads(record.value)) for record in records]
             if self._tend is not None:
                 self._tend()
             if time.monotonic() > deadline:
@@ -132,7 +132,8 @@ class Wire:
         return set(found or ())
 
 
-def _push(candidate: dict[str, Any]) -> Push:
+def read_push(candidate: dict[str, Any]) -> Push:
+    """A record of ``push-candidates``."""
     return Push(
         candidate["candidate_id"],
         int(candidate["user_id"].rpartition("-")[2]),

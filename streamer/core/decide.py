@@ -2,6 +2,9 @@
 
 The asks of an occasion compete. Each that no rule of case or item refuses is a proposal; the one that is worth most
 goes on to the final rules, and if they refuse it, the next. What was not needed any more was outbid.
+
+What all asks of a batch would send is worked out first, and appraised together; only for a shopper who was pushed
+something in the batch it is worked out anew. The bits are the same.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from streamer.core.uplift.appraise import appraise, impression_of
 from streamer.core.uplift.joining import Joining
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,8 +70,9 @@ def decide(
     ``ranked`` is ``None`` if the batch had no queries.
     """
     deciding = _Deciding(batch, ranked, views, policy, effects, uplift=uplift)
-    for _, asks in groupby(batch.asks, key=lambda ask: ask.occasion):
-        deciding.occasion(list(asks))
+    asks = zip(batch.asks, deciding.propose(batch.asks), strict=True)
+    for _, competing in groupby(asks, key=lambda asked: asked[0].occasion):
+        deciding.occasion(list(competing))
     deciding.slates.hear(len(batch.told))
     deciding.slates.store(effects)
 
@@ -97,26 +101,40 @@ class _Deciding:
         assert self._ranked is not None
         return self._ranked
 
-    def occasion(self, asks: list[Ask]) -> None:
-        """One decision for each ask, and one push at most."""
-        self.slates.hear(asks[0].told)
+    def propose(self, asks: Sequence[Ask]) -> list[Proposal | None]:
+        """What each ask would send, appraised; ``None`` for one that a cheap rule refuses."""
+        proposals = [self._propose(ask) if ask.refusal is None else None for ask in asks]
+        priced = [proposal for proposal in proposals if proposal is not None and proposal.decision.reason == SENT]
+        settings = [self.policy.of(proposal.ask.event.user).settings for proposal in priced]
+        appraise(priced, settings, self.views.uplift, self._uplift)
+        for proposal, terms in zip(priced, settings, strict=True):
+            decision = proposal.decision
+            # What is sent only to find out is sent that seldom.
+            propensity = decision.propensity * (terms.try_share if proposal.tried else 1.0)
+            worth = None if proposal.worth == decision.score else proposal.worth
+            proposal.decision = replace(decision, worth=worth, propensity=propensity)
+        return proposals
+
+    def occasion(self, asks: list[tuple[Ask, Proposal | None]]) -> None:
+        """One decision for each ask, and one push at most. An ask comes with what it proposed before the batch."""
+        self.slates.hear(asks[0][0].told)
         decisions: list[Decision] = []
         proposals: list[tuple[int, Proposal]] = []
-        for ask in asks:
-            user, case = ask.event.user, ask.case
+        for ask, before in asks:
+            proposal, user, case = before, ask.event.user, ask.case
             if user in self.pushed and self.pushed[user][0] == case.standing.erased_ms:
                 # The rules are pure: only a push in between can make them say something else.
                 case.sent = self.pushed[user][1]
                 ask.refusal = cheap_refusal(case, self.policy.of(user).settings)
-            decision = self._unranked(ask)
-            if ask.refusal is None:
-                # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
-                assert ask.query != NOT_RANKED
-                proposal = self._propose(ask, decision)
-                decision = proposal.decision
-                if decision.reason == SENT:
-                    proposals.append((len(decisions), proposal))
-            decisions.append(decision)
+                (proposal,) = self.propose([ask])
+            if ask.refusal is not None:
+                decisions.append(self._unranked(ask))
+                continue
+            # Cheap rules only ever refuse more in the end, so what passes them now passed before and was ranked.
+            assert proposal is not None
+            if proposal.decision.reason == SENT:
+                proposals.append((len(decisions), proposal))
+            decisions.append(proposal.decision)
         if proposals:
             proposals.sort(key=_best_first)
             self._choose(proposals, decisions)
@@ -136,8 +154,9 @@ class _Deciding:
             due_ms=ask.due_ms,
         )
 
-    def _propose(self, ask: Ask, decision: Decision) -> Proposal:
-        """What the ask would send, ``SENT`` so far; or its best item, with what refuses it."""
+    def _propose(self, ask: Ask) -> Proposal:
+        """What the ask would send, ``SENT`` so far and not appraised; or its best item, with what refuses it."""
+        assert ask.query != NOT_RANKED
         event, case, ranked, index = ask.event, ask.case, self.ranked, self.views.items
         campaign, (settings, arms) = case.campaign, self.policy.of(event.user)
         by = ranked.p if settings.rank_by == "model" else ranked.x[_POPULARITY]
@@ -153,7 +172,7 @@ class _Deciding:
         shown = [rows[place] for place in places] or rows[:1]
         score = float(ranked.p[shown[0]]) if shown else 0.0
         decision = replace(
-            decision,
+            self._unranked(ask),
             reason=reason,
             propensity=propensity,
             event_id=event.id,
@@ -168,11 +187,6 @@ class _Deciding:
             proposal.item = int(ranked.keys[shown[0]])
             proposal.cents = price_cents(int(ranked.items[shown[0]]), index)
             proposal.channel = campaign.channel(case.standing.channels) or campaign.message.channels[0]
-            appraise(proposal, self.views.uplift, settings, self._uplift)
-            # What is sent only to find out is sent that seldom.
-            tried = propensity * settings.try_share if proposal.tried else propensity
-            worth = None if proposal.worth == score else proposal.worth
-            proposal.decision = replace(decision, worth=worth, propensity=tried)
         return proposal
 
     def _choose(self, proposals: list[tuple[int, Proposal]], decisions: list[Decision]) -> None:

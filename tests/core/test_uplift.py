@@ -265,6 +265,18 @@ def test_damaged_rows_are_told_of_and_that_model_begins_at_its_prior() -> None:
     assert "figures" in UpliftTrainer(SETTINGS).restore({f"{LEARNER}figures": b"\x90"})
 
 
+def test_what_is_foretold_of_many_is_to_the_bit_what_is_foretold_of_each() -> None:
+    """However many are asked of at once: a batch's cut must not show."""
+    model = served(taught(responses(7, 300)))
+    rows = [describe(at) for _, at in shoppers(12, 700)]
+    alone = [model.forecast(row) for row in rows]
+    assert len(set(alone)) > 600
+    for size in (2, 9, 255, 257, 700):
+        together = [model.forecasts(rows[first : first + size]) for first in range(0, len(rows), size)]
+        assert [expected for some in together for expected in some] == alone
+    assert model.forecasts([]) == []
+
+
 def test_what_is_served_is_what_was_published_and_a_tombstone_or_a_bad_block_brings_the_prior_back() -> None:
     trainer, model, row = taught(responses(1, 200)), ServedUplift(), describe(next(shoppers(8, 1))[1])
     untaught = model.forecast(row)

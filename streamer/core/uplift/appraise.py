@@ -1,4 +1,4 @@
-"""What a proposal is worth, and the impression that is kept of one."""
+"""What proposals are worth, and the impression that is kept of one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,36 @@ from streamer.core.uplift.slates import Impression
 from streamer.core.uplift.worth import worth
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamer.core.policy.proposal import Proposal
     from streamer.core.settings import PolicySettings
     from streamer.core.uplift.model import ServedUplift
     from streamer.core.uplift_settings import UpliftSettings
 
 
-def appraise(proposal: Proposal, model: ServedUplift, settings: PolicySettings, money: UpliftSettings) -> None:
-    """Tell a proposal what it is worth and, if that is too little, whether it is to be tried all the same."""
-    by_score = settings.worth_by == "score"
-    if money.open_slates or not by_score:
+def appraise(
+    proposals: Sequence[Proposal], settings: Sequence[PolicySettings], model: ServedUplift, money: UpliftSettings
+) -> None:
+    """Tell each proposal what it is worth and, if that is too little, whether it is to be tried all the same.
+
+    ``settings``: of each proposal's shopper. What is foretold is foretold of all together, and of each as if alone.
+    """
+    told = [
+        proposal
+        for proposal, terms in zip(proposals, settings, strict=True)
+        if money.open_slates or terms.worth_by == "uplift"
+    ]
+    for proposal in told:
         proposal.row = describe(moment_of(proposal))
-        proposal.expected = model.forecast(proposal.row)
-    if by_score or proposal.expected is None:
+    for proposal, expected in zip(told, model.forecasts([proposal.row for proposal in told]), strict=True):
+        proposal.expected = expected
+    for proposal, terms in zip(proposals, settings, strict=True):
+        _value(proposal, terms, money)
+
+
+def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings) -> None:
+    if settings.worth_by == "score" or proposal.expected is None:
         proposal.worth = proposal.decision.score
     else:
         fatigue = money.push_cost * (proposal.case.price - 1.0)

@@ -90,13 +90,19 @@ def row_of(name: str, x: Floats, *, pushed: bool) -> Floats:
     return np.concatenate((x, x * (_HALF if pushed else -_HALF)))
 
 
+def forecasts(models: Sequence[Logistic], x: Floats) -> list[Forecast]:
+    """What ``models``, in the order of ``SHAPES``, say of moments [F, n]: of each the same as of it alone."""
+    conversion, click, opt_out = models
+    half = x * _HALF
+    pushed, anyway = np.concatenate((x, half)), np.concatenate((x, -half))
+    columns = [conversion.predict_proba_many(rows) for rows in (pushed, anyway)]
+    columns += [model.predict_proba_many(x) for model in (click, opt_out)]
+    return list(map(Forecast, *[column.tolist() for column in columns]))
+
+
 def forecast(models: Sequence[Logistic], x: Floats) -> Forecast:
     """What ``models``, in the order of ``SHAPES``, say of a moment [F]."""
-    conversion, click, opt_out = models
-    both = np.stack((row_of(CONVERSION, x, pushed=True), row_of(CONVERSION, x, pushed=False)), axis=1)
-    pushed, anyway = conversion.predict_proba_many(both).tolist()
-    one = x[:, None]
-    return Forecast(pushed, anyway, float(click.predict_proba_many(one)[0]), float(opt_out.predict_proba_many(one)[0]))
+    return forecasts(models, x[:, None])[0]
 
 
 class ServedUplift:
@@ -127,6 +133,13 @@ class ServedUplift:
         """Of the model that is served."""
         return self._models[name].version
 
+    def forecasts(self, rows: Sequence[bytes]) -> list[Forecast]:
+        """What is to be expected at each moment, by its row of features."""
+        if not rows:
+            return []
+        x = np.frombuffer(b"".join(rows), dtype="<f2").reshape(len(rows), -1).T.astype(np.float64)
+        return forecasts(tuple(self._models.values()), x)
+
     def forecast(self, row: bytes) -> Forecast:
-        """What is to be expected at a moment, by its row of features."""
-        return forecast(tuple(self._models.values()), unpacked(row))
+        """What is to be expected at one."""
+        return self.forecasts([row])[0]
