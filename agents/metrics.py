@@ -108,6 +108,8 @@ METRICS: Final = (
     Metric("gauge", "streamer_lag_records", "Records written and not yet folded.", ("role", "topic", "partition")),
     Metric("gauge", "streamer_progress_age_seconds", "Time since a task's last progress.", _BY_TASK),
     Metric("gauge", "streamer_rocksdb_bytes", "Size of a task's tables on disk.", _BY_TASK),
+    Metric("gauge", "streamer_tables_memory_bytes", "Memory of a task's tables.", ("role", "part", "partition")),
+    Metric("gauge", "streamer_block_cache_bytes", "Memory of the block cache that all tables share."),
     Metric("counter", "streamer_recovery_rows_total", "Changelog rows read to rebuild tables."),
     Metric("counter", "streamer_recovery_seconds_total", "Time spent in rebuilding tables."),
     Metric("gauge", "streamer_recovery_left", "Changelog offsets a task has yet to read before it starts.", _BY_TASK),
@@ -333,6 +335,15 @@ class Metrics:
     def disk(self, partition: int, size_bytes: int) -> None:
         """A task's tables take ``size_bytes`` on disk."""
         self._child("streamer_rocksdb_bytes", str(partition)).set(size_bytes)
+
+    def tables_memory(self, partition: int, parts: Mapping[str, int]) -> None:
+        """A task's tables take so many bytes of memory, by what for."""
+        for part, size_bytes in parts.items():
+            self._child("streamer_tables_memory_bytes", part, str(partition)).set(size_bytes)
+
+    def block_cache(self, size_bytes: int) -> None:
+        """The block cache holds ``size_bytes``."""
+        self._child("streamer_block_cache_bytes").set(size_bytes)
 
     def revoked(self, partition: int) -> None:
         """A task went to another worker: its gauges end here, or its last lag would be scraped for ever."""

@@ -308,7 +308,9 @@ class Runtime:
         for partition, task in self.tasks.items():
             self.metrics.progress(partition, now - task.progressed_at if self._behind(partition) else 0.0)
             self.metrics.disk(partition, task.context.store.size_bytes())
+            self.metrics.tables_memory(partition, task.context.store.memory_bytes())
             self.metrics.timers(partition, task.context.row.timers, task.timers_late_s())
+        self.metrics.block_cache(self._stores.cache_bytes())
 
     # -- health -----------------------------------------------------------------------------------------------
 

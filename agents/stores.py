@@ -41,6 +41,10 @@ class Stores:
         self._folder, self._role, self._tables, self._prefix = folder, role, tables, prefix
         self._settings, self._memory = settings, RocksMemory(settings)
 
+    def cache_bytes(self) -> int:
+        """What the block cache holds now."""
+        return self._memory.size_bytes()
+
     async def open(self, partition: int, partitions: int) -> TaskStore:
         """The store of a task to be worked on.
 

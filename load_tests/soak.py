@@ -34,6 +34,8 @@ CURVES: Final = {
     **{f"{role}_rocksdb_mb": (role, "streamer_rocksdb_bytes", 2**20) for role in ROLES},
     **{f"{role}_lag_records": (role, "streamer_lag_records", 1) for role in ROLES},
     "replica_lag_records": ("user", "streamer_replica_lag_records", 1),
+    "user_tables_memory_mb": ("user", "streamer_tables_memory_bytes", 2**20),
+    "user_block_cache_mb": ("user", "streamer_block_cache_bytes", 2**20),
 }
 #: What is read as a mean since the reading before, in milliseconds: the histogram's name, of which role.
 MEANS: Final = {

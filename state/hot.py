@@ -20,7 +20,7 @@ class HotRows:
         # Each with the bytes it is counted for.
         self._young: dict[bytes, tuple[object, int]] = {}
         self._old: dict[bytes, tuple[object, int]] = {}
-        self._young_bytes = 0
+        self._young_bytes = self._old_bytes = 0
 
     def get(self, key: bytes, default: object) -> object:
         """The row, or ``default`` when the cache does not know."""
@@ -44,11 +44,17 @@ class HotRows:
         self._young[key] = held
         self._young_bytes += held[1]
         if self._young_bytes > self._half:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
+            self._old, self._old_bytes = self._young, self._young_bytes
+            self._young, self._young_bytes = {}, 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young, self._old, self._young_bytes = {}, {}, 0
+        self._young, self._old, self._young_bytes, self._old_bytes = {}, {}, 0, 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held, as it is counted; a row that is in both generations is one object, and counted twice."""
+        return self._young_bytes + self._old_bytes
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

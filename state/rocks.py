@@ -63,6 +63,10 @@ class RocksMemory:
     def __init__(self, settings: StateSettings) -> None:
         self.block_cache = Cache(settings.block_cache_bytes)
 
+    def size_bytes(self) -> int:
+        """What the cache holds now."""
+        return int(self.block_cache.get_usage())
+
 
 class RocksBackend:
     """Rows in one RocksDB. Raises StateLocked, StateCorrupt or StateError for what RocksDB reports."""
@@ -160,6 +164,14 @@ class RocksBackend:
         """RocksDB's estimate of live data, plus memtables."""
         with _explained(self._path):
             return self._number("rocksdb.estimate-live-data-size") + self._number("rocksdb.cur-size-all-mem-tables")
+
+    def memory_bytes(self) -> dict[str, int]:
+        """By RocksDB's own count; memtables that an open scan holds on to are among the buffers."""
+        with _explained(self._path):
+            return {
+                "write_buffers": self._number("rocksdb.size-all-mem-tables"),
+                "indexes": self._number("rocksdb.estimate-table-readers-mem"),
+            }
 
     def close(self) -> None:
         """Flush what bypassed the log, and release the directory."""

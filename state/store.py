@@ -70,6 +70,9 @@ class Backend(CommittedRows, Protocol):
     def size_bytes(self) -> int:
         """About how much the rows take on disk and in write buffers."""
 
+    def memory_bytes(self) -> dict[str, int]:
+        """Memory of this store alone, by what for: ``write_buffers``, and ``indexes`` (filters too) of open files."""
+
     def close(self) -> None:
         """Release the directory. Twice does no harm."""
 
@@ -223,6 +226,10 @@ class TaskStore:
     def size_bytes(self) -> int:
         """About how much the committed rows take on disk and in write buffers."""
         return self._backend.size_bytes()
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Memory of this store alone, by what for; the block cache, which stores share, is not in it."""
+        return {**self._backend.memory_bytes(), "hot_rows": self._hot.size_bytes}
 
     def close(self) -> None:
         """Release the directory; uncommitted changes are lost. Twice does no harm."""

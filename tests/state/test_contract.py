@@ -437,6 +437,17 @@ def test_the_size_grows_with_the_rows(disk: Disk) -> None:
     assert store.size_bytes() > before
 
 
+def test_what_a_store_holds_in_memory_is_told_by_what_it_is_for(disk: Disk) -> None:
+    """All is counted in bytes; the hot rows as far as their limit goes."""
+    store = disk.open()
+    before = store.memory_bytes()
+    store.table("rows").put_many([(f"k{n}", bytes(1000)) for n in range(1000)])
+    commit(store, rows=1)
+    after = store.memory_bytes()
+    assert before.keys() == after.keys()
+    assert all(after[part] >= before[part] for part in after)
+
+
 def test_an_immutable_value_is_shared_by_all_its_readers_until_it_is_replaced(disk: Disk) -> None:
     """Decoded once, whether it came from a put or from the disk; an abort takes back what was put."""
     tables = [TableSpec("names", StructCodec(tuple[str, ...]), immutable=True)]

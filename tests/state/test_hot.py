@@ -40,6 +40,7 @@ def test_it_knows_the_newest_row_or_nothing_and_keeps_its_bound(
             assert hot.get(key, UNKNOWN) in (truth.get(key, UNKNOWN), UNKNOWN)
         assert counted(hot._young) + counted(hot._old) <= limit + largest
         assert counted(hot._young) == hot._young_bytes
+        assert counted(hot._young) + counted(hot._old) == hot.size_bytes
 
 
 def test_what_is_used_stays_and_what_is_not_goes() -> None:
@@ -51,7 +52,7 @@ def test_what_is_used_stays_and_what_is_not_goes() -> None:
         assert hot.get(b"used", UNKNOWN) == bytes(100)
     assert hot.get(b"0", UNKNOWN) is UNKNOWN
     hot.clear()
-    assert (hot.get(b"used", UNKNOWN), len(hot)) == (UNKNOWN, 0)
+    assert (hot.get(b"used", UNKNOWN), len(hot), hot.size_bytes) == (UNKNOWN, 0, 0)
 
 
 def test_without_a_budget_it_holds_nothing() -> None:
