@@ -17,7 +17,7 @@ class StateSettings:
     none), and about 4 B a row of index and filters for its ``max_open_files``.
     """
 
-    block_cache_bytes: int = 32 * MIB
+    block_cache_bytes: int = 4 * MIB
     write_buffer_bytes: int = 8 * MIB
     write_buffers: int = 2
     hot_rows_bytes: int = 8 * MIB
