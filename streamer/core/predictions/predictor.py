@@ -10,7 +10,7 @@ pending table, the trainer, ``evaluate`` and ``inspect`` take it from there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from streamer.core.models.model import features_id
@@ -28,6 +28,8 @@ NONE_OF_THEM: Final = -1
 
 UNKNOWN: Final = -2
 """It will never be known: nothing is learned."""
+
+ALWAYS: Final = "always"
 
 YES_OR_NO: Final = (0,)
 """The keys of a question without choices."""
@@ -98,25 +100,23 @@ class Predictor:
     choices: bool = False
     rate: float = 1.0
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its features. The first is always 1, so that the intercept is learned like a weight."""
-        return (ALWAYS, *(feature.name for feature in self.features))
+    names: tuple[str, ...] = field(init=False)
+    """Of its features. The first is always 1, so that the intercept is learned like a weight."""
+    features_id: int = field(init=False)
+    """The identity of its list of features."""
+
+    def __post_init__(self) -> None:
+        # Kept, as events ask for them; a frozen dataclass lets itself be filled in no other way.
+        names = (ALWAYS, *(feature.name for feature in self.features))
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "features_id", features_id((self.name, *names)))
 
     @property
     def priors(self) -> list[float]:
         """Of its features."""
         return [0.0, *(feature.prior for feature in self.features)]
 
-    @property
-    def features_id(self) -> int:
-        """The identity of its list of features."""
-        return features_id((self.name, *self.names))
-
     def describe(self, moment: Moment) -> Rows:
         """The rows of a moment, with the constant in front."""
         keys, rows = self.rows(moment)
         return keys, [[1.0, *row] for row in rows]
-
-
-ALWAYS: Final = "always"
