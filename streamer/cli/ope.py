@@ -26,6 +26,7 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
         "streamer ope --policy threshold:0.3 --policy threshold:worth:2   from the topics, by clicks",
         "streamer ope --reward spent --window 168 --policy always:hold   what no push at all would have earned",
         "streamer ope --reward bought --policy arm:ranker=net            everybody in that arm",
+        "streamer ope --choice item --policy explore:0 --policy random   which item to push, from a log that explored",
         "streamer ope log.jsonl --policy random --policy popular         logged bandit feedback from a file",
         "streamer ope men.csv --where policy=random --policy file:bts.jsonl --json report.json",
     )
@@ -36,8 +37,15 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
     "policies",
     metavar="POLICY",
     multiple=True,
-    help="What to judge: logged, random, popular, always:ACTION, arm:EXPERIMENT=ARM, threshold:[SCORE:]X or file:PATH; "
-    "may be repeated.  [default: logged]",
+    help="What to judge: logged, random, popular, always:ACTION, arm:EXPERIMENT=ARM, threshold:[SCORE:]X, "
+    "explore:SHARE or file:PATH; may be repeated.  [default: logged]",
+)
+@click.option(
+    "--choice",
+    type=click.Choice(("push", "item")),
+    default="push",
+    show_default=True,
+    help="What is chosen, of the topics: whether to push, or, where exploration drew it, which item first.",
 )
 @click.option(
     "--reward",
@@ -94,6 +102,7 @@ def ope(
     *,
     file: Path | None,
     policies: tuple[str, ...],
+    choice: str,
     reward: str,
     window: float,
     campaign: str,
@@ -110,8 +119,9 @@ def ope(
     """Estimate from logged decisions what other policies would have earned a decision.
 
     Without FILE, from the topics: decisions that came as far as the question whether to push, and what the shoppers did
-    then; give the settings the workers had, since these say what was left to chance. FILE is logged bandit feedback,
-    JSON lines or CSV, with action, reward and propensity.
+    then; give the settings the workers had, since these say what was left to chance. With --choice item, decisions
+    under exploration, which log what else could have been pushed. FILE is logged bandit feedback, JSON lines or CSV,
+    with action, reward and propensity.
 
     Told are inverse propensity (ips), self-normalised (snips), clipped, direct (dm) and doubly robust (dr) estimates,
     and how far the log supports them. Where it does not, what is lacking is told, and the exit code is 3.
@@ -121,8 +131,8 @@ def ope(
 
     try:
         logs = _logs(
-            file=file, policies=policies, reward=reward, window=window, campaign=campaign, where=where,
-            options=options,
+            file=file, policies=policies, choice=choice, reward=reward, window=window, campaign=campaign,
+            where=where, options=options,
         )  # fmt: skip
         found: dict[str, Any] = {}
         for log, named, left_out in logs:
@@ -145,6 +155,7 @@ def _logs(
     *,
     file: Path | None,
     policies: tuple[str, ...],
+    choice: str,
     reward: Any,
     window: float,
     campaign: str,
@@ -155,6 +166,7 @@ def _logs(
     from streamer.ope import topics
     from streamer.ope.decisions import Chances, join
     from streamer.ope.files import read_log
+    from streamer.ope.items import join_items
 
     named = list(policies) or ["logged"]
     if file is not None:
@@ -173,7 +185,11 @@ def _logs(
             if (name.partition(":")[2].partition("=")[0] if name.startswith("arm:") else "") == experiment
         ]  # fmt: skip
         if these:
-            joined = join(found, reward, window_ms=int(window * 3_600_000), chances=chances, experiment=experiment)
+            window_ms = int(window * 3_600_000)
+            if choice == "item" and not experiment:
+                joined = join_items(found, reward, window_ms=window_ms, chances=chances)
+            else:
+                joined = join(found, reward, window_ms=window_ms, chances=chances, experiment=experiment)
             out.append((joined.log, these, joined.left_out))
     return out
 
@@ -195,6 +211,12 @@ def _target(log: Log, policy: str, seed: int) -> Target:
             return policies.always(log, rest.partition("=")[2], policy)
         case "file" if rest:
             return read_target(Path(rest), log)
+        case "explore" if rest:
+            try:
+                return policies.explore(log, float(rest))
+            except ValueError as error:
+                if isinstance(error, LogError):
+                    raise
         case "threshold":
             score, _, least = rest.rpartition(":")
             try:
@@ -204,7 +226,7 @@ def _target(log: Log, policy: str, seed: int) -> Target:
                     raise
     raise click.UsageError(
         f"--policy {policy}: write logged, random, popular, always:ACTION, arm:EXPERIMENT=ARM, "
-        "threshold:[SCORE:]X or file:PATH"
+        "threshold:[SCORE:]X, explore:SHARE or file:PATH"
     )
 
 

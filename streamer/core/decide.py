@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from streamer.core.ask import NOT_RANKED
 from streamer.core.campaigns.listing import listed
 from streamer.core.campaigns.words import category_of, price_cents, words
-from streamer.core.effects import Decision, Outgoing, SlateItem
+from streamer.core.effects import Alternative, Decision, Outgoing, SlateItem
 from streamer.core.events import key64
 from streamer.core.features import ROW
 from streamer.core.models.example import build_example, label
@@ -32,7 +32,7 @@ from streamer.core.policy.rule import Offer
 from streamer.core.policy.state import Sent, mark_of, remember
 from streamer.core.policy.verdict import cheap_refusal, choose, final_refusal
 from streamer.core.reasons import explain
-from streamer.core.sampling import EXPLORED, mixed
+from streamer.core.sampling import ALTERNATIVES, EXPLORED, mixed, share
 from streamer.core.uplift.appraise import appraise, impression_of
 from streamer.core.uplift.joining import Joining
 
@@ -162,11 +162,12 @@ class _Deciding:
         by = ranked.p if settings.rank_by == "model" else ranked.x[_POPULARITY]
         rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items, by=by)
         count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
+        alternatives: tuple[Alternative, ...] = ()
         reason, places = choose(
             _offers(rows, ranked, index, by_category=settings.category_per_day > 0), case, settings, max(count, 1)
         )
         if places and not settings.best_first:
-            places, propensity = _slate(
+            places, propensity, alternatives = _slate(
                 ask, np.array(rows), places, (ranked, index), settings=settings, seed=self.policy.seed
             )
         shown = [rows[place] for place in places] or rows[:1]
@@ -181,6 +182,7 @@ class _Deciding:
             items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
             features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
             arms=tuple([f"{experiment}:{arm}" for experiment, arm in arms]),
+            alternatives=alternatives,
         )
         proposal = Proposal(ask, decision, shown)
         if reason == SENT:
@@ -258,18 +260,25 @@ def _best_first(placed: tuple[int, Proposal]) -> tuple[float, int, str]:
 
 def _slate(
     ask: Ask, rows: Ints, places: list[int], among: tuple[Ranked, ItemIndex], *, settings: PolicySettings, seed: int
-) -> tuple[list[int], float]:
-    """Of the places that passed the rules those to show, and the probability of the first."""
+) -> tuple[list[int], float, tuple[Alternative, ...]]:
+    """Of the places that passed the rules those to show, the probability of the first, and what else it could be."""
     ranked, index = among
     passed = np.array(places)
     p = ranked.p.take(rows.take(passed))
     first, propensity = 0, 1.0
+    alternatives: tuple[Alternative, ...] = ()
     if settings.explore_share:
         best = rows.take(passed[: settings.explore_items])
         weights = explore.chances(ranked.p.take(best), explore.sightings_of(ranked.x[_POPULARITY].take(best)))
         # Two campaigns of one event draw for themselves.
-        drawn = mixed(ask.event.fingerprint ^ key64(ask.case.campaign.name), EXPLORED + seed)
-        first, propensity = explore.draw(weights, settings.explore_share, drawn)
+        mark = ask.event.fingerprint ^ key64(ask.case.campaign.name)
+        first, propensity = explore.draw(weights, settings.explore_share, mixed(mark, EXPLORED + seed))
+        if share(mark, ALTERNATIVES + seed) < settings.log_alternatives:
+            probable = explore.propensities(weights, settings.explore_share)
+            alternatives = tuple([
+                Alternative(index.id_of(int(ranked.items[row])), float(ranked.p[row]), each)
+                for row, each in zip(best, probable, strict=True)
+            ])  # fmt: skip
     items = ranked.items.take(rows.take(passed))
     order = diversify(
         items,
@@ -280,7 +289,7 @@ def _slate(
         cap=settings.category_cap,
         first=first,
     )
-    return passed.take(order).tolist(), propensity
+    return passed.take(order).tolist(), propensity, alternatives
 
 
 def _offers(rows: list[int], ranked: Ranked, index: ItemIndex, *, by_category: bool) -> Iterator[Offer]:

@@ -95,6 +95,14 @@ class Outgoing(msgspec.Struct, frozen=True):
     produced_at: bytes
 
 
+class Alternative(msgspec.Struct, frozen=True, array_like=True):
+    """An item that exploration could have drawn to be the first of a push: its score, and how probable it was."""
+
+    id: str
+    score: float
+    propensity: float
+
+
 class Decision(msgspec.Struct, frozen=True):
     """One verdict of one campaign on one event or timer.
 
@@ -102,6 +110,8 @@ class Decision(msgspec.Struct, frozen=True):
     that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition, of the event that
     asked or that armed the timer. ``due_ms``: when the timer was due, 0 without one. ``worth`` is what the push was
     compared by, if not by its score. ``arms``: of each experiment, as ``experiment:arm``, where it was ranked.
+    ``alternatives``: where exploration drew, all that it could have drawn, best first, the one drawn among them; their
+    propensities sum to 1. Empty where it did not, or the decision is not of the share that logs them.
     """
 
     user: str
@@ -119,6 +129,7 @@ class Decision(msgspec.Struct, frozen=True):
     due_ms: int = 0
     worth: float | None = None
     arms: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 class Touch(NamedTuple):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from streamer.core.effects import Candidate, DeadLetter, Decision
+    from streamer.core.effects import Alternative, Candidate, DeadLetter, Decision
 
 CANDIDATE_BYTES: Final = 3584
 """What a push payload has room for. ``parse.Limits`` bounds the ids of a candidate, ``candidate`` cuts its words."""
@@ -51,6 +51,7 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     t: int = 0
     w: float | None = None
     x: tuple[str, ...] = ()
+    a: tuple[Alternative, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -110,6 +111,7 @@ def decision(value: Decision) -> bytes:
             value.due_ms,
             value.worth,
             value.arms,
+            value.alternatives,
         )
     )
 

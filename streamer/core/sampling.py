@@ -15,9 +15,10 @@ HOLDOUT: Final = 4_000_000
 CONTROL: Final = 5_000_000
 ARMS: Final = 6_000_000
 TRIED: Final = 7_000_000
+ALTERNATIVES: Final = 8_000_000
 """Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed,
-what vectors are learned from, who is held back from all pushes and from a campaign's, by seed, arms, and which pushes
-are tried that are not worth it."""
+what vectors are learned from, who is held back from all pushes and from a campaign's, by seed, arms, which pushes
+are tried that are not worth it, and which decisions log their alternatives."""
 
 
 def draw(fingerprint: int, seed: int) -> float:

@@ -67,7 +67,8 @@ class PolicySettings:
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
     in one push, at most; ``pool_items``: how far down the ranking to look for them.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
-    the best ``explore_items`` that pass the rules, each with the probability that it is the best of them.
+    the best ``explore_items`` that pass the rules, each with the probability that it is the best of them. Where that
+    is drawn, the share ``log_alternatives`` of the decisions, by a hash of their own, logs all that could have been.
     ``diversity_bits``: what an item just like one already shown must have the odds of twice over, so many times, to
     be shown all the same; 0 takes no notice. ``category_cap``: so many items of a category in one push; 0 for any.
     ``deep_link``: a template, ``{item}`` is the first item, percent-encoded, and ``{campaign}`` the campaign.
@@ -98,6 +99,7 @@ class PolicySettings:
     pool_items: int = 50
     explore_share: float = 0.0
     explore_items: int = 10
+    log_alternatives: float = 1.0
     diversity_bits: float = 0.0
     category_cap: int = 0
     deep_link: str = "shop://item/{item}?campaign={campaign}"
@@ -107,6 +109,8 @@ class PolicySettings:
         """Raise ValueError for what cannot be."""
         if not 0.0 <= self.explore_share <= 1.0:
             raise ValueError(f"explore_share is a share, from 0 to 1, not {self.explore_share}")
+        if not 0.0 <= self.log_alternatives <= 1.0:
+            raise ValueError(f"log_alternatives is a share, from 0 to 1, not {self.log_alternatives}")
         if not 0.0 <= self.try_share <= 1.0:
             raise ValueError(f"try_share is a share, from 0 to 1, not {self.try_share}")
         if not 0.0 <= self.holdout_share <= 1.0:

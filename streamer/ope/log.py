@@ -6,7 +6,7 @@ probability with which it was chosen is what makes such a log worth something.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,8 @@ class Log:
     known; then an action counts as possible at a position if it was ever chosen there.
     ``settled`` [K]: the reward of an action that is known without trying it (a push not sent is not clicked), NaN for
     the others. ``scores``: by name, [n], what a threshold may look at. ``ids`` [n]: names of the rounds, or empty.
+    ``merits`` [n, K]: a number known of each action before the choice, for the reward model. ``choices`` [n, K]: which
+    actions there were; None: all, in every round. ``tables``: by name, [n, K], policies of the logging policy's making.
     """
 
     users: Ints
@@ -48,6 +50,9 @@ class Log:
     scores: dict[str, Floats]
     offered: Floats | None = None
     ids: tuple[str, ...] = ()
+    merits: Floats | None = None
+    choices: Bools | None = None
+    tables: dict[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.actions):

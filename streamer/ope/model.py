@@ -36,11 +36,12 @@ _LARGE: Final = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A fitted model: the margin is ``context @ slopes + places[position] + gains[action]``."""
+    """A fitted model. The margin: ``context @ slopes + places[position] + gains[action] + merit * merits[action]``."""
 
     slopes: Floats
     places: Floats
     gains: Floats
+    merit: float
     logistic: bool
 
     def expected(self, margins: Floats) -> Floats:
@@ -70,7 +71,10 @@ def expectations(log: Log, targets: list[Target], seed: int) -> tuple[Floats, li
         for begin in range(0, len(inside), _CHUNK):
             at = inside[begin : begin + _CHUNK]
             base = np.einsum("nd,d->n", log.context[at], model.slopes) + model.places[log.positions[at]]
-            expected = model.expected(base[:, None] + model.gains)
+            margins = base[:, None] + model.gains
+            if log.merits is not None:
+                margins += model.merit * log.merits[at]
+            expected = model.expected(margins)
             expected[:, known] = log.settled[known]
             taken[at] = expected[np.arange(len(at)), log.actions[at]]
             for target, each in zip(targets, found, strict=True):
@@ -86,11 +90,13 @@ def fit(log: Log, rounds: Ints, seed: int) -> Reward:
         rounds = random.choice(rounds, ROUNDS, replace=False)
     shared = _shared(log)
     width, places = log.context.shape[1], int(log.positions.max()) + 1
-    x = np.zeros((len(rounds), width + places + int(shared.max()) + 1))
+    x = np.zeros((len(rounds), width + places + int(shared.max()) + 1 + (log.merits is not None)))
     row = np.arange(len(rounds))
     x[:, :width] = log.context[rounds]
     x[row, width + log.positions[rounds]] = 1.0
     x[row, width + places + shared[log.actions[rounds]]] = 1.0
+    if log.merits is not None:
+        x[:, -1] = log.merits[rounds, log.actions[rounds]]
     y = log.rewards[rounds]
     logistic = bool(np.isin(log.rewards, (0.0, 1.0)).all())
     # Places stand for the intercept, so they are not drawn to 0.
@@ -100,7 +106,8 @@ def fit(log: Log, rounds: Ints, seed: int) -> Reward:
         beta = _newton(x, y, ridge)
     else:
         beta = np.linalg.solve(_gram(x, x) + np.diag(ridge), np.einsum("nd,n->d", x, y))
-    return Reward(beta[:width], beta[width : width + places], beta[width + places :][shared], logistic)
+    merit = float(beta[-1]) if log.merits is not None else 0.0
+    return Reward(beta[:width], beta[width : width + places], beta[width + places :][shared], merit, logistic)
 
 
 def _newton(x: Floats, y: Floats, ridge: Floats) -> Floats:

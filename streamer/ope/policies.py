@@ -2,7 +2,9 @@
 
 ========================  ==============================================================================================
 ``logged``                what the log's own policy earned
-``random``                every action alike
+``random``                every action alike, of those there are in a round
+``explore:X``             of a log of items: the share X is drawn as the log's exploration draws, the others take the
+                          best; ``explore:0`` never explores
 ``popular``               always the action that earned most a round, by inverse propensity, found in the other folds
 ``always:ACTION``         always that action
 ``arm:EXPERIMENT=ARM``    everybody in that arm of an experiment; whom the experiment leaves out is left out here too
@@ -27,10 +29,14 @@ SEND: Final = "send"
 HOLD: Final = "hold"
 #: The score that ``threshold:X`` looks at.
 SCORE: Final = "score"
+#: The table of ``Log.tables`` that has the probabilities of what is explored.
+THOMPSON: Final = "thompson"
 
 
 def random(log: Log) -> Target:
-    """Every action alike."""
+    """Every action alike, of those there are in a round."""
+    if log.choices is not None:
+        return Target("random", log.choices / log.choices.sum(axis=1, keepdims=True), np.arange(len(log)))
     kinds = len(log.names)
     return Target("random", np.full((1, kinds), 1.0 / kinds), single(len(log)))
 
@@ -59,6 +65,17 @@ def popular(log: Log, seed: int) -> Target:
         ) / max(int(others.sum()), 1)
         table[fold, int(np.argmax(np.where(np.isnan(log.settled), worth, log.settled)))] = 1.0
     return Target("popular", table, dealt)
+
+
+def explore(log: Log, share: float) -> Target:
+    """Take the best, but for a ``share`` that is drawn as exploration draws it. Raises ``LogError``."""
+    if THOMPSON not in log.tables:
+        raise LogError("explore:X needs a log of items, of decisions under exploration")
+    if not 0 <= share <= 1:
+        raise LogError(f"explore:{share:g}: a share lies in [0, 1]")
+    table = share * log.tables[THOMPSON]
+    table[:, 0] += 1.0 - share
+    return Target(f"explore:{share:g}", table, np.arange(len(log)))
 
 
 def threshold(log: Log, least: float, score: str = SCORE) -> Target:

@@ -10,7 +10,7 @@ from agents.clients import partitions_of, reader, to_end
 from streamer.core.events import Event
 from streamer.core.parse import parse
 from streamer.core.record import Record
-from streamer.ope.decisions import Decided, Told, place, wanted
+from streamer.ope.decisions import Decided, Told, place
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
@@ -27,8 +27,7 @@ async def read(settings: Settings, campaign: str = "") -> Told:
         physical = settings.topics.physical
         async for record in to_end(consumer, await partitions_of(consumer, [physical("decisions")])):
             row = decode(record.value)
-            if wanted(row) and campaign in {"", row.c}:
-                found.decided.append((record.key.decode(), record.partition, row))
+            found.decide(record.key.decode(), record.partition, row, keep=campaign in {"", row.c})
         needed = {place(row.o, partition) for _, partition, row in found.decided}
         for topic in _EVENTS:
             async for record in to_end(consumer, await partitions_of(consumer, [physical(topic)])):

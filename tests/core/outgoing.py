@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from streamer.core.effects import Candidate, Decision, Experiment, SlateItem, Template, Trigger
+from streamer.core.effects import Alternative, Candidate, Decision, Experiment, SlateItem, Template, Trigger
 from streamer.core.encode import rfc3339
 from streamer.core.record import Record
 
@@ -64,6 +64,7 @@ def ranked(reason: str = "sent") -> Decision:
         score=0.125,
         items=("sku-7", "sku-9"),
         features=(0.0, 1.5, -0.25),
+        alternatives=(Alternative("sku-3", 0.25, 0.75), Alternative("sku-7", 0.125, 0.25)),
     )
 
 

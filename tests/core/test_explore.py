@@ -19,6 +19,7 @@ from streamer.core.settings import DAY_MS, CoreSettings, PolicySettings
 from tests.core.task_shop import T0, Shop, browsing, record
 
 if TYPE_CHECKING:
+    from streamer.core.effects import Decision
     from streamer.core.index import ItemIndex
 
 POLICY = PolicySettings(score_threshold=0.0, explore_share=0.5, explore_items=4)
@@ -120,6 +121,46 @@ def test_off_by_default_the_best_is_sent_and_it_was_certain(index: ItemIndex) ->
     assert {propensity for item, propensity, _ in always if item == best} != {1.0}
 
 
+def test_all_that_could_have_been_drawn_stands_in_the_decision_with_how_probable_it_was(index: ItemIndex) -> None:
+    """So that another way of choosing the item can be judged: the probabilities are those of the draws, sum to 1."""
+    found = alternatives(index, EXPLORING, range(400))
+    (among,) = {decision.alternatives for decision in found}
+    assert 1 < len(among) <= POLICY.explore_items
+    assert sum(each.propensity for each in among) == pytest.approx(1.0, abs=1e-12)
+    assert [each.score for each in among] == sorted((each.score for each in among), reverse=True)
+    by_item = {each.id: each for each in among}
+    for decision in found:
+        drawn = by_item[decision.items[0]]
+        assert (decision.propensity, decision.score) == (drawn.propensity, drawn.score)
+    counted = Counter(decision.items[0] for decision in found)
+    for item, each in by_item.items():
+        assert abs(counted[item] / 400 - each.propensity) < 4.5 * (each.propensity * (1 - each.propensity) / 400) ** 0.5
+
+
+def test_alternatives_are_logged_for_the_share_that_is_set_whatever_was_drawn(index: ItemIndex) -> None:
+    """Half of the decisions, of the best item as of the others; none where the share is 0 or nothing is explored."""
+    half = replace(EXPLORING, policy=replace(POLICY, log_alternatives=0.5))
+    found = alternatives(index, half, range(600))
+    best = Counter(decision.items[0] for decision in found).most_common(1)[0][0]
+    for told in ([d for d in found if d.items[0] == best], [d for d in found if d.items[0] != best]):
+        logged = sum(bool(decision.alternatives) for decision in told)
+        assert abs(logged - len(told) / 2) < 4.5 * (len(told) / 4) ** 0.5
+    whole = alternatives(index, EXPLORING, range(600))
+    assert [d.items for d in found] == [d.items for d in whole]
+    for policy in (replace(POLICY, log_alternatives=0.0), replace(POLICY, explore_share=0.0)):
+        assert not any(d.alternatives for d in alternatives(index, replace(EXPLORING, policy=policy), range(50)))
+
+
+def alternatives(index: ItemIndex, core: CoreSettings, ids: range) -> list[Decision]:
+    """The decisions of one context and many events' hashes."""
+    found = []
+    for n in ids:
+        shop = Shop(core, index)
+        shop.run([record("ann", "search", LATER, query="thing", id=f"event {n}")])
+        found += shop.total.decisions
+    return found
+
+
 def test_a_replay_and_any_cut_explore_alike_and_another_seed_does_not(index: ItemIndex) -> None:
     records = [record(f"user {n}", "search", LATER + n, query="thing", id=str(n)) for n in range(60)]
     whole = Shop(EXPLORING, index).run(records)
@@ -138,7 +179,9 @@ def test_a_refusal_was_certain_and_settings_show_in_the_policys_version(index: I
     assert policy_version(POLICY) != policy_version(replace(POLICY, explore_share=0.0))
 
 
-@pytest.mark.parametrize("wrong", [{"explore_share": 1.5}, {"explore_items": 0}, {"diversity_bits": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"explore_share": 1.5}, {"explore_items": 0}, {"diversity_bits": -1.0}, {"log_alternatives": -0.1}]
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"explore|diversity"):
+    with pytest.raises(ValueError, match=r"explore|diversity|log_alternatives"):
         PolicySettings(**wrong)  # type: ignore[arg-type]  # fields by name

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.events import Event, Line
+from streamer.core.policy.experiments import Arm, Experiment, Splits
 from streamer.core.settings import CoreSettings, PolicySettings
 from streamer.ope.decisions import DAY_MS, Chances, Decided, Told, join, wanted
 from streamer.ope.judge import judge
@@ -22,7 +23,7 @@ def told(*rows: tuple[str, str, int, Decided], until: int = T0 + 30 * DAY_MS) ->
     """(user, its topic:offset's time) rows on partition 0."""
     found = Told(last_ms=until)
     for user, origin, time_ms, row in rows:
-        found.decided.append((user, 0, row))
+        found.decide(user, 0, row)
         topic, _, offset = origin.partition(":")
         found.times[topic, 0, int(offset)] = time_ms
     return found
@@ -39,7 +40,7 @@ def row(n: int, reason: str = "sent", *, score: float = 0.5, **more) -> tuple[st
 
 
 def chances(held: float = 0.0, **more: float) -> Chances:
-    return Chances({"next": held}, **({"least_worth": -1.0, "tried": 0.0} | more))
+    return Chances(Splits(PolicySettings(**({"least_worth": -1.0, "try_share": 0.0} | more))), {"next": held})
 
 
 def outcome(kind: str, n: int, after_ms: int) -> Event:
@@ -134,7 +135,7 @@ def test_propensities_are_those_of_the_control_group():
 def test_what_is_tried_though_not_worth_it_gives_support_below_the_least_worth():
     """One in twenty of what is worth less than 1, none of it held back but by the control group."""
     rows = (row(1, w=2.0), row(2, w=0.5), row(3, "not_worth_it", w=0.5), row(4, "control", w=2.0))
-    log = join(told(*rows), "bought", window_ms=DAY_MS, chances=chances(0.2, least_worth=1.0, tried=0.05)).log
+    log = join(told(*rows), "bought", window_ms=DAY_MS, chances=chances(0.2, least_worth=1.0, try_share=0.05)).log
     assert log.propensities.tolist() == pytest.approx([0.8, 0.04, 0.96, 0.2])
     possible, which = log.possible()
     assert possible[which].all()
@@ -152,8 +153,20 @@ def test_the_share_held_back_is_that_of_holdout_and_control_group_together():
     core = CoreSettings(
         policy=PolicySettings(holdout_share=0.1, try_share=0.02), campaigns=(replace(NEXT, control_share=0.2),)
     )
-    assert Chances.of(core).held["next"] == pytest.approx(0.28)
-    assert Chances.of(core).tried == 0.02
+    decided = row(1)[-1]
+    assert Chances.of(core).send("ann", decided) == pytest.approx(0.72)
+    assert Chances.of(core).send("ann", replace(decided, w=-1.0)) == pytest.approx(0.72 * 0.02)
+
+
+def test_arms_that_hold_back_other_shares_have_chances_of_their_own():
+    """Where an experiment changes the holdout, the settings of the shopper's arm say how probable a push was."""
+    arms = (Arm("few", 0.5, (("holdout_share", 0.1),)), Arm("many", 0.5, (("holdout_share", 0.6),)))
+    split = Experiment("held", arms)
+    chances = Chances.of(CoreSettings(campaigns=(NEXT,), experiments=(split,)))
+    users = [f"user-{n}" for n in range(20)]
+    found = {user: chances.send(user, row(1)[-1]) for user in users}
+    assert found == {user: pytest.approx(0.9 if split.arm(user).name == "few" else 0.4) for user in users}
+    assert len(set(found.values())) == 2
 
 
 def test_a_log_that_pushed_always_cannot_say_what_no_push_would_have_earned():
@@ -178,7 +191,7 @@ def test_a_control_group_tells_what_pushes_bring():
     for n in range(4000):
         reason = "control" if random.random() < 0.2 else "sent"
         user, origin, time_ms, decided = row(n, reason, f=(float(n % 7), 1.0))
-        found.decided.append((user, 0, decided))
+        found.decide(user, 0, decided)
         found.times["browse", 0, n] = time_ms
         assert origin == f"browse:{n}"
         if random.random() < (0.3 if reason == "sent" else 0.1):

@@ -14,6 +14,7 @@ the probability by which the item was drawn, to the last of 64 bits, and a repla
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -64,21 +65,28 @@ def draw(weights: Sequence[int], share: float, drawn: int, *, bits: int = 64) ->
 
     With probability ``share`` a place by the ``weights``, else 0, the best. ``drawn`` is uniform over ``bits`` bits.
     """
-    whole = 1 << bits
-    explored = min(whole, max(0, int(share * whole)))
-    total = sum(weights)
-    # What is drawn below ``explored`` goes to place i from ``ends[i - 1]`` to ``ends[i]``.
-    ends, so_far = [], 0
-    for weight in weights:
-        so_far += weight
-        ends.append(-(-so_far * explored // total))
+    explored, ends = _ends(weights, share, bits)
     place = 0
     if drawn < explored:
         place = next(at for at, end in enumerate(ends) if drawn < end)
-    ways = ends[place] - (ends[place - 1] if place else 0)
-    if place == 0:
-        ways += whole - explored
-    return place, ways / whole
+    return place, propensities(weights, share, bits=bits)[place]
+
+
+def propensities(weights: Sequence[int], share: float, *, bits: int = 64) -> list[float]:
+    """How probable each place is to be the one that ``draw`` gives."""
+    whole = 1 << bits
+    explored, ends = _ends(weights, share, bits)
+    ways = [end - before for before, end in zip((0, *ends), ends, strict=False)]
+    ways[0] += whole - explored
+    return [each / whole for each in ways]
+
+
+def _ends(weights: Sequence[int], share: float, bits: int) -> tuple[int, list[int]]:
+    """What is drawn below the first number is explored; of that, place i has what is below its end and no earlier."""
+    whole = 1 << bits
+    explored = min(whole, max(0, int(share * whole)))
+    total = sum(weights)
+    return explored, [-(-so_far * explored // total) for so_far in accumulate(weights)]
 
 
 def sightings_of(popularity: Floats) -> Floats:
