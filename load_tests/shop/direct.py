@@ -15,7 +15,7 @@ from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
 from agents.roles.item import ItemRole
 from agents.worker import make_user_role
-from load_tests.shop.wire import read_push
+from load_tests.shop.wire import Logged, read_push
 from state.memory import open_store
 from state.store import TaskIdentity
 from streamer.core.learners import Learners
@@ -37,7 +37,10 @@ def _fail(what: str, error: BaseException) -> None:
 
 
 class Direct:
-    """One task of each role. ``learners`` are there to be asked for their figures."""
+    """One task of each role. ``learners`` are there to be asked for their figures.
+
+    ``times``: of the records folded, by topic, partition and offset.
+    """
 
     def __init__(self, settings: Settings) -> None:
         core = settings.core
@@ -45,7 +48,10 @@ class Direct:
         self._context, self._work = _opened(self._user)
         self._items, self._item_work = _opened(ItemRole(core, commit_interval_s=1.0))
         self.learners = Learners(core)
+        self.times: dict[tuple[str, int, int], int] = {}
         self._offsets: dict[str, int] = {}
+        self._decisions: list[Logged] = []
+        self._decided = 0
 
     def exchange(self, rows: Sequence[Row]) -> list[Push]:
         """Fold the rows in their order, let everybody have what was sent, and give what was pushed."""
@@ -55,12 +61,18 @@ class Direct:
                 self._user.appliers["catalog"](row.key, row.value)
                 continue
             offset = self._offsets[row.topic] = self._offsets.get(row.topic, -1) + 1
+            self.times[row.topic, 0, offset] = row.timestamp_ms
             records.append(Record(row.topic, 0, offset, row.timestamp_ms, row.key, row.value, ()))
         for first in range(0, len(records), BATCH):
             self._fold(records[first : first + BATCH])
         while self._work.due_ms <= self._context.row.now:
             self._fold([])
         return self._sent(_staged(self._context, self._work))
+
+    def decisions(self) -> list[Logged]:
+        """Those since it was asked last, in their order."""
+        found, self._decisions = self._decisions, []
+        return found
 
     def _fold(self, records: list[Record]) -> None:
         now = self._context.row.now
@@ -72,6 +84,9 @@ class Direct:
             for key, value, *_ in rows:
                 if topic == "push-candidates":
                     pushes.append(read_push(json.loads(value or b"")))
+                elif topic == "decisions":
+                    self._decisions.append(Logged((key or b"").decode(), 0, self._decided, value or b""))
+                    self._decided += 1
                 elif topic == "examples":
                     self.learners.learn(value or b"")
                 elif topic == "item-updates":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -25,12 +25,24 @@ if TYPE_CHECKING:
 BROKER: Final = {"log.retention.check.interval.ms": "86400000", "log.cleaner.enable": "false"}
 
 
+class Logged(NamedTuple):
+    """A record of ``decisions``."""
+
+    user: str
+    partition: int
+    offset: int
+    value: bytes
+
+
 class StuckError(TimeoutError):
     """The engine did not pass what was published; the message says what is missing."""
 
 
 class Wire:
-    """A connection to an engine's topics. ``tend`` is called while waiting, about ten times a second."""
+    """A connection to an engine's topics. ``tend`` is called while waiting, about ten times a second.
+
+    ``times``: Kafka timestamps of what was published, by topic, partition and offset.
+    """
 
     def __init__(
         self,
@@ -41,6 +53,7 @@ class Wire:
         patience_s: float = 120.0,
     ) -> None:
         self._client, self._prefix, self._tend, self._patience_s = dict(client), prefix, tend, patience_s
+        self.times: dict[tuple[str, int, int], int] = {}
         self._sent: dict[tuple[str, int], int] = {}
         self._passed: dict[tuple[str, int], int] = {}
         self.published = 0
@@ -50,15 +63,17 @@ class Wire:
         options = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": 20}
         self._journal = AIOKafkaConsumer(**self._client, **options, isolation_level="read_committed")
         self._pushes = AIOKafkaConsumer(**self._client, **options, isolation_level="read_committed")
+        self._decisions = AIOKafkaConsumer(**self._client, **options, isolation_level="read_committed")
         self._ends = AIOKafkaConsumer(**self._client, enable_auto_commit=False)
-        for each in (self._producer, self._journal, self._pushes, self._ends):
+        for each in (self._producer, self._journal, self._pushes, self._decisions, self._ends):
             await each.start()
         await self._assign(self._journal, "journal")
         await self._assign(self._pushes, "push-candidates")
+        await self._assign(self._decisions, "decisions")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for each in (self._producer, self._journal, self._pushes, self._ends):
+        for each in (self._producer, self._journal, self._pushes, self._decisions, self._ends):
             await each.stop()
 
     async def exchange(self, rows: Sequence[Row]) -> list[Push]:
@@ -77,6 +92,7 @@ class Wire:
             where = await future
             if row.topic != "catalog":  # which no task folds
                 self._sent[row.topic, where.partition] = where.offset
+                self.times[row.topic, where.partition, where.offset] = row.timestamp_ms
         self.published += len(rows)
 
     async def _until_passed(self) -> None:
@@ -100,21 +116,34 @@ class Wire:
                 self._passed[at] = max(self._passed.get(at, -1), last)
 
     async def _candidates(self) -> list[Push]:
-        """What has come, in the order of decision. A commit reaches the partitions one after the other: the journal may
-        be readable before the candidates are, so these are read up to where anything was written at all.
+        """What has come, in the order of decision."""
+        found = [read_push(json.loads(record.value)) for record in await self._to_end(self._pushes)]
+        return sorted(found, key=lambda push: (push.decided_ms, push.id))
+
+    async def decisions(self) -> list[Logged]:
+        """Those since it was asked last, a partition's in their order."""
+        return [
+            Logged(record.key.decode(), record.partition, record.offset, record.value)
+            for record in await self._to_end(self._decisions)
+        ]
+
+    async def _to_end(self, consumer: AIOKafkaConsumer) -> list[Any]:
+        """What has come. A commit reaches the partitions one after the other: the journal may be readable before the
+        other topics are, so these are read up to where anything was written at all.
         """
-        partitions = list(self._pushes.assignment())
+        partitions = list(consumer.assignment())
         ends = await self._ends.end_offsets(partitions)
-        found: list[Push] = []
+        found: list[Any] = []
         deadline = time.monotonic() + self._patience_s
-        while [tp for tp in partitions if await self._pushes.position(tp) < ends[tp]]:
-            for records in (await self._pushes.getmany(timeout_ms=50)).values():
-                found += [read_push(json.loads(record.value)) for record in records]
+        while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
+            for records in (await consumer.getmany(timeout_ms=50)).values():
+                found += records
             if self._tend is not None:
                 self._tend()
             if time.monotonic() > deadline:
-                raise StuckError(f"push-candidates cannot be read to its end within {self._patience_s:.0f} s")
-        return sorted(found, key=lambda push: (push.decided_ms, push.id))
+                names = ", ".join(sorted({tp.topic for tp in partitions}))
+                raise StuckError(f"{names} cannot be read to its end within {self._patience_s:.0f} s")
+        return found
 
     async def _assign(self, consumer: AIOKafkaConsumer, topic: str) -> None:
         name = self._prefix + topic

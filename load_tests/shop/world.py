@@ -23,6 +23,8 @@ from load_tests.shop.people import kind_of, populate
 from load_tests.shop.truth import Truth
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from load_tests.shop.file import Shop
 
 SECOND_MS = 1000
@@ -224,25 +226,35 @@ class World:
 
     def _bring_forward(self, shopper: int, item: int, time_ms: int) -> bool:
         """Whether an order to come has a line of the item's category, which then is bought now instead."""
+        found = self.ahead(shopper, item, time_ms)
+        if found is not None:
+            self._dropped[found[0].id].add(found[1])
+        return found is not None
+
+    def ahead(self, shopper: int, item: int, time_ms: int) -> tuple[Action, int] | None:
+        """The order to come, and its line, that a click on a push of ``item`` can bring forward."""
         until_ms = time_ms + int(self.shop.push.brought_forward_days * DAY_MS)
+        for order, lines in self.to_come(shopper, time_ms, until_ms):
+            for line in lines:
+                if self.goods.category[line] == self.goods.category[item]:
+                    return order, line
+        return None
+
+    def to_come(self, shopper: int, time_ms: int, until_ms: int) -> Iterator[tuple[Action, list[int]]]:
+        """The orders after ``time_ms`` and before ``until_ms`` that pushes have not lost so far, with what is left."""
         for order in self._after(shopper, time_ms):
             if order.time_ms >= until_ms:
-                return False
-            if order.id in self._lost:
-                continue
-            for line in order.items:
-                if self.goods.category[line] == self.goods.category[item] and line not in self._dropped[order.id]:
-                    self._dropped[order.id].add(line)
-                    return True
-        return False
+                return
+            if order.id not in self._lost:
+                gone = self._dropped.get(order.id, ())
+                yield order, [line for line in order.items if line not in gone]
 
     def _lose_next(self, shopper: int, time_ms: int) -> None:
         """The next order of those days does not come."""
         until_ms = time_ms + int(self.shop.push.suppress_days * DAY_MS)
-        for order in self._after(shopper, max(time_ms, self.now_ms)):
-            if order.time_ms < until_ms and order.id not in self._lost:
-                self._lost.add(order.id)
-                return
+        for order, _ in self.to_come(shopper, max(time_ms, self.now_ms), until_ms):
+            self._lost.add(order.id)
+            return
 
     def _after(self, shopper: int, time_ms: int) -> list[Action]:
         orders = self._orders[shopper]

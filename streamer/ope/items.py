@@ -88,8 +88,9 @@ def _explored(offered: Floats, shares: Floats, rows: Sequence[Decided]) -> Float
             f"decision {rows[wrong[0]].d} took the best item with a probability of {offered[wrong[0], 0]:.4g}, which "
             f"exploring {shares[wrong[0]]:.4g} would never do: {_SETTINGS}"
         )
-    found: Floats = np.maximum(table, 0.0)
-    return found / found.sum(axis=1, keepdims=True)
+    table = np.maximum(table, 0.0)
+    found: Floats = table / table.sum(axis=1, keepdims=True)
+    return found
 
 
 def _centred(odds: Floats, there: NDArray[np.bool_]) -> Floats:

@@ -123,7 +123,7 @@ def test_off_by_default_the_best_is_sent_and_it_was_certain(index: ItemIndex) ->
 
 def test_all_that_could_have_been_drawn_stands_in_the_decision_with_how_probable_it_was(index: ItemIndex) -> None:
     """So that another way of choosing the item can be judged: the probabilities are those of the draws, sum to 1."""
-    found = alternatives(index, EXPLORING, range(400))
+    found = alternatives(index, EXPLORING, range(200))
     (among,) = {decision.alternatives for decision in found}
     assert 1 < len(among) <= POLICY.explore_items
     assert sum(each.propensity for each in among) == pytest.approx(1.0, abs=1e-12)
@@ -134,21 +134,21 @@ def test_all_that_could_have_been_drawn_stands_in_the_decision_with_how_probable
         assert (decision.propensity, decision.score) == (drawn.propensity, drawn.score)
     counted = Counter(decision.items[0] for decision in found)
     for item, each in by_item.items():
-        assert abs(counted[item] / 400 - each.propensity) < 4.5 * (each.propensity * (1 - each.propensity) / 400) ** 0.5
+        assert abs(counted[item] / 200 - each.propensity) < 4.5 * (each.propensity * (1 - each.propensity) / 200) ** 0.5
 
 
 def test_alternatives_are_logged_for_the_share_that_is_set_whatever_was_drawn(index: ItemIndex) -> None:
     """Half of the decisions, of the best item as of the others; none where the share is 0 or nothing is explored."""
     half = replace(EXPLORING, policy=replace(POLICY, log_alternatives=0.5))
-    found = alternatives(index, half, range(600))
+    found = alternatives(index, half, range(200))
     best = Counter(decision.items[0] for decision in found).most_common(1)[0][0]
     for told in ([d for d in found if d.items[0] == best], [d for d in found if d.items[0] != best]):
         logged = sum(bool(decision.alternatives) for decision in told)
         assert abs(logged - len(told) / 2) < 4.5 * (len(told) / 4) ** 0.5
-    whole = alternatives(index, EXPLORING, range(600))
+    whole = alternatives(index, EXPLORING, range(200))
     assert [d.items for d in found] == [d.items for d in whole]
     for policy in (replace(POLICY, log_alternatives=0.0), replace(POLICY, explore_share=0.0)):
-        assert not any(d.alternatives for d in alternatives(index, replace(EXPLORING, policy=policy), range(50)))
+        assert not any(d.alternatives for d in alternatives(index, replace(EXPLORING, policy=policy), range(20)))
 
 
 def alternatives(index: ItemIndex, core: CoreSettings, ids: range) -> list[Decision]:

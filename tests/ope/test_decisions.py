@@ -39,8 +39,8 @@ def row(n: int, reason: str = "sent", *, score: float = 0.5, **more) -> tuple[st
     )
 
 
-def chances(held: float = 0.0, **more: float) -> Chances:
-    return Chances(Splits(PolicySettings(**({"least_worth": -1.0, "try_share": 0.0} | more))), {"next": held})
+def chances(held: float = 0.0, *, least_worth: float = -1.0, try_share: float = 0.0) -> Chances:
+    return Chances(Splits(PolicySettings(least_worth=least_worth, try_share=try_share)), {"next": held})
 
 
 def outcome(kind: str, n: int, after_ms: int) -> Event:
