@@ -15,6 +15,7 @@ from agents.roles.item import ItemRole
 from agents.roles.user import UserRole
 from streamer.core.encode import rfc3339
 from streamer.core.events import group_key, item_key
+from streamer.core.hours import visits
 from streamer.core.items.rows import IndexRow
 from streamer.core.items.state import item_partition, row_key
 from streamer.core.models import registry
@@ -104,6 +105,7 @@ def described(profile: Profile, known: Mapping[int, str]) -> dict[str, Any]:
             row["key"] = name(row["key"])
     for row in shown["items"]:
         row["category"], row["brand"] = name(row["category"]), name(row["brand"])
+    shown["hours"] = {f"{hour:02d}:00Z": count for hour, count in visits(profile.hours).items()}
     return shown | {"tags": tags(profile, profile.last_ms, lambda key: known.get(key, ""))}
 
 

@@ -58,7 +58,7 @@ class UserRole:
     first = frozenset({"preferences", "feedback"})
     journaled = True
     tables: tuple[TableSpec[Any], ...] = (
-        TableSpec("profile", StructCodec(Profile, 3, PROFILES_BEFORE), immutable=True),
+        TableSpec("profile", StructCodec(Profile, 4, PROFILES_BEFORE), immutable=True),
         TableSpec("seen", RawCodec(), immutable=True),
         TableSpec("policy", StructCodec(PolicyState), immutable=True),
         TableSpec("pending", StructCodec(Slot), immutable=True),

@@ -6,7 +6,7 @@ half-lives (``decay.py``) in integers; the one float pair, the price mean and va
 A profile never changes: folding gives a new one. So whoever holds one may keep it, and nothing is ever copied.
 
 An event older than the newest one applied is *out of order*: it still counts, and still moves the affinities and
-the purchases, but neither the recent items, the session, the searches nor ``last_ms``.
+the purchases, but neither the recent items, the session, the searches, the hours nor ``last_ms``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from streamer.core.decay import ERA_HALF_LIVES, decay, landmark_s
 from streamer.core.decay import value as decayed_value
 from streamer.core.events import EVENT_TYPES, group_key
+from streamer.core.hours import HOUR_MS, with_visit
 from streamer.core.packed import AFFINITY, BOUGHT, MAX8, MAX16, MAX32, MAX63, RECENT, Affinity, Bought, Recent
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``session_start_ms`` and ``session_events`` are of the newest. ``items`` are rows of ``packed.RECENT``, newest last;
     ``categories`` and ``brands`` rows of ``packed.AFFINITY`` in order of first mention, ``era`` is the landmark era of
     their weights (-1: none yet); ``purchased`` rows of ``packed.BOUGHT``. ``price_mean`` and ``price_var`` are of log2
-    of the price in cents, over about ``price_weight`` prices.
+    of the price in cents, over about ``price_weight`` prices. ``hours``: when they are there (``hours.py``), each hour
+    counted once.
     """
 
     first_ms: int
@@ -75,6 +77,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     price_var: float = 0.0
     searches: tuple[Search, ...] = ()
     purchased: bytes = b""
+    hours: bytes = b""
 
     def recents(self) -> list[Recent]:
         """The recent items, newest last."""
@@ -136,7 +139,10 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
     counted = _COUNTED[kind]
     counts = (*p.counts[:counted], p.counts[counted] + 1, *p.counts[counted + 1 :])
     first, last, sessions, start, in_session = p.first_ms, p.last_ms, p.sessions, p.session_start_ms, p.session_events
+    hours = p.hours
     if in_order:
+        if sessions == 0 or time // HOUR_MS != last // HOUR_MS:
+            hours = with_visit(hours, time, settings.hour_visits)
         if sessions == 0 or time - last > settings.session_gap_ms:
             sessions, start, in_session = sessions + 1, time, 0
         in_session += 1
@@ -159,6 +165,7 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
         price_var,
         searches,
         purchased,
+        hours,
     )
 
 

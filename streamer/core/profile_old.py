@@ -1,6 +1,7 @@
 """Profiles as earlier releases kept them, read so that state written by them goes on (table ``profile``).
 
 Row version 1 is release 0.1's; version 2 packs what it lists. Neither counted purchases: what was bought counts once.
+Version 3 did not count the hours of visits: they are learned from then on.
 
 The upgrades lose nothing that is still used: keys of categories and brands are cut to their lower 32 bits, which is
 what ``group_key`` gives.
@@ -39,13 +40,18 @@ class _Profile(msgspec.Struct, array_like=True, gc=False):
 
 
 _DECODE: Final = msgspec.msgpack.Decoder(_Profile).decode
-_DECODE_2: Final = msgspec.msgpack.Decoder(Profile).decode
+_DECODE_PACKED: Final = msgspec.msgpack.Decoder(Profile).decode
 _BOUGHT_2: Final = Struct("<QI")
+
+
+def profile_of_version_3(body: bytes) -> Profile:
+    """The profile of a row of version 3, which ends before the hours. Raises ``msgspec.DecodeError`` if it is none."""
+    return _DECODE_PACKED(body)
 
 
 def profile_of_version_2(body: bytes) -> Profile:
     """The profile of a row of version 2. Raises ``msgspec.DecodeError`` if it is none."""
-    old = _DECODE_2(body)
+    old = _DECODE_PACKED(body)
     whole = len(old.purchased) // _BOUGHT_2.size * _BOUGHT_2.size
     bought = _BOUGHT_2.iter_unpack(old.purchased[:whole])
     return msgspec.structs.replace(old, purchased=_bought(bought))
@@ -93,5 +99,9 @@ def _bought(rows: Iterable[tuple[int, ...]]) -> bytes:
     return BOUGHT.packed(Bought(key, time_s & MAX32, time_s & MAX32, 1) for key, time_s in rows)
 
 
-PROFILES_BEFORE: Final = {1: profile_of_version_1, 2: profile_of_version_2}
+PROFILES_BEFORE: Final = {
+    1: profile_of_version_1,
+    2: profile_of_version_2,
+    3: profile_of_version_3,
+}
 """By row version, what reads it."""

@@ -31,6 +31,8 @@ class ProfileSettings:
     ``session_gap_ms``: a longer silence begins a new session. ``price_memory``: the price mean and variance forget
     what is further back than about this many prices. ``search_chars``: a longer search is cut.
     ``allowed_lateness_ms``: an event older than its user's newest by more than this is dropped as late.
+    ``hour_visits``: of the hours of the day at which a shopper is there; when one has more visits (255 at most) all are
+    halved, so that old habits fade.
     """
 
     recent_items: int = 32
@@ -43,6 +45,7 @@ class ProfileSettings:
     session_gap_ms: int = 30 * MINUTE_MS
     price_memory: int = 32
     allowed_lateness_ms: int = 7 * DAY_MS
+    hour_visits: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class PolicySettings:
     """When a push may be sent. Any change of these changes ``policy_version``.
 
     ``require_consent``: without a yes in the preferences nothing is sent; otherwise only a no forbids it.
-    ``per_hour``, ``per_day``, ``per_week`` (0: no cap): pushes to one user in any window of that length.
+    ``per_hour``, ``per_day`` (0: none are sent), ``per_week`` (0: no cap): pushes to one user in any window of that
+    length.
     ``category_per_day``: so many of them with an item of one category, in any 24 hours (0: no cap).
     ``min_gap_ms``: between two pushes, doubled by each dismissal since the last click, ``dismissal_doublings`` times at
     most. ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within

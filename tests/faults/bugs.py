@@ -103,7 +103,7 @@ def stream_time_runs_ahead(evidence: Evidence) -> None:
 
 
 def keeps_a_row_that_never_committed(evidence: Evidence) -> None:
-    newest(evidence, "user").tables["profile"][b"nobody"] = b"\x03\x90"
+    newest(evidence, "user").tables["profile"][b"nobody"] = b"\x04\x90"
 
 
 def loses_a_row_on_disk(evidence: Evidence) -> None:

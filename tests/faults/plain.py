@@ -152,6 +152,7 @@ class Profile:
     items: dict[str, list[int]] = field(default_factory=dict)  # id → [last_s, views, carts, purchases], newest last
     searches: dict[str, int] = field(default_factory=dict)
     purchased: dict[str, list[int]] = field(default_factory=dict)
+    hours: dict[int, int] = field(default_factory=dict)  # hour of the day, UTC → visits
 
 
 @dataclass
@@ -270,6 +271,11 @@ class Shopper:
         if not in_order:
             profile.first_ms = min(profile.first_ms, said.time)
             return
+        hour = said.time // HOUR_MS
+        if profile.sessions == 0 or hour != profile.last_ms // HOUR_MS:
+            profile.hours[hour % 24] = profile.hours.get(hour % 24, 0) + 1
+            if profile.hours[hour % 24] > 32:
+                profile.hours = {at: visits // 2 for at, visits in profile.hours.items() if visits > 1}
         if profile.sessions == 0 or said.time - profile.last_ms > 30 * MINUTE_MS:
             profile.sessions, profile.session_start_ms, profile.session_events = profile.sessions + 1, said.time, 0
         profile.session_events += 1

@@ -1,7 +1,6 @@
 """The rows of tables and internal topics, as far as a plain fold can tell what they must hold.
 
-A row is a version byte and a msgpack array. Of profiles two versions are known: the first has arrays where the second
-has little-endian rows packed into bytes.
+A row is a version byte and a msgpack array. A profile's lists are little-endian rows packed into bytes.
 """
 
 from __future__ import annotations
@@ -115,15 +114,17 @@ def _profile(value: bytes | None, shopper: Shopper) -> Told:
             "items": [[plain.item_key(item), *rest] for item, rest in profile.items.items()],
             "searches": [list(search) for search in profile.searches.items()],
             "purchased": [[plain.item_key(item), *rest] for item, rest in profile.purchased.items()],
+            "hours": [number for hour in profile.hours.items() for number in hour],
         }
     if value is not None:
-        body = row(value, 3)
+        body = row(value, 4)
         found = dict(zip(("first_ms", "last_ms", "counts"), body, strict=False))
         found |= dict(zip(("sessions", "session_start_ms", "session_events"), body[3:6], strict=False))
         if len(body) > 14:
             found["items"] = [[r[0], r[1], *r[3:6]] for r in RECENT.iter_unpack(body[6])]
             found["searches"] = body[13]
             found["purchased"] = [list(r) for r in BOUGHT.iter_unpack(body[14])]
+            found["hours"] = list(body[15])
     return found, due
 
 

@@ -20,7 +20,7 @@ Source = Literal["next", "discover", "trigger"]
 class Triggers(msgspec.Struct, frozen=True, gc=False):
     """When a campaign asks.
 
-    ``on``: the event types that it reacts to. With ``due`` "after" and ``after_ms`` 0 it asks at once, with the event;
+    ``on``: the event types that it reacts to. With ``due`` "after" and no time to wait it asks at once, with the event;
     otherwise the event arms a timer. ``restart``: a later event of ``on`` arms it anew, and its items are added to
     those before; otherwise the first one stands. ``cancel_on``: event types that take an armed timer back.
     ``drop_on``: those that take their items out of the timer's, which is taken back when none is left.
@@ -29,6 +29,9 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
     visits (``first_ms`` of who came only once). ``due`` "rebuy": when an item was bought ``rhythm`` times the mean time
     between the shopper's purchases of it ago (``first_ms`` after one purchase alone; 0: never then). Both within
     ``least_ms`` and ``most_ms``.
+
+    ``best_within_ms``: a timer of any kind waits on, so long at most, for the hour of the day at which the shopper is
+    most often there (``hours.py``).
     """
 
     on: tuple[str, ...]
@@ -41,11 +44,12 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
     least_ms: int = 0
     most_ms: int = 0
     first_ms: int = 0
+    best_within_ms: int = 0
 
     @property
     def at_once(self) -> bool:
         """Whether it asks with its event, without a timer."""
-        return self.due == "after" and not self.after_ms
+        return self.due == "after" and not self.after_ms and not self.best_within_ms
 
 
 class Audience(msgspec.Struct, frozen=True, gc=False):

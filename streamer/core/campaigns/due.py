@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from streamer.core.hours import at_best_hour
+
 if TYPE_CHECKING:
     from streamer.core.campaigns.campaign import Triggers
     from streamer.core.profile import Profile
@@ -20,8 +22,16 @@ class Due(NamedTuple):
 def due(triggers: Triggers, profile: Profile, from_ms: int) -> Due | None:
     """When a timer is due that an event of ``from_ms`` arms, as far as the profile tells; ``None``: it is not armed.
 
-    Of the times at which something is usually bought again, the first that is later than ``from_ms``.
+    Of the times at which something is usually bought again, the first that is later than ``from_ms``. The shopper's
+    best hour is looked for from there on.
     """
+    found = _usual(triggers, profile, from_ms)
+    if found is None or not triggers.best_within_ms:
+        return found
+    return found._replace(at_ms=at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms))
+
+
+def _usual(triggers: Triggers, profile: Profile, from_ms: int) -> Due | None:
     if triggers.due == "after":
         return Due(from_ms + triggers.after_ms)
     if triggers.due == "silence":

@@ -62,6 +62,13 @@ def duration(value: Any) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def _part_of_day(value: Any) -> int:
+    wait_ms = duration(value)
+    if not _UNITS["h"] <= wait_ms <= _UNITS["d"]:
+        raise _RefusedError("is too short or too long to choose an hour of the day in: write 1h to 24h")
+    return wait_ms
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise _RefusedError("is not text: put it in quotes")
@@ -150,6 +157,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "at_least": Key("least_ms", duration),
             "at_most": Key("most_ms", duration),
             "first": Key("first_ms", duration),
+            "best_hour_within": Key("best_within_ms", _part_of_day),
         },
     ),
     "audience": (
