@@ -16,14 +16,18 @@ import numpy as np
 
 from load_tests.harness import machine, write
 from streamer.core.campaigns.campaign import Triggers
+from streamer.core.campaigns.cycles import Cycles
 from streamer.core.campaigns.due import due
 from streamer.core.events import EVENT_TYPES
 from streamer.core.hours import HOUR_MS, KNOWN, at_best_hour, with_visit
+from streamer.core.index import ItemIndex
 from streamer.core.profile import Profile, fold
+from streamer.core.retrieval_settings import ItemSettings
 from streamer.core.settings import DAY_MS, ProfileSettings
 from streamer.readers.registry import open_events
 
 TRIGGERS = Triggers(on=("view",), due="silence", first_ms=2 * DAY_MS, least_ms=2 * DAY_MS, most_ms=14 * DAY_MS)
+NOTHING_KNOWN = Cycles(ItemIndex(), ItemSettings())
 WITHIN_MS = 12 * HOUR_MS
 MOMENTS = ("usual time", "shop's busiest hour", "shopper's best hour")
 
@@ -44,7 +48,7 @@ def judged(path: Path) -> tuple[dict[str, list[list[bool]]], dict[str, Profile],
         if EVENT_TYPES[event.type].kind not in {"feedback", "preference"} and begins:
             visits += 1
             if before is not None and sum(before.hours[1::2]) >= KNOWN and event.time > before.last_ms + DAY_MS:
-                usual = due(TRIGGERS, before, before.last_ms)
+                usual = due(TRIGGERS, before, before.last_ms, NOTHING_KNOWN)
                 assert usual is not None
                 by_hours = [at_best_hour(hours, usual.at_ms, WITHIN_MS) for hours in (shop, before.hours)]
                 rights = [right(moment, event.time) for moment in (usual.at_ms, *by_hours)]
@@ -55,7 +59,7 @@ def judged(path: Path) -> tuple[dict[str, list[list[bool]]], dict[str, Profile],
 
 
 def differences(found: dict[str, list[list[bool]]], draws: int, seed: int) -> dict[str, Any]:
-    """The share of right moments of each kind, and what the shopper's own gains, in %, 95 % by bootstrap of shoppers."""
+    """The share of right moments of each kind, and what the shopper's own gains, in %; 95 % by bootstrap of shoppers."""
     sums = np.array([np.sum(moments, axis=0) for moments in found.values()], dtype=np.float64)
     sizes = np.array([len(moments) for moments in found.values()], dtype=np.float64)
     chosen = np.random.default_rng(seed).integers(0, len(sizes), (draws, len(sizes)))

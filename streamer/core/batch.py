@@ -5,8 +5,9 @@ lateness, or not newer than the user's erasure, is late. Both are counted and ch
 (preferences, an unsubscription) is never too late to be heard.
 
 Campaigns ask with an event, or at a tick, when a timer that an event armed is due. All that is asked of one shopper at
-one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events and
-ticks alone, never from what was sent, so that they too are the same wherever a batch is cut.
+one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events,
+ticks and the item index, which stands still, never from what was sent, so that they too are the same wherever a batch
+is cut.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from streamer.core import profile as profiles
 from streamer.core.ask import NOT_RANKED, Ask, Lesson
 from streamer.core.campaigns import arming
 from streamer.core.campaigns.audience import belongs
+from streamer.core.campaigns.cycles import Cycles
 from streamer.core.campaigns.firing import armed_by, fire
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES, Event
@@ -106,6 +108,7 @@ class Batch:
             self.pending = Pending(dict(zip(keys, views.pending.get_many(keys), strict=True)), settings)
         self.firing = ""
         self._foreseeing, self._index = views.foreseeing, views.items
+        self._cycles = Cycles(views.items, settings.items)
         self._settings, self._policy, self._broken = settings, policy, broken
         self._occasions = 0
 
@@ -178,7 +181,9 @@ class Batch:
             return
         if reactions.timed:
             timers = self._state(user).armed
-            self._arm(user, arming.after_event(timers, event, reactions, after, settings.timers.items))
+            items = settings.timers.items
+            timers = arming.after_event(timers, event, reactions, after, cycles=self._cycles, most_items=items)
+            self._arm(user, timers)
         if reactions.ask:
             keys = tuple([line.key for line in event.lines])
             asks = [Ask(event, self._case(campaign, event, time, newest_ms), keys) for campaign in reactions.ask]
@@ -244,7 +249,7 @@ class Batch:
         self._put(user, state.standing, state.sent, (), 0)
         if profile is None or user in self._broken:
             return
-        fired, waiting = fire(state.armed, profile, self._policy.book, self.now)
+        fired, waiting = fire(state.armed, profile, self._policy.book, self.now, self._cycles)
         self._arm(user, waiting)
         asks = []
         for campaign, timer, keys in fired:

@@ -25,7 +25,7 @@ from streamer.core.packed import AFFINITY, BOUGHT, MAX8, MAX16, MAX32, MAX63, RE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streamer.core.events import Event
+    from streamer.core.events import Event, Line
     from streamer.core.settings import ProfileSettings
 
 WEIGHT_ONE: Final = 256
@@ -117,6 +117,14 @@ def newest_items(profile: Profile, count: int, since_s: int) -> list[int]:
     """The keys of the newest ``count`` items, those touched before ``since_s`` left out, newest last."""
     tail = profile.items[-count * _RECENT_SIZE :]
     return [key for key, last_s in _KEY_AND_TIME.iter_unpack(tail) if last_s >= since_s]
+
+
+def category_told(line: Line, profile: Profile | None) -> int:
+    """``group_key`` of the category of a line's item: as the line tells, or as the shopper's profile knows; else 0."""
+    if line.category:
+        return group_key(line.category)
+    at = -1 if profile is None else RECENT.find(profile.items, line.key)
+    return 0 if profile is None or at == -1 else int(_unpack_recent(profile.items, at)[6])
 
 
 def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Profile:

@@ -25,6 +25,8 @@ class ItemSettings:
     ``basket_items``: of a basket so many items are related; ``basket_s``: what is bought within so many seconds is of
     one order. ``search_s``: what is touched so long after a search was searched for; ``query_buckets``: what was chosen
     is told apart for so many queries. ``newcomer_events``: a shopper with fewer is a newcomer.
+    ``cycle_gaps``: after how long an item is bought again is known from so many times that a shopper did, which fade by
+    half in ``interest_half_life_ms``; ``category_cycle_gaps``: and of its category, where of the item it is not.
     """
 
     trend_half_life_ms: int = 3 * _DAY_MS
@@ -40,6 +42,8 @@ class ItemSettings:
     search_s: int = 1800
     query_buckets: int = 1 << 15
     newcomer_events: int = 4
+    cycle_gaps: float = 4.0
+    category_cycle_gaps: float = 16.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
     from streamer.core.campaigns.book import Reactions
     from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.campaigns.cycles import Cycles
     from streamer.core.events import Event
     from streamer.core.profile import Profile
 
 Timers = tuple[Armed, ...]
 
 
-def after_event(timers: Timers, event: Event, reactions: Reactions, profile: Profile, most_items: int) -> Timers:
+def after_event(
+    timers: Timers, event: Event, reactions: Reactions, profile: Profile, *, cycles: Cycles, most_items: int
+) -> Timers:
     """The timers after an event: taken back first, then armed.
 
     ``profile`` is the shopper's with the event in it. An event that comes late takes back nothing that was armed by a
@@ -32,7 +35,7 @@ def after_event(timers: Timers, event: Event, reactions: Reactions, profile: Pro
         silence = campaign.triggers.due == "silence"
         if before is not None and not silence and (not campaign.triggers.restart or before.time_ms > event.time):
             continue
-        timer = _armed(campaign, event, profile, before, most_items)
+        timer = _armed(campaign, event, profile, before, cycles=cycles, most_items=most_items)
         if silence and before is not None and timer is not None and timer.due_ms >= before.due_ms:
             # When a silence is really over is worked out as its timer fires: no event has to move it to later, nor to
             # write a row for it.
@@ -55,8 +58,10 @@ def _after(timer: Armed, event: Event, reactions: Reactions) -> Armed | None:
     return timer
 
 
-def _armed(campaign: Campaign, event: Event, profile: Profile, before: Armed | None, most_items: int) -> Armed | None:
-    found = due(campaign.triggers, profile, event.time)
+def _armed(
+    campaign: Campaign, event: Event, profile: Profile, before: Armed | None, *, cycles: Cycles, most_items: int
+) -> Armed | None:
+    found = due(campaign.triggers, profile, event.time, cycles)
     if found is None:
         return None
     keys = found.keys

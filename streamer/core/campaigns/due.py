@@ -8,6 +8,7 @@ from streamer.core.hours import at_best_hour
 
 if TYPE_CHECKING:
     from streamer.core.campaigns.campaign import Triggers
+    from streamer.core.campaigns.cycles import Cycles
     from streamer.core.profile import Profile
 
 
@@ -19,35 +20,43 @@ class Due(NamedTuple):
     timer: str = ""
 
 
-def due(triggers: Triggers, profile: Profile, from_ms: int) -> Due | None:
+def due(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -> Due | None:
     """When a timer is due that an event of ``from_ms`` arms, as far as the profile tells; ``None``: it is not armed.
 
     Of the times at which something is usually bought again, the first that is later than ``from_ms``. The shopper's
     best hour is looked for from there on.
     """
-    found = _usual(triggers, profile, from_ms)
+    found = _usual(triggers, profile, from_ms, cycles)
     if found is None or not triggers.best_within_ms:
         return found
     return found._replace(at_ms=at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms))
 
 
-def _usual(triggers: Triggers, profile: Profile, from_ms: int) -> Due | None:
+def _usual(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -> Due | None:
     if triggers.due == "after":
         return Due(from_ms + triggers.after_ms)
     if triggers.due == "silence":
         return Due(profile.last_ms + _within(triggers, triggers.rhythm * (_gap_ms(profile) or triggers.first_ms)))
-    again = [(at_ms, key) for at_ms, key in bought_again(triggers, profile) if at_ms > from_ms]
+    again = [(at_ms, key) for at_ms, key in bought_again(triggers, profile, from_ms, cycles) if at_ms > from_ms]
     if not again:
         return None
     at_ms, key = min(again)
     return Due(at_ms, (key,), f"{key:016x}")
 
 
-def bought_again(triggers: Triggers, profile: Profile) -> list[tuple[int, int]]:
-    """When (ms) each item (its key) that the shopper bought is usually bought again."""
+def bought_again(triggers: Triggers, profile: Profile, now_ms: int, cycles: Cycles) -> list[tuple[int, int]]:
+    """When (ms) each item (its key) that the shopper bought is usually bought again, as far as is known by now.
+
+    The cycle is the mean of the shopper's own gaps and, as one more of them, the item's (``cycles.py``).
+    """
     found = []
-    for key, last_s, first_s, orders in profile.bought():
-        cycle_ms = (last_s - first_s) * 1000 / (orders - 1) if orders > 1 else triggers.first_ms
+    bought = profile.bought()
+    usual = cycles.of([each.key for each in bought], now_ms) if bought else []
+    for (key, last_s, first_s, orders), usual_ms in zip(bought, usual, strict=True):
+        gaps, own_ms = orders - 1, (last_s - first_s) * 1000.0
+        if usual_ms:
+            own_ms, gaps = own_ms + usual_ms, gaps + 1
+        cycle_ms = own_ms / gaps if gaps else triggers.first_ms
         if cycle_ms > 0:
             found.append((last_s * 1000 + _within(triggers, triggers.rhythm * cycle_ms), key))
     return found

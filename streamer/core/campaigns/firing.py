@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamer.core.campaigns.arming import Timers
     from streamer.core.campaigns.book import Book
     from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.campaigns.cycles import Cycles
     from streamer.core.policy.state import Armed
     from streamer.core.profile import Profile
 
@@ -29,10 +30,11 @@ class Fired(NamedTuple):
     keys: tuple[int, ...]
 
 
-def fire(timers: Timers, profile: Profile, book: Book, now_ms: int) -> tuple[list[Fired], Timers]:
+def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycles) -> tuple[list[Fired], Timers]:
     """Those that ask at ``now_ms``, and those that are armed then. A timer of a campaign that is off is dropped.
 
-    Whether a silence has lasted long enough is worked out now, so that an event that ends it has to write nothing.
+    Whether a silence has lasted long enough is worked out now, so that an event that ends it has to write nothing; and
+    what is bought again about now, as more may be known of that than when the timer was armed.
     """
     fired: list[Fired] = []
     waiting: list[Armed] = []
@@ -44,7 +46,7 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int) -> tuple[lis
             continue
         triggers, keys = campaign.triggers, timer.keys
         if triggers.due == "silence" and not timer.waits:
-            now_due = due(triggers, profile, timer.due_ms)
+            now_due = due(triggers, profile, timer.due_ms, cycles)
             if now_due is not None:
                 # The row was early if there were visits in between; what is asked is asked as of the silence's end.
                 timer = replace(timer, due_ms=now_due.at_ms)  # noqa: PLW2901 - the same timer
@@ -52,12 +54,14 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int) -> tuple[lis
                 waiting.append(timer)
                 continue
         elif triggers.due == "rebuy":
-            again = sorted(bought_again(triggers, profile))
+            again = sorted(bought_again(triggers, profile, now_ms, cycles))
             keys = tuple([key for at_ms, key in again if now_ms - STILL_DUE_MS < at_ms <= now_ms])
-            following = due(triggers, profile, now_ms)
+            following = due(triggers, profile, now_ms, cycles)
             if following is not None:
                 at_ms, its_keys, name = following
                 waiting.append(replace(timer, due_ms=at_ms, keys=its_keys, timer=name, waits=False))
+            if not keys:
+                continue
         fired.append(Fired(campaign, timer, keys))
     return fired, in_order(waiting)
 

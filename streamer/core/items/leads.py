@@ -8,6 +8,7 @@ allow. A node's popularity counts how often it led to something, in units of one
   is a set: all of it is related, whatever its order, however many sessions it took to fill. ``BASKETS`` counts them.
 - What the searchers of a query chose: the first few items that were touched after it.
 - What newcomers took, by the hour of the day, and at any hour.
+- After how long an item is bought again, and the items of a category (``gaps.py``): there it leads to places in time.
 
 Events that are out of order lead to nothing: what lay in the cart then, or was searched for, is not remembered.
 """
@@ -18,9 +19,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamer.core.events import EVENT_TYPES, key64
+from streamer.core.items.gaps import GAPS, category_again, item_again, place_of
 from streamer.core.items.state import ONE_VIEW
 from streamer.core.packed import BOUGHT, RECENT
-from streamer.core.profile import newest_items
+from streamer.core.profile import category_told, newest_items
 from streamer.core.words import words_of
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ def leads_of(event: Event, profile: Profile | None, settings: ItemSettings) -> L
     leads = Leads([], [])
     if event.type in {"cart", "purchase"}:
         _basket(leads, keys, event, profile, settings)
+    if event.type == "purchase" and profile is not None and profile.purchased:
+        _again(leads, event, profile, settings)
     if profile is None or sum(profile.counts) < settings.newcomer_events:
         for node in (NEWCOMERS, NEWCOMERS_BY_HOUR[hour_of(event.time)]):
             _lead(leads, node, keys, interest)
@@ -96,6 +100,20 @@ def leads_of(event: Event, profile: Profile | None, settings: ItemSettings) -> L
                 node = query_node(search.text, settings.query_buckets)
                 _lead(leads, node, keys, interest * _BY_CHOICE[chosen] >> 8)
     return leads
+
+
+def _again(leads: Leads, event: Event, profile: Profile, settings: ItemSettings) -> None:
+    """How long it took to buy each of an order's items again."""
+    lines = {line.key: line for line in event.lines[: settings.basket_items]}
+    for key, line in lines.items():
+        if (at := BOUGHT.find(profile.purchased, key)) == -1:
+            continue
+        place = place_of(event.time // 1000 - BOUGHT.unpack_from(profile.purchased, at)[1])
+        if place is None:
+            continue
+        leads.pairs.append((item_again(key), (GAPS[place],), ONE_VIEW))
+        if category := category_told(line, profile):
+            leads.pairs.append((category_again(category), (GAPS[place],), ONE_VIEW))
 
 
 def _lead(leads: Leads, node: int, keys: Sequence[int], amount: int) -> None:

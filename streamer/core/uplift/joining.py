@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from streamer.core.events import group_key
-from streamer.core.packed import RECENT
+from streamer.core.profile import category_told
 from streamer.core.timers import slates_key
 from streamer.core.uplift import slates
 
@@ -55,10 +54,7 @@ def purchase(event: Event, before: Profile | None, settings: UpliftSettings) -> 
     categories: dict[int, None] = {}
     if settings.attribution == "category":
         for line in event.lines:
-            category = group_key(line.category) if line.category else 0
-            if not category and before is not None and (at := RECENT.find(before.items, line.key)) != -1:
-                category = RECENT.unpack_from(before.items, at)[6]
-            if category:
+            if category := category_told(line, before):
                 categories[category] = None
     return Told("bought", event.user, event.time, keys=keys, categories=tuple(categories))
 
