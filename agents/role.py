@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from streamer.core.campaigns.budget import Spent  # noqa: TC001 -- a row is decoded by the types of its fields
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -25,14 +27,16 @@ NEVER: Final = 1 << 62
 class TaskRow(msgspec.Struct):
     """The task's own row: the next offset of each input topic (logical name) and its stream time.
 
-    ``timers`` are armed, and no row of table ``due`` is earlier than ``due_ms``. The row commits with everything else,
-    so a task starts from it; the group's offsets only serve lag tools.
+    ``timers`` are armed, and no row of table ``due`` is earlier than ``due_ms``. ``spent``: by campaign, what its
+    coupons have cost. The row commits with everything else, so a task starts from it; the group's offsets only serve
+    lag tools.
     """
 
     positions: dict[str, int]
     now: int = 0
     timers: int = 0
     due_ms: int = 0
+    spent: dict[str, Spent] = {}
 
 
 @dataclass(slots=True)

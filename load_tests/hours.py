@@ -59,7 +59,7 @@ def judged(path: Path) -> tuple[dict[str, list[list[bool]]], dict[str, Profile],
 
 
 def differences(found: dict[str, list[list[bool]]], draws: int, seed: int) -> dict[str, Any]:
-    """The share of right moments of each kind, and what the shopper's own gains, in %; 95 % by bootstrap of shoppers."""
+    """The share of right moments of each kind, and what the own gains, in %; 95 % by bootstrap of shoppers."""
     sums = np.array([np.sum(moments, axis=0) for moments in found.values()], dtype=np.float64)
     sizes = np.array([len(moments) for moments in found.values()], dtype=np.float64)
     chosen = np.random.default_rng(seed).integers(0, len(sizes), (draws, len(sizes)))

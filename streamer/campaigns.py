@@ -66,8 +66,7 @@ def load(settings: CampaignSettings) -> tuple[Campaign, ...]:
                 close = difflib.get_close_matches(name, files, n=1)
                 meant = f"; did you mean {close[0]}?" if close else f": there are {', '.join(sorted(files))}"
                 problems.append(f"campaigns.{setting}: there is no campaign {name!r}{meant}")
-    on = set(files) if ALL in settings.on else set(settings.on)
-    on -= set(files) if ALL in settings.off else set(settings.off)
+    off = set(files) if ALL in settings.off else set(settings.off)
     campaigns = []
     for name, file in sorted(files.items()):
         try:
@@ -75,7 +74,9 @@ def load(settings: CampaignSettings) -> tuple[Campaign, ...]:
         except CampaignError as exc:
             problems += exc.problems
         else:
-            if name in on:
+            # What gives away money is never switched on along with something else.
+            every = ALL in settings.on and campaign.coupon is None
+            if (every or name in settings.on) and name not in off:
                 campaigns.append(campaign)
     if problems:
         raise CampaignError(problems)

@@ -243,11 +243,16 @@ class UserWork:
     def _step(self, records: Sequence[Record], views: Views | None = None) -> Effects:
         context = self._context
         now, partition, partitions = context.row.now, context.partition, context.partitions
-        return self._engine.step(records, views or self._views, now=now, partition=partition, partitions=partitions)
+        views = views or self._views
+        if context.row.spent:
+            views = replace(views, spent=context.row.spent)
+        return self._engine.step(records, views, now=now, partition=partition, partitions=partitions)
 
     def _apply(self, effects: Effects) -> None:
         context = self._context
         context.row.now = effects.now
+        if effects.spent:
+            context.row.spent = {**context.row.spent, **effects.spent}
         if effects.due or self._due.first_ms != NEVER:
             self._apply_timers(effects)
         self._profiles.write(effects.profiles)

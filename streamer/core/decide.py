@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from streamer.core.ask import Ask
     from streamer.core.batch import Batch
+    from streamer.core.campaigns.budget import Budgets
     from streamer.core.effects import Effects
     from streamer.core.index import ItemIndex
     from streamer.core.policy.verdict import Policy
@@ -64,17 +65,19 @@ def decide(
     effects: Effects,
     *,
     uplift: UpliftSettings,
+    budgets: Budgets,
 ) -> None:
     """Decide on all occasions in event order: each push changes what the user's next one may get.
 
     ``ranked`` is ``None`` if the batch had no queries.
     """
-    deciding = _Deciding(batch, ranked, views, policy, effects, uplift=uplift)
+    deciding = _Deciding(batch, ranked, views, policy, effects, uplift=uplift, budgets=budgets)
     asks = zip(batch.asks, deciding.propose(batch.asks), strict=True)
     for _, competing in groupby(asks, key=lambda asked: asked[0].occasion):
         deciding.occasion(list(competing))
     deciding.slates.hear(len(batch.told))
     deciding.slates.store(effects)
+    effects.spent |= budgets.changed
 
 
 class _Deciding:
@@ -89,10 +92,11 @@ class _Deciding:
         effects: Effects,
         *,
         uplift: UpliftSettings,
+        budgets: Budgets,
     ) -> None:
         self.batch, self._ranked, self.views, self.policy, self.effects = batch, ranked, views, policy, effects
         self.pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
-        self._uplift = uplift
+        self._uplift, self._budgets = uplift, budgets
         self.slates = Joining(batch.told, views.slates, uplift)
 
     @property
@@ -198,6 +202,8 @@ class _Deciding:
         settled = False
         for place, proposal in proposals:
             settings = self.policy.of(proposal.ask.event.user).settings
+            campaign, now_ms = proposal.case.campaign, proposal.case.now_ms
+            proposal.left_cents = self._budgets.left(campaign, now_ms)
             rule = None if settled else final_refusal(proposal, settings)
             reason = OUTBID if settled else SENT if rule is None else rule.name
             proposal.decision = decisions[place] = replace(proposal.decision, reason=reason)
@@ -205,6 +211,10 @@ class _Deciding:
                 continue
             settled = True
             if rule is None:
+                if proposal.coupon_cents:
+                    self._budgets.spend(campaign.name, proposal.coupon_cents, now_ms)
+                    given = replace(proposal.decision, coupon_cents=proposal.coupon_cents)
+                    proposal.decision = decisions[place] = given
                 self._send(proposal)
             self._remember(proposal, ghost=rule is not None)
 
@@ -225,7 +235,7 @@ class _Deciding:
             ask.event,
             ask.case,
             slate,
-            words(int(ranked.items[first]), index, ask.case.campaign.message),
+            words(int(ranked.items[first]), index, ask.case.campaign),
             explain(ranked, first, ask.query, index, self.views.model),
             identity=decision.candidate_id,
             model_version=decision.model_version,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
+    from streamer.core.campaigns.budget import Spent
     from streamer.core.events import Event
     from streamer.core.items.leads import Leads
     from streamer.core.models.example import Example
@@ -110,6 +111,7 @@ class Decision(msgspec.Struct, frozen=True):
     that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition, of the event that
     asked or that armed the timer. ``due_ms``: when the timer was due, 0 without one. ``worth`` is what the push was
     compared by, if not by its score. ``arms``: of each experiment, as ``experiment:arm``, where it was ranked.
+    ``coupon_cents``: what the coupon that was sent may cost.
     ``alternatives``: where exploration drew, all that it could have drawn, best first, the one drawn among them; their
     propensities sum to 1. Empty where it did not, or the decision is not of the share that logs them.
     """
@@ -130,6 +132,7 @@ class Decision(msgspec.Struct, frozen=True):
     worth: float | None = None
     arms: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    coupon_cents: int = 0
 
 
 class Touch(NamedTuple):
@@ -159,6 +162,7 @@ class Effects:
     the row.
     ``slates`` likewise: pushes that wait for their responses; ``responses``: of those whose time is over;
     ``slates_counts``: of both, and of the feedback on them (``uplift.joining.COUNTED``).
+    ``spent``: by campaign, what its coupons have cost with those of the batch.
     ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from.
     ``counts`` tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they
     sum to the records of the batch, ticks left out.
@@ -179,6 +183,7 @@ class Effects:
     slates: dict[str, Slates | None] = field(default_factory=dict)
     responses: list[Response] = field(default_factory=list)
     slates_counts: Counter[str] = field(default_factory=Counter)
+    spent: dict[str, Spent] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)

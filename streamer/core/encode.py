@@ -52,6 +52,7 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     w: float | None = None
     x: tuple[str, ...] = ()
     a: tuple[Alternative, ...] = ()
+    k: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -68,7 +69,8 @@ def candidate(value: Candidate) -> bytes:
         if len(encoded) <= CANDIDATE_BYTES:
             break
         template = value.template
-        words = {name: _cut(word, size) for name, word in template.vars.items()}
+        # A coupon is redeemed by its id.
+        words = {name: word if name == "coupon" else _cut(word, size) for name, word in template.vars.items()}
         encoded = _encode(
             replace(
                 value,
@@ -112,6 +114,7 @@ def decision(value: Decision) -> bytes:
             value.worth,
             value.arms,
             value.alternatives,
+            value.coupon_cents,
         )
     )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamer.core.batch import fold_batch
+from streamer.core.campaigns.budget import Budgets
 from streamer.core.decide import decide, learn
 from streamer.core.effects import Effects
 from streamer.core.intake import read
@@ -69,7 +70,8 @@ class Engine:
                 lap("retrieve")
                 ranked = rank(pool, known.items, known.model)  # ④
                 lap("score")
-            decide(batch, ranked, known, self._policy, effects, uplift=settings.uplift)  # ⑤
+            budgets = Budgets(known.spent, partition, partitions)
+            decide(batch, ranked, known, self._policy, effects, uplift=settings.uplift, budgets=budgets)  # ⑤
             learn(batch, ranked, known, settings, effects)
             batch.store(effects)
             lap("decide")

@@ -34,7 +34,7 @@ def parts(readable: Readable) -> Iterator[Readable]:
 
 def over(views: Views, effects: Effects) -> Views:
     """The views with the rows that effects ask for in them."""
-    if not (effects.seen or effects.policy or effects.due or effects.slates):
+    if not (effects.seen or effects.policy or effects.due or effects.slates or effects.spent):
         return views
     return replace(
         views,
@@ -44,6 +44,7 @@ def over(views: Views, effects: Effects) -> Views:
         pending=_Over(effects.pending, views.pending),
         due=_DueOver(effects.due, views.due),
         slates=_Over(effects.slates, views.slates),
+        spent={**views.spent, **effects.spent},
     )
 
 

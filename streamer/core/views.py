@@ -9,8 +9,9 @@ from streamer.core.predictions.served import Served
 from streamer.core.uplift.model import ServedUplift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from streamer.core.campaigns.budget import Spent
     from streamer.core.index import ItemIndex
     from streamer.core.models.model import Model
     from streamer.core.policy.state import PolicyState
@@ -60,8 +61,8 @@ class NothingDue:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The tables are by user, ``pending`` by slot, ``due`` by time. The others are replicas: they stand still during a
-    step.
+    """The tables are by user, ``pending`` by slot, ``due`` by time; ``spent`` is by campaign. The others are replicas:
+    they stand still during a step.
     """
 
     profiles: Rows[Profile]
@@ -74,3 +75,4 @@ class Views:
     due: DueRows = field(default_factory=NothingDue)
     slates: Rows[Slates] = field(default_factory=NoRows)
     uplift: ServedUplift = field(default_factory=ServedUplift)
+    spent: Mapping[str, Spent] = field(default_factory=dict)

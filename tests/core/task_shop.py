@@ -28,6 +28,7 @@ from streamer.core.views import Views
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from streamer.core.campaigns.budget import Spent
     from streamer.core.items.state import ItemState
     from streamer.core.settings import CoreSettings
 
@@ -112,6 +113,7 @@ class Shop:
         self.profiles, self.seen, self.policy = Table(Profile), Table(bytes), Table(PolicyState)
         self.pending, self.due = Table(Slot), Due()
         self.slates, self.uplift = Table(Slates), ServedUplift()
+        self.spent: dict[str, Spent] = {}
         self.views = Views(
             self.profiles,
             self.seen,
@@ -122,6 +124,7 @@ class Shop:
             due=self.due,
             slates=self.slates,
             uplift=self.uplift,
+            spent=self.spent,
         )
         self.deltas = ItemDeltas()
         self.total = Effects(0)
@@ -135,6 +138,7 @@ class Shop:
         self.pending.put_all(effects.pending)
         self.due.put_all(effects.due)
         self.slates.put_all(effects.slates)
+        self.spent.update(effects.spent)
         total = self.total
         total.now = effects.now
         total.counts += effects.counts
@@ -181,6 +185,7 @@ class Shop:
                 total.outcomes,
                 sorted(self.slates.rows.items()),
                 total.responses,
+                sorted(self.spent.items()),
                 sorted(total.slates_counts.items()),
                 total.rekeyed,
                 total.dead_letters,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.governance.run import DAY_MS
 from tests.governance.standing import WORDS, Standing
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ RULES: Final = (
     "bought",
     "dismissed",
     "repeat",
+    "budget",
     "out_of_stock",
     "expired",
     "holdout",
@@ -43,7 +45,8 @@ RULES: Final = (
     "out_of_place",
     "clock",
 )
-"""``arm``: a ranked decision or a candidate tells other arms of experiments than its shopper's; ``unmatched``: a
+"""``budget``: a coupon costs another sum than it should, or makes all, or those of a day, cost more than they may.
+``arm``: a ranked decision or a candidate tells other arms of experiments than its shopper's; ``unmatched``: a
 decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing that the journal folds
 then; ``clock``: decided at another time than the task's stream time."""
 
@@ -64,12 +67,16 @@ class Violation:
 
 @dataclass
 class Verdict:
-    """``violations`` in the order found; ``decisions`` and ``pushes`` looked at, and the decisions' ``reasons``."""
+    """``violations`` in the order found; ``decisions`` and ``pushes`` looked at, and the decisions' ``reasons``.
+
+    ``spent``: cents of coupons, of all tasks, by campaign and day since 1970 (None: in all).
+    """
 
     violations: list[Violation] = field(default_factory=list)
     decisions: int = 0
     pushes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    spent: Counter[tuple[str, int | None]] = field(default_factory=Counter)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -228,7 +235,24 @@ class _Task:
             self._broke("unmatched", rec.place, f"was decided to be sent, but there is no candidate {body.get('d')}")
             return
         self._verdict.pushes += 1
+        self._gave(rec, campaign, body.get("k", 0), _milliseconds(found[1]["decided_at"]))
         self._sent(*found)
+
+    def _gave(self, rec: Rec, campaign: str, cents: int, decided_ms: int) -> None:
+        """A push with a coupon that may cost so much; 0 for one without."""
+        if campaign not in self._rules.coupons:
+            if cents:
+                self._broke("budget", rec.place, f"gives a coupon of {cents} cents, {campaign} has none")
+            return
+        price, of_day, in_all = self._rules.coupons[campaign]
+        if cents <= 0 or (price is not None and cents != price):
+            self._broke("budget", rec.place, f"gives a coupon of {cents} cents, which costs {price}")
+        spent = self._verdict.spent
+        for day, most in ((decided_ms // DAY_MS, of_day), (None, in_all)):
+            spent[campaign, day] += cents
+            if most and spent[campaign, day] > most:
+                when = "in all" if day is None else f"on day {day}"
+                self._broke("budget", rec.place, f"{campaign} gives {spent[campaign, day]} cents {when}, of {most}")
 
     def _sent(self, rec: Rec, candidate: dict[str, Any]) -> None:
         user, campaign = candidate["user_id"], candidate["campaign"]

@@ -19,6 +19,7 @@ RULES: Final = Rules(
     repeat_ms=7 * DAY_MS,
     dismissed_ms=30 * DAY_MS,
     again=frozenset({"again"}),
+    coupons={"five": (500, 1000, 1500), "share": (None, 0, 800)},
 )
 
 
@@ -89,9 +90,12 @@ class Made:
         }
         self._put("push-candidates", user, body | more, self._now)
 
-    def push(self, at: int, items: Any = ("a",), user: str = "u", campaign: str = "next", **more: Any) -> str:
-        """An event, and the push decided on it; gives the candidate's id."""
+    def push(
+        self, at: int, items: Any = ("a",), user: str = "u", campaign: str = "next", cents: int = 0, **more: Any
+    ) -> str:
+        """An event, and the push decided on it, with a coupon of so many cents; gives the candidate's id."""
         identity = f"c-{len(self.run.records['push-candidates', 0])}"
-        self.decide(self.event(at, "view", user, item="looked-at"), "sent", user, campaign, d=identity)
+        coupon = {"k": cents} if cents else {}
+        self.decide(self.event(at, "view", user, item="looked-at"), "sent", user, campaign, d=identity, **coupon)
         self.candidate(identity, user, campaign, items, **more)
         return identity

@@ -45,7 +45,8 @@ class Rules:
     ``category_caps``: for each category of the items shown. ``gap_ms``: between two pushes, doubled by each dismissal
     since the last click, ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it;
     ``dismissed_ms``: nor within this of a push with it that was dismissed. ``again``: campaigns that may show what was
-    bought. ``must_consent``: silence is a no.
+    bought. ``must_consent``: silence is a no. ``coupons``: by campaign, what its coupon costs in cents (None: that
+    depends on the item), and what those of a day (UTC) and all of them may cost together.
     """
 
     caps: tuple[tuple[int, int], ...] = ()
@@ -57,6 +58,7 @@ class Rules:
     dismissed_ms: int = 0
     again: frozenset[str] = frozenset()
     must_consent: bool = False
+    coupons: Mapping[str, tuple[int | None, int, int]] = field(default_factory=dict)
 
 
 @dataclass

@@ -73,6 +73,11 @@ def rules_of(settings: Settings) -> Rules:
         dismissed_ms=policy.dismissed_window_ms,
         again=frozenset(campaign.name for campaign in settings.core.campaigns if campaign.listing.again),
         must_consent=policy.require_consent,
+        coupons={
+            campaign.name: (coupon.cents or None, coupon.day_cents, coupon.budget_cents)
+            for campaign in settings.core.campaigns
+            if (coupon := campaign.coupon) is not None
+        },
     )
 
 

@@ -157,6 +157,34 @@ def _day_cap(run: Made) -> None:
         run.push(n * 8 * HOUR_MS - n, [f"i{n}"], campaign=f"c{n}")
 
 
+def _day_of_coupons(run: Made) -> None:
+    # From midnight on, so that the three are of one day.
+    for n in range(3):
+        run.push(n * 5 * HOUR_MS + 2 * HOUR_MS, [f"i{n}"], f"u{n}", "five", 500)
+
+
+def _all_coupons(run: Made) -> None:
+    for n in range(4):
+        run.push(n * DAY_MS + 2 * HOUR_MS, [f"i{n}"], f"u{n}", "five", 500)
+
+
+def _shares(run: Made) -> None:
+    run.push(2 * HOUR_MS, ["a"], "u1", "share", 300)
+    run.push(3 * HOUR_MS, ["b"], "u2", "share", 501)
+
+
+def _another_price(run: Made) -> None:
+    run.push(0, campaign="five", cents=499)
+
+
+def _untold_price(run: Made) -> None:
+    run.push(0, campaign="share")
+
+
+def _coupon_of_none(run: Made) -> None:
+    run.push(0, cents=500)
+
+
 PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "opt-out": ("consent", _opted_out),
     "channel": ("channel", _channel),
@@ -169,6 +197,12 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "bought": ("bought", _bought),
     "dismissed": ("dismissed", _dismissed),
     "repeat": ("repeat", _repeat),
+    "coupons of a day": ("budget", _day_of_coupons),
+    "all coupons": ("budget", _all_coupons),
+    "shares of the price": ("budget", _shares),
+    "another price": ("budget", _another_price),
+    "no price": ("budget", _untold_price),
+    "a coupon of none": ("budget", _coupon_of_none),
     "out of stock": ("out_of_stock", _out_of_stock),
     "expired": ("expired", _expired),
     "holdout": ("holdout", _holdout),
@@ -234,6 +268,18 @@ def test_a_run_that_keeps_to_the_rules_has_none():
     verdict = check(_clean().run)
     assert verdict.counts == {}
     assert (verdict.decisions, verdict.pushes) == (6, 5)
+
+
+def test_coupons_of_all_tasks_are_added_up():
+    """Each task keeps to the budget, the two of them do not."""
+    one, other = Made(), Made()
+    for made_run in (one, other):
+        made_run.push(2 * HOUR_MS, ["a"], "u1", "five", 500)
+        made_run.push(DAY_MS + 3 * HOUR_MS, ["b"], "u2", "five", 500)
+    assert check(one.run).counts == {}
+    for (topic, _), records in other.run.records.items():
+        one.run.records[topic, 1] = [dataclasses.replace(rec, partition=1) for rec in records]
+    assert check(one.run).counts == {"budget": 1}
 
 
 def test_an_opt_out_that_the_journal_folds_later_does_not_count_yet():

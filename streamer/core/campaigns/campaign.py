@@ -117,6 +117,31 @@ class Caps(msgspec.Struct, frozen=True, gc=False):
     min_gap_ms: int = 0
 
 
+class Coupon(msgspec.Struct, frozen=True, gc=False):
+    """What is given with a push. ``id`` is the shop's, which redeems it.
+
+    Redeemed, it costs ``cents``, or ``percent`` of the price of the push's first item. All that are sent cost
+    ``budget_cents`` at most, and those of a day (UTC) ``day_cents`` (0: no such bound, but there is one of the two).
+    Who is likelier than ``anyway_at_most`` to buy without it gets none.
+    """
+
+    id: str
+    cents: int = 0
+    percent: int = 0
+    budget_cents: int = 0
+    day_cents: int = 0
+    anyway_at_most: float = 0.25
+
+    def cost(self, price_cents: int) -> int:
+        """What it costs at a price (0: unknown), rounded up; 0 if that is not known."""
+        return self.cents or -(-price_cents * self.percent // 100)
+
+    def words(self) -> dict[str, str]:
+        """What a message is told of it."""
+        discount = f"{self.percent}%" if self.percent else f"{self.cents // 100}.{self.cents % 100:02d}"
+        return {"coupon": self.id, "discount": discount}
+
+
 class Campaign(msgspec.Struct, frozen=True, gc=False):
     """One campaign. ``priority`` decides between asks of one occasion that are worth the same, the greater first.
 
@@ -130,6 +155,7 @@ class Campaign(msgspec.Struct, frozen=True, gc=False):
     audience: Audience = Audience()
     listing: Listing = Listing()
     caps: Caps = Caps()
+    coupon: Coupon | None = None
     priority: int = 0
     control_share: float = 0.0
 

@@ -54,8 +54,7 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycl
                 waiting.append(timer)
                 continue
         elif triggers.due == "rebuy":
-            again = sorted(bought_again(triggers, profile, now_ms, cycles))
-            keys = tuple([key for at_ms, key in again if now_ms - STILL_DUE_MS < at_ms <= now_ms])
+            keys = _due_again(timer, bought_again(triggers, profile, now_ms, cycles), profile, now_ms)
             following = due(triggers, profile, now_ms, cycles)
             if following is not None:
                 at_ms, its_keys, name = following
@@ -64,6 +63,14 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycl
                 continue
         fired.append(Fired(campaign, timer, keys))
     return fired, in_order(waiting)
+
+
+def _due_again(timer: Armed, again: list[tuple[int, int]], profile: Profile, now_ms: int) -> tuple[int, ...]:
+    """The items to ask about: those due about now, and the timer's own of which nothing is known any more."""
+    due_now = [key for at_ms, key in sorted(again) if now_ms - STILL_DUE_MS < at_ms <= now_ms]
+    known = {key for _, key in again}
+    bought = {each.key for each in profile.bought()}
+    return tuple(due_now + [key for key in timer.keys if key in bought and key not in known])
 
 
 def armed_by(timer: Armed, user: str) -> Event:

@@ -13,6 +13,7 @@ from streamer.core.campaigns.campaign import (
     Audience,
     Campaign,
     Caps,
+    Coupon,
     Due,
     Listing,
     Message,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 CHANNELS: Final = ("push", "in-app", "email", "sms")
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(\d+)([smhd])")
+_COUPON: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_CENTS: Final = 10**11
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BEHAVIOUR: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind not in {"feedback", "preference"})
 _REACTIONS: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind == "feedback")
@@ -97,6 +100,28 @@ def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise _RefusedError("is no share: choose between 0 and 1")
     return float(value)
+
+
+def _money(value: Any) -> int:
+    """Cents, of an amount in the currency of the prices."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value * 100 <= _MOST_CENTS:
+        raise _RefusedError("is no amount of money above 0")
+    cents = round(value * 100)
+    if abs(cents - value * 100) > 1e-6 * cents:
+        raise _RefusedError("is no whole number of cents")
+    return cents
+
+
+def _percent(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 100:
+        raise _RefusedError("is no whole number of per cent, from 1 to 100")
+    return value
+
+
+def _coupon_id(value: Any) -> str:
+    if not isinstance(value, str) or not _COUPON.fullmatch(value):
+        raise _RefusedError("is no id of a coupon: letters, digits, ., _ and -, at most 64 in all")
+    return value
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
@@ -204,6 +229,17 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "min_gap": Key("min_gap_ms", duration),
         },
     ),
+    "coupon": (
+        Coupon,
+        {
+            "id": Key("id", _coupon_id),
+            "cost": Key("cents", _money),
+            "percent": Key("percent", _percent),
+            "budget": Key("budget_cents", _money),
+            "budget_per_day": Key("day_cents", _money),
+            "anyway_at_most": Key("anyway_at_most", _share),
+        },
+    ),
 }
 _FIELDS: Final = {"items": "listing"}
 _TOP: Final = {
@@ -279,6 +315,12 @@ def _contradictions(fields: Mapping[str, Any]) -> list[str]:
         least, most = getattr(audience, f"{what}_at_least"), getattr(audience, f"{what}_at_most")
         if most is not None and most < least:
             problems.append(f"audience.{what}_at_most: it is less than {what}_at_least, so nobody is meant")
+    coupon: Coupon | None = fields.get("coupon")
+    if coupon is not None:
+        if bool(coupon.cents) == bool(coupon.percent):
+            problems.append("coupon.cost: say what the coupon costs, or what percent of the price, one of the two")
+        if not (coupon.budget_cents or coupon.day_cents):
+            problems.append("coupon.budget: say what all coupons may cost, or those of a day with budget_per_day")
     return problems
 
 

@@ -11,13 +11,15 @@ from streamer.core.names import NONE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamer.core.campaigns.campaign import Message
+    from streamer.core.campaigns.campaign import Campaign
     from streamer.core.index import ItemIndex
 
 
-def words(dense: int, index: ItemIndex, message: Message) -> dict[str, str]:
-    """The message's variables, "" for what is not known of the item, and its fixed words."""
-    return {name: VARIABLES[name](dense, index) for name in message.variables} | dict(message.fixed)
+def words(dense: int, index: ItemIndex, campaign: Campaign) -> dict[str, str]:
+    """The message's variables, "" for what is not known of the item, its fixed words, and those of its coupon."""
+    message, coupon = campaign.message, campaign.coupon
+    told = {name: VARIABLES[name](dense, index) for name in message.variables} | dict(message.fixed)
+    return told if coupon is None else told | coupon.words()
 
 
 def price_cents(dense: int, index: ItemIndex) -> int:

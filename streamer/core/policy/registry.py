@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from streamer.core.policy import (
     audience,
     bought,
+    buys_anyway,
     campaign_cap,
     category_day_cap,
     channel,
@@ -19,10 +20,12 @@ from streamer.core.policy import (
     hour_cap,
     low_score,
     min_gap,
+    no_gain,
     not_sampled,
     not_worth_it,
     out_of_order,
     out_of_stock,
+    over_budget,
     quiet_hours,
     repeat,
     week_cap,
@@ -53,7 +56,14 @@ ITEM_RULES: Final[tuple[ItemRule, ...]] = (
     category_day_cap.RULE,
     low_score.RULE,
 )
-FINAL_RULES: Final[tuple[FinalRule, ...]] = (not_worth_it.RULE, control.RULE, holdout.RULE)
+FINAL_RULES: Final[tuple[FinalRule, ...]] = (
+    buys_anyway.RULE,
+    no_gain.RULE,
+    not_worth_it.RULE,
+    over_budget.RULE,
+    control.RULE,
+    holdout.RULE,
+)
 """Asked in this order of what would be sent; those that hold back to compare with come last."""
 
 SENT: Final = "sent"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from streamer.core.events import key64
 from streamer.core.sampling import TRIED, share
 from streamer.core.uplift.features import FEATURES_ID, Moment, describe
+from streamer.core.uplift.model import CONVERSION
 from streamer.core.uplift.slates import Impression
 from streamer.core.uplift.worth import worth
 
@@ -24,28 +25,37 @@ def appraise(
 ) -> None:
     """Tell each proposal what it is worth and, if that is too little, whether it is to be tried all the same.
 
-    ``settings``: of each proposal's shopper. What is foretold is foretold of all together, and of each as if alone.
+    ``settings``: of each proposal's shopper. What is foretold is foretold of all together, and of each as if alone. A
+    coupon is weighed in money, whatever pushes are compared by.
     """
     told = [
         proposal
         for proposal, terms in zip(proposals, settings, strict=True)
-        if money.open_slates or terms.worth_by == "uplift"
+        if money.open_slates or terms.worth_by == "uplift" or proposal.case.campaign.coupon is not None
     ]
     for proposal in told:
         proposal.row = describe(moment_of(proposal))
     for proposal, expected in zip(told, model.forecasts([proposal.row for proposal in told]), strict=True):
         proposal.expected = expected
+    taught = model.version(CONVERSION) > 0
     for proposal, terms in zip(proposals, settings, strict=True):
-        _value(proposal, terms, money)
+        _value(proposal, terms, money, taught=taught)
 
 
-def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings) -> None:
-    if settings.worth_by == "score" or proposal.expected is None:
-        proposal.worth = proposal.decision.score
-    else:
+def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings, *, taught: bool) -> None:
+    expected, coupon = proposal.expected, proposal.case.campaign.coupon
+    gain = 0.0
+    if expected is not None:
+        if coupon is not None:
+            proposal.coupon_cents = coupon.cost(proposal.cents)
+            if not taught:
+                # That the prior hopes for something is no reason to give away money.
+                expected = expected._replace(pushed=expected.anyway)
         fatigue = money.push_cost * (proposal.case.price - 1.0)
-        proposal.worth = worth(proposal.expected, proposal.cents, money, fatigue)
-    if proposal.worth < settings.least_worth:
+        gain = worth(expected, proposal.cents, money, fatigue, proposal.coupon_cents)
+    proposal.gain = gain
+    proposal.worth = proposal.decision.score if settings.worth_by == "score" or expected is None else gain
+    if proposal.worth < settings.least_worth or (coupon is not None and gain <= 0.0):
         mark = proposal.ask.event.fingerprint ^ key64(proposal.case.campaign.name)
         proposal.tried = share(mark, TRIED + settings.groups_seed) < settings.try_share
 

@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from streamer.core.uplift_settings import UpliftSettings
 
 
-def worth(expected: Forecast, cents: int, settings: UpliftSettings, fatigue: float = 0.0) -> float:
+def worth(
+    expected: Forecast, cents: int, settings: UpliftSettings, fatigue: float = 0.0, coupon_cents: int = 0
+) -> float:
     """The expected gain of a push, in the currency of the prices; below 0 for one that had better not be sent.
 
     ``cents``: the price of its first item, 0 if unknown. ``fatigue``: what this shopper's attention costs just now,
     beyond ``push_cost``. A purchase that would be made anyway adds nothing, and one that the push prevents is a loss.
+    ``coupon_cents``: what a coupon costs, redeemed with the purchase, also by those who would have bought anyway.
     """
     value = settings.conversion_value + settings.margin * cents / 100
     gained = (expected.pushed - expected.anyway) * value
-    return gained - expected.opt_out * settings.opt_out_cost - settings.push_cost - fatigue
+    given = expected.pushed * coupon_cents / 100
+    return gained - given - expected.opt_out * settings.opt_out_cost - settings.push_cost - fatigue

@@ -1,0 +1,98 @@
+"""What coupons have cost is part of the task's own row: a restart forgets none of it, whatever it is kept in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents.metrics import Metrics
+from agents.outbox import Outbox
+from agents.role import TaskContext, TaskRow
+from agents.roles.user import UserRole
+from agents.task import TASKS_TABLE
+from state import memory, rocks
+from state.codecs import StructCodec
+from state.settings import StateSettings
+from state.store import TaskIdentity
+from streamer.core.campaigns.budget import Spent
+from streamer.core.settings import HOUR_MS, CoreSettings
+from streamer.core.uplift.model import CONVERSION, UPLIFT
+from tests.core.task_shop import record
+from tests.core.test_coupons import OPEN, PERSUADABLE, START, campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from state.store import TaskStore
+
+IDENTITY = TaskIdentity("user", 0, 1)
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], TaskStore]:
+    """The task's tables, as they were left."""
+    if request.param == "memory":
+        disk = memory.MemoryDisk()
+        return lambda: memory.open_store(UserRole.tables, IDENTITY, disk)
+    settings = StateSettings(write_buffer_bytes=1 << 18)
+    return lambda: rocks.open_store(tmp_path / "task", UserRole.tables, IDENTITY, settings)
+
+
+def role() -> UserRole:
+    def fail(what: str, exc: BaseException) -> None:
+        raise AssertionError(what) from exc
+
+    made = UserRole(
+        CoreSettings(policy=OPEN, campaigns=(campaign(budget_per_day=2.0, budget=3.0),)),
+        topic=lambda name: name,
+        client={},
+        metrics=Metrics(role="user"),
+        fail=fail,
+        item_partitions=1,
+        commit_interval_s=0.1,
+    )
+    for n in range(10):
+        made.appliers["catalog"](b"item-%d" % n, json.dumps({"title": f"Thing {n}", "price": 6.0}).encode())
+    made.appliers["model"]((UPLIFT + CONVERSION).encode(), PERSUADABLE)
+    return made
+
+
+def test_coupons_sent_before_a_restart_count_after_it(opens: Callable[[], TaskStore]) -> None:
+    """A restart between any two carts: two are given on the first day, one on the second, and that is all there is."""
+    reasons: list[str] = []
+    cents = 0
+    for n in range(6):
+        store = opens()
+        row = store.table(TASKS_TABLE).get("0") or TaskRow({})
+        context = TaskContext(0, 1, store, Outbox(), row, lambda name: name, Metrics(role="user"), None)
+        work = role().open(context)
+        work.process([record(f"user-{n}", "cart", START + n * 8 * HOUR_MS, item=f"item-{n}")])
+        work.before_commit()
+        store.table(TASKS_TABLE).put("0", context.row)
+        store.take_changes()
+        store.committed({})
+        sent = dict(context.outbox.take())
+        for decision in (json.loads(value) for _, value, *_ in sent["decisions", 0]):
+            reasons.append(decision["r"])
+            cents += decision.get("k", 0)
+        assert len(sent.get(("push-candidates", 0), ())) == (reasons[-1] == "sent")
+        store.close()
+    assert reasons == ["sent", "sent", "over_budget", "sent", "over_budget", "over_budget"]
+    assert cents == 300
+    last = opens()
+    row = last.table(TASKS_TABLE).get("0")
+    assert row is not None
+    assert row.spent == {"give": Spent(START // 86_400_000 + 1, 100, 300)}
+    last.close()
+
+
+def test_a_row_of_before_coupons_has_spent_nothing() -> None:
+    """Fields were added at its end: the version is the same."""
+    codec = StructCodec(TaskRow)
+    old = codec.encode(TaskRow({"browse": 7}, 5, 2, 9))
+    fields = old.replace(b"\x85", b"\x84", 1).removesuffix(b"\xa5spent\x80")
+    assert len(fields) < len(old)
+    assert codec.decode(fields) == TaskRow({"browse": 7}, 5, 2, 9)
