@@ -20,7 +20,7 @@ class Proposal(msgspec.Struct, gc=False):
     key of the first, ``cents`` its price (0: unknown). ``channel``: where it would be sent. ``worth``: what it is
     worth, for comparison within the occasion and with sending nothing. ``row``: the features of the moment, by which
     ``expected`` was foretold (``uplift/appraise.py``). ``tried``: it is not worth it, and is to be sent to find out.
-    ``gain``: the money that it is expected to bring, what a coupon costs taken off. ``coupon_cents``: that cost if it is
+    ``gain``: the money that it is expected to bring, less what a coupon costs. ``coupon_cents``: that cost, if it is
     redeemed (0: unknown, or no coupon); ``left_cents``: what may still be spent.
     """
 
