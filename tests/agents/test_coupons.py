@@ -75,7 +75,7 @@ def test_coupons_sent_before_a_restart_count_after_it(opens: Callable[[], TaskSt
         store.take_changes()
         store.committed({})
         sent = dict(context.outbox.take())
-        for decision in (json.loads(value) for _, value, *_ in sent["decisions", 0]):
+        for decision in (json.loads(value or b"") for _, value, *_ in sent["decisions", 0]):
             reasons.append(decision["r"])
             cents += decision.get("k", 0)
         assert len(sent.get(("push-candidates", 0), ())) == (reasons[-1] == "sent")

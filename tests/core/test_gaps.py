@@ -179,7 +179,7 @@ def test_what_is_known_of_cycles_depends_neither_on_the_order_of_shoppers_nor_on
         made = shop("buy-again")
         times = [(START + (14 + place) * n * DAY_MS, user) for n in range(3) for place, user in enumerate(OTHERS)]
         bought = [record(user, "purchase", at_ms, item="item-4", id=f"{user}{at_ms}") for at_ms, user in times]
-        made.run(sorted(bought, key=lambda one: (one.timestamp, users.index(one.key.decode()))), cuts)
+        made.run(sorted(bought, key=lambda one: (one.timestamp, users.index((one.key or b"").decode()))), cuts)
         made.publish()
         return cycle_days(made, "item-4", times[-1][0])
 

@@ -7,7 +7,8 @@ again, its category's does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-class Cycles(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cycles:
     """What an item index knows of cycles."""
 
     index: ItemIndex
