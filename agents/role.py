@@ -28,8 +28,9 @@ class TaskRow(msgspec.Struct):
     """The task's own row: the next offset of each input topic (logical name) and its stream time.
 
     ``timers`` are armed, and no row of table ``due`` is earlier than ``due_ms``. ``spent``: by campaign, what its
-    coupons have cost. The row commits with everything else, so a task starts from it; the group's offsets only serve
-    lag tools.
+    coupons have cost. ``units`` are the role's, which the task's rows were written with; empty of a release that did
+    not keep them. The row commits with everything else, so a task starts from it; the group's offsets only serve lag
+    tools.
     """
 
     positions: dict[str, int]
@@ -37,6 +38,7 @@ class TaskRow(msgspec.Struct):
     timers: int = 0
     due_ms: int = 0
     spent: dict[str, Spent] = {}
+    units: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -92,6 +94,10 @@ class Role(Protocol):
     @property
     def tables(self) -> tuple[TableSpec[Any], ...]:
         """The tables of each task."""
+
+    @property
+    def units(self) -> Mapping[str, int]:
+        """By name, the settings that its rows cannot be read without (``core.units``)."""
 
     @property
     def journaled(self) -> bool:

@@ -25,6 +25,7 @@ from agents.pace import Pace
 from agents.recovery import BUSY_S, restore
 from agents.role import NEVER
 from streamer.core.record import tick
+from streamer.core.units import changed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,6 +45,10 @@ LOOK_S = 1.0
 
 class PositionsDisagreeError(RuntimeError):
     """The task's own row and the group's committed offsets name different positions."""
+
+
+class UnitsChangedError(RuntimeError):
+    """A setting was changed that the task's rows cannot be read without."""
 
 
 class Task:
@@ -99,12 +104,19 @@ class Task:
 
         By logical topic, ``committed`` holds the group's offsets, and ``bounds`` where each input begins and ends.
         Raises ``PositionsDisagreeError`` when the task's row names other positions than the group, or one beyond an
-        input's end: then somebody reset one of them, and only a replay can tell what is right.
+        input's end: then somebody reset one of them, and only a replay can tell what is right. Raises
+        ``UnitsChangedError`` when the settings are not those that its rows were written with.
         """
         context = self.context
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
+            if told := changed(row.units, self.role.units):
+                raise UnitsChangedError(
+                    f"task {self.role.name}-{context.partition}: {told}. Its rows would be misread. "
+                    "Put the setting back, or begin anew under another topics.prefix."
+                )
             context.row = msgspec.structs.replace(row, positions=dict(row.positions))
+        context.row.units = dict(self.role.units)
         self._check(committed, known=row is not None)
         for topic, (begin, end) in bounds.items():
             if (position := context.row.positions.get(topic, begin)) > end:

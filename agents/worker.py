@@ -15,6 +15,7 @@ from agents import faults, memory
 from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
+from agents.task import UnitsChangedError
 from agents.topics import UnreachableError, verify
 from agents.web import WebError, WebServer
 
@@ -54,7 +55,13 @@ class WorkerSettings:
 
 
 def _fail(what: str, exc: BaseException) -> NoReturn:
-    """End the process, now. State is safe at every step, so there is one recovery path: the supervisor's restart."""
+    """End the process, now. State is safe at every step, so there is one recovery path: the supervisor's restart.
+
+    Settings that the stored rows cannot be read with are refused: a restart would find them again.
+    """
+    if isinstance(exc, UnitsChangedError):
+        log.critical("%s: %s", what, exc)
+        _leave(REFUSED)
     log.critical(
         "%s failed: %s: %s; exiting so that the supervisor restarts this process",
         what,
@@ -62,9 +69,13 @@ def _fail(what: str, exc: BaseException) -> NoReturn:
         exc,
         exc_info=exc,
     )
+    _leave(FAILED)
+
+
+def _leave(code: int) -> NoReturn:
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(FAILED)
+    os._exit(code)
 
 
 def tune_gc() -> None:

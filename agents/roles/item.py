@@ -12,6 +12,7 @@ from state.table import TableSpec
 from streamer.core.items.fold import apply_blocks
 from streamer.core.items.rows import index_row
 from streamer.core.items.state import ItemState, row_key
+from streamer.core.units import of_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class ItemRole:
 
     def __init__(self, core: CoreSettings, *, commit_interval_s: float) -> None:
         self.core, self.commit_interval_s = core, commit_interval_s
+        self.units = of_items(core)
 
     def replicas(self) -> None:
         """None are read."""

@@ -39,6 +39,9 @@ class TrainerRole:
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
+    #: A feature list names itself in each block (``model.features_id``).
+    units: Mapping[str, int] = {}
+
     def __init__(self, core: CoreSettings, *, commit_interval_s: float, challenger_interval_commits: int = 30) -> None:
         self.core, self.commit_interval_s = core, commit_interval_s
         self.challenger_interval_commits = challenger_interval_commits

@@ -34,6 +34,7 @@ from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.record import TICK
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.timers import is_of_slates, read_due_key
+from streamer.core.units import of_shoppers
 from streamer.core.uplift.model import UPLIFT, ServedUplift
 from streamer.core.uplift.slates import Slates
 from streamer.core.vectors.block import VECTOR
@@ -79,6 +80,7 @@ class UserRole:
         commit_interval_s: float,
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
+        self.units = of_shoppers(core)
         self.items = ItemIndex(sessions=core.retrieval.sessions)
         self.model = ServedModel()
         self.foreseeing = Served()

@@ -15,6 +15,7 @@ LONGEST_SESSION: Final = 64
 class ItemSettings:
     """How items are counted and related. User tasks, the item role and the replicas must agree on the half-lives.
 
+    The half-lives and ``query_buckets`` cannot change while data is kept: a task refuses others than it wrote with.
     ``trend_half_life_ms``: how fast the sums of trend fade; ``interest_half_life_ms``: those of popularity and of
     co-visitation.
     ``pair_window_s``: items of one user further apart than this are not related; ``pair_partners``: an item is related

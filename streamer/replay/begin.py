@@ -14,6 +14,7 @@ from agents.roles.user import UserRole
 from agents.task import TASKS_TABLE
 from agents.topics import USER_TABLES
 from agents.worker import make_user_role
+from streamer.core.units import changed, of_shoppers
 from streamer.replay.base import Changelogs
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.log import Log
@@ -36,7 +37,7 @@ async def begin(
     """Fill ``store``, which is empty, with what the span begins from. Gives the span to fold, and its folding.
 
     If the changelogs cannot give the tables as they were, it is another span, from the task's beginning. Raises
-    ``ReplayRefused`` if there is none.
+    ``ReplayRefused`` if there is none, and if the settings are not those that its tables were written with.
     """
     if span.tables:
         age_ms = plan.made_ms - span.outline.begins_ms
@@ -67,6 +68,8 @@ def _refold(settings: Settings, plan: Plan, span: Span, consumer: AIOKafkaConsum
         age_ms=plan.made_ms - span.outline.begins_ms,
     )
     row = store.table(TASKS_TABLE).get(str(span.partition)) or TaskRow({})
+    if told := changed(row.units, of_shoppers(settings.core)):
+        raise ReplayRefused(f"task user-{span.partition}: {told}. Under another value its rows would be misread")
     positions = dict(row.positions)
     inputs = {}
     for name in UserRole.inputs:

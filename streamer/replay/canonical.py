@@ -26,6 +26,7 @@ from state.store import TaskIdentity, digest_rows
 from streamer.core.items.fold import apply_block
 from streamer.core.items.state import ItemState, row_key
 from streamer.core.learners import Learners
+from streamer.core.units import changed, of_items
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.held import Held, held
 from streamer.replay.log import Log
@@ -174,6 +175,8 @@ class _Rebuild:
         for partition in range(topics.item_partitions):
             place = TopicPartition(topics.physical("item-updates"), partition)
             live = await held(self._settings, "item", "items", "item-updates", partition)
+            if told := changed(live.units, of_items(self._settings.core)):
+                raise ReplayRefused(f"task item-{partition}: {told}. Under another value its input would be misread")
             rows = await self._items(place, ends[place], live)
             report.items += len(rows)
             digest.update(_digest(rows))

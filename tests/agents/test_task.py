@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +16,15 @@ from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.role import NEVER, TaskContext, TaskRow
 from agents.settings import RuntimeSettings
-from agents.task import TASKS_TABLE, PositionsDisagreeError, Task
+from agents.task import TASKS_TABLE, PositionsDisagreeError, Task, UnitsChangedError
+from agents.worker import REFUSED
 from state.codecs import StructCodec
 from state.memory import open_store
 from state.store import TaskIdentity
 from state.table import TableSpec
 from streamer.core.record import Record
+from streamer.core.units import of_items, of_shoppers
+from streamer.settings import leaves, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +42,7 @@ class Listing:
     first: frozenset[str] = frozenset()
     tables: tuple[TableSpec[Any], ...] = (TableSpec(TASKS_TABLE, StructCodec(TaskRow)),)
     journaled = False
+    units: Mapping[str, int] = {}
     commit_interval_s = 0.001
     due_ms = NEVER
     reached = 0
@@ -87,14 +93,15 @@ class Committed:
 def opened(
     role: Listing,
     bounds: Mapping[str, tuple[int, int]],
-    row: Mapping[str, int] | None = None,
+    row: Mapping[str, int] | TaskRow | None = None,
     committer: Committed | None = None,
     **runtime: Any,
 ) -> Task:
-    """A task of the role that has begun, with inputs of such bounds; ``row`` are the positions it committed before."""
+    """A task of the role that has begun, with inputs of such bounds; ``row``, or its positions, it committed."""
     store = open_store(role.tables, TaskIdentity(role.name, 0, 1))
+    kept = row if isinstance(row, TaskRow) else TaskRow(dict(row or {}))
     if row is not None:
-        store.table(TASKS_TABLE).put("0", TaskRow(dict(row)))
+        store.table(TASKS_TABLE).put("0", kept)
 
     async def hand_over(batch: Batch) -> None:
         batch.run()
@@ -108,7 +115,7 @@ def opened(
         role, context, committer or Committed(), RuntimeSettings(merge_wait_ms=0, **runtime),
         changelogs=changelogs, hand_over=hand_over, fail=fail,
     )  # fmt: skip
-    task.begin(row or {}, bounds)
+    task.begin(kept.positions, bounds)
     return task
 
 
@@ -206,6 +213,69 @@ def test_a_task_goes_on_where_an_input_begins_that_was_cut_above_it_and_counts_w
 def test_a_task_refuses_an_input_that_ends_below_what_it_has_folded():
     with pytest.raises(PositionsDisagreeError, match=r"has folded browse up to 4, and the topic ends at 2"):
         opened(Listing(), {"browse": (0, 2), "purchase": (0, 9)}, {"browse": 4})
+
+
+HALF_LIFE = "core.retrieval.items.trend_half_life_ms"
+
+
+def with_half_life(half_life_ms: int) -> Listing:
+    """A role whose rows count in such half-lives."""
+    role = Listing()
+    role.units = {HALF_LIFE: half_life_ms}
+    return role
+
+
+def before(units: Mapping[str, int]) -> TaskRow:
+    """The row of a task that has folded nothing, and wrote its rows with ``units``."""
+    return TaskRow({"browse": 0, "purchase": 0}, units=dict(units))
+
+
+BOUNDS = {"browse": (0, 9), "purchase": (0, 9)}
+
+
+def test_a_task_refuses_a_setting_that_its_rows_were_not_written_with_and_names_both_values():
+    with pytest.raises(UnitsChangedError, match=rf"{HALF_LIFE} = 20, and what is stored was written with 10"):
+        opened(with_half_life(20), BOUNDS, before({HALF_LIFE: 10}))
+
+
+def test_a_task_goes_on_with_the_setting_its_rows_were_written_with():
+    assert opened(with_half_life(10), BOUNDS, before({HALF_LIFE: 10})).context.row.units == {HALF_LIFE: 10}
+
+
+def test_rows_of_a_release_that_did_not_keep_their_setting_are_taken_to_be_as_it_is_now_from_the_next_commit_on():
+    async def drive() -> None:
+        role = with_half_life(10)
+        task = opened(role, BOUNDS, {"browse": 0, "purchase": 0})
+        task.start()
+        task.feed("browse", 0, 1, fetched("browse", 0, 1))
+        task.wake()
+        await until(lambda: role.folded["browse"] == [0])
+        await task.pause()
+        kept = task.context.store.table(TASKS_TABLE).get("0")
+        assert kept is not None
+        assert (kept.positions["browse"], kept.units) == (1, {HALF_LIFE: 10})
+        await task.close()
+
+    asyncio.run(drive())
+
+
+def test_a_row_without_units_as_earlier_releases_wrote_it_is_read():
+    row = b"\x84\xa9positions\x81\xa6browse\x07\xa3now\x05\xa6timers\x00\xa6due_ms\x00"
+    assert StructCodec(TaskRow).decode(bytes([1]) + row) == TaskRow({"browse": 7}, now=5)
+
+
+def test_a_process_whose_rows_ask_for_another_setting_ends_with_the_code_of_what_no_restart_helps():
+    ends = (
+        "from agents.task import UnitsChangedError as E; from agents.worker import _fail; _fail('task', E('changed'))"
+    )
+    assert subprocess.run([sys.executable, "-c", ends], check=False, capture_output=True).returncode == REFUSED
+
+
+def test_the_units_of_each_role_are_settings_by_their_names_and_values():
+    told = {"core.retrieval.items.trend_half_life_ms": 7, "core.profile.affinity_half_life_ms": 8}
+    core = load(overrides=dict(told), check_files=False).core
+    assert of_shoppers(core).items() >= {**of_items(core), **told}.items()
+    assert set(of_shoppers(core)) <= {".".join(leaf.path) for leaf in leaves()}
 
 
 def test_fetching_pauses_by_bytes_long_before_many_large_records_are_held():

@@ -36,6 +36,7 @@ class Alarms:
     first: frozenset[str] = frozenset()
     tables: tuple[TableSpec[Any], ...] = (TableSpec(TASKS_TABLE, StructCodec(TaskRow)),)
     journaled = True
+    units: Mapping[str, int] = {}
     commit_interval_s = 0.001
 
     def __init__(self, *due: int, at_once: int = 10) -> None:
