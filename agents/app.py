@@ -146,8 +146,15 @@ class App(faust.App):
 
         A process that is killed does not come here: if it is back within the session timeout, nothing has moved.
         """
-        await self.runtime.close()
+        failed = None
+        try:
+            await self.runtime.close()
+        except Exception as exc:  # noqa: BLE001 - it ends the process, once the tasks are free for others
+            failed = exc
         await self.consumer.leave()
+        if failed is not None:
+            # Faust would wait without end for a service that failed to stop.
+            self.runtime.fail("stop", failed)
         await super().on_stop()
 
     async def _on_agent_error(self, _agent: Any, exc: BaseException) -> None:

@@ -232,13 +232,19 @@ class Runtime:
         return ThreadedCommitter(self._io, make)
 
     async def close(self, *, commit: bool = True) -> None:
-        """Give everything up; with ``commit``, finish what is in hand first."""
+        """Give everything up; with ``commit``, finish what is in hand first.
+
+        A task whose tables cannot be closed, being damaged, keeps no other from it; then its error is raised.
+        """
         await self._give_up_opening()
-        await asyncio.gather(*(task.close(commit=commit) for task in self.tasks.values()))
+        closing = (task.close(commit=commit) for task in self.tasks.values())
+        ended = await asyncio.gather(*closing, return_exceptions=True)
         self.tasks.clear()
         await self._standbys.close()
         if self.replicas is not None:
             await self.replicas.stop()
+        for error in filter(None, ended):
+            raise error
 
     # -- fetching ---------------------------------------------------------------------------------------------
 

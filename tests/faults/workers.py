@@ -174,6 +174,12 @@ class Workers:
         self._watcher.stop()
         return codes
 
+    def again(self) -> None:
+        """Have ``tend()`` start all again that were stopped."""
+        self._watcher = Watcher()
+        for worker in self.all:
+            worker.wanted, worker.due = True, 0.0
+
     def _wait(self, worker: Worker) -> int:
         process, worker.process = worker.process, None
         if process is None:
