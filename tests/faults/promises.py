@@ -59,7 +59,7 @@ def _forgotten(evidence: Evidence, marks: dict[str, int]) -> dict[str, set[int]]
 def _kept(table: str, value: bytes, mark: int, forgotten: set[int]) -> str:
     """What a row knows of the time up to the mark; nothing if nothing."""
     if table == "profile":
-        first_ms: int = state.row(value, 4)[0]
+        first_ms: int = state.row(value, 1, 2, 3, 4)[0]
         return f"a profile since {first_ms}" if first_ms <= mark else ""
     if table == "seen":
         marks = {int.from_bytes(value[at : at + 8], "little") for at in range(0, len(value), state.SEEN_BYTES)}
