@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamer.core.models.model import GRID
+from streamer.core.models.model import on_grid
 from streamer.core.models.registry import FEATURE_NAMES, FEATURES_ID
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class RiverTrainer:
         """As ``Model.predict_many``."""
         predict = self._model.predict_proba_one
         p = [predict(dict(zip(FEATURE_NAMES, row, strict=True))).get(True, 0.0) for row in x.T.tolist()]
-        rounded: Floats = np.rint(np.array(p, np.float64) * GRID) / GRID
-        return rounded
+        return on_grid(np.array(p, np.float64))
 
     def contributions(self, row: Floats) -> Floats:
         """Not told: zeros."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from streamer.core.models.model import GRID
+from streamer.core.models.model import on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +152,7 @@ def build_example(
         chosen.astype("<f2").tobytes(),
         marks.tobytes(),
         weights.tobytes(),
-        (np.rint(p[rows] * GRID) / GRID).astype("<f4").tobytes(),
+        on_grid(p[rows]).astype("<f4").tobytes(),
     )
 
 

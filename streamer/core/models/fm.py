@@ -21,12 +21,12 @@ from streamer.core.events import key64
 from streamer.core.exactmath import sigmoid
 from streamer.core.models.model import (
     BLOCK_VERSION,
-    GRID,
     ModelBlock,
     ModelRefused,
     decode_block,
     encode_block,
     features_id,
+    on_grid,
     read_block,
 )
 
@@ -86,8 +86,7 @@ class Fm:
 
     def predict_many(self, x: Floats) -> Floats:
         """As ``Model.predict_many``."""
-        rounded: Floats = np.rint(self.predict_proba_many(x) * GRID) / GRID
-        return rounded
+        return on_grid(self.predict_proba_many(x))
 
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """River's protocol: probabilities by class, from features by name; one that is absent is 0."""

@@ -32,11 +32,11 @@ from streamer.core.exactmath import LOG2_E, exp2, sigmoid
 from streamer.core.features import FEATURES
 from streamer.core.models.model import (
     BLOCK_VERSION,
-    GRID,
     ModelBlock,
     ModelRefused,
     encode_block,
     features_id,
+    on_grid,
     read_block,
 )
 from streamer.core.models.net import NARROW, WIDE, beginning, parameters
@@ -141,8 +141,7 @@ class Listwise:
 
     def predict_many(self, x: Floats) -> Floats:
         """As ``Model.predict_many``."""
-        rounded: Floats = np.rint(self.predict_proba_many(x) * GRID) / GRID
-        return rounded
+        return on_grid(self.predict_proba_many(x))
 
     def contributions(self, row: Floats) -> Floats:
         """As ``Model.contributions``: features times the slopes of the linear piece of the net that the row lies in.

@@ -19,11 +19,11 @@ import numpy as np
 from streamer.core.exactmath import sigmoid
 from streamer.core.models.model import (
     BLOCK_VERSION,
-    GRID,
     ModelBlock,
     ModelRefused,
     encode_block,
     features_id,
+    on_grid,
     read_block,
 )
 
@@ -75,8 +75,7 @@ class Logistic:
 
     def predict_many(self, x: Floats) -> Floats:
         """As ``Model.predict_many``: ``predict_proba_many`` on the grid of 1/GRID."""
-        rounded: Floats = np.rint(self.predict_proba_many(x) * GRID) / GRID
-        return rounded
+        return on_grid(self.predict_proba_many(x))
 
     def predict_proba_one(self, x: Mapping[str, float]) -> dict[bool, float]:
         """River's protocol: probabilities by class, from features by name; one that is absent is 0."""

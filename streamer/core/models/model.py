@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
+import numpy as np
 
 from streamer.core.events import key64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -98,6 +98,12 @@ class ModelBlock(msgspec.Struct, array_like=True, frozen=True):
 
 _block_decoder: Final = msgspec.msgpack.Decoder(ModelBlock)
 _block_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def on_grid(p: Floats) -> Floats:
+    """Probabilities, each rounded to the nearest multiple of 1/GRID."""
+    rounded: Floats = np.rint(p * GRID) / GRID
+    return rounded
 
 
 def features_id(names: Sequence[str]) -> int:
