@@ -81,11 +81,12 @@ class UserRole:
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
         self.units = of_shoppers(core)
-        self.items = ItemIndex(sessions=core.retrieval.sessions)
+        self.items = ItemIndex(sessions=core.retrieval.sessions, content=core.retrieval.content)
         self.model = ServedModel()
         self.foreseeing = Served()
         self.uplift = ServedUplift()
         self._metrics = metrics
+        self._catalog_problem = ""
         #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
         self.appliers = {
             "catalog": self._catalog,
@@ -113,6 +114,10 @@ class UserRole:
     def _catalog(self, key: bytes | None, value: bytes | None) -> None:
         if key is None or not self.items.apply_catalog(key.decode(errors="replace"), value):
             self._metrics.replica_rejected("catalog")
+            if key is not None and self.items.problem != self._catalog_problem:
+                # Said once for each kind of problem: a whole catalog may have it.
+                self._catalog_problem = self.items.problem
+                log.error("the catalog's entry of %r was refused: %s", key[:256], self.items.problem)
 
     def index_row(self, key: bytes | None, value: bytes | None) -> None:
         """Apply a record of topic ``item-index``."""

@@ -117,6 +117,10 @@ FEATURES: Final = (
     Feature("search_words", "search", "BM25 over what all words would give, by newness", 0.0, 2.0, 1.0, _SEARCHED),
     Feature("vectors", "vectors", "product of the vectors / 8", -2.0, 4.0, 0.0, _FITS),
     Feature("vectors_cosine", "vectors", "cosine of the vectors", -1.0, 1.0, 0.0),
+    Feature("text", "text", "cosine of the words and the newest items'", 0.0, 1.0, 0.3, _SIMILAR),
+    Feature("text_last", "text", "cosine of the words and the newest item's", 0.0, 1.0, 0.2, _SIMILAR),
+    Feature("embedding", "embedding", "cosine of catalog vectors, the newest items'", -1.0, 1.0, 0.5, _SIMILAR),
+    Feature("embedding_last", "embedding", "cosine of catalog vectors, the newest item's", -1.0, 1.0, 0.3, _SIMILAR),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -259,10 +263,18 @@ def _logarithms(x: Floats, scores: dict[str, Floats], popularity: Floats) -> Non
 
 
 def _fit(x: Floats, pool: Pool, asked: Asked, index: ItemIndex) -> None:
-    """How well candidates fit the shopper by their vectors."""
+    """How well candidates fit the shopper by vectors, those that are learned and those of content, and by words."""
     product, cosine = index.vectors.likeness(asked.count, asked.recents, pool.query, pool.item)
     _set(x, "vectors", product * 0.125)
     _set(x, "vectors_cosine", cosine)
+    if asked.tastes is not None:
+        every, newest = index.texts.likeness(asked.tastes, pool.query, pool.item)
+        _set(x, "text", every)
+        _set(x, "text_last", newest)
+    if asked.directions is not None:
+        every, newest = index.embeddings.likeness(asked.directions, pool.query, pool.item)
+        _set(x, "embedding", every)
+        _set(x, "embedding_last", newest)
 
 
 def _own(x: Floats, pool: Pool, asked: Asked) -> None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from streamer.core.catalog import CatalogEntry, is_item_id, read_entry
+from streamer.core.content.embeddings import EmbeddingIndex
+from streamer.core.content.texts import Said, TextIndex
 from streamer.core.decay import NOTHING
 from streamer.core.events import item_key
 from streamer.core.exactmath import log2
@@ -20,7 +23,7 @@ from streamer.core.items.rows import IndexRow, read_index_row
 from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
 from streamer.core.nodes import Nodes
-from streamer.core.retrieval_settings import SessionSettings
+from streamer.core.retrieval_settings import ContentSettings, SessionSettings
 from streamer.core.sessions.index import SessionIndex
 from streamer.core.shelves import Shelves
 from streamer.core.titles import TitleIndex
@@ -73,11 +76,20 @@ class ItemIndex:
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
     ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
-    are what else leads to items, ``titles`` finds items by words,
-    ``shelves`` new and trending ones.
+    are what else leads to items, ``titles`` finds items by words, ``shelves`` new and trending ones; ``texts`` and
+    ``embeddings`` tell how alike items are. ``problem``: why the catalog's last refused entry was refused.
     """
 
-    def __init__(self, capacity: int = 1024, sessions: SessionSettings | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int = 1024,
+        sessions: SessionSettings | None = None,
+        content: ContentSettings | None = None,
+    ) -> None:
+        content = content or ContentSettings()
+        self.texts = TextIndex(content.text_words)
+        self.embeddings = EmbeddingIndex(content)
+        self.problem = ""
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.nodes = Nodes(self)
         self.vectors = VectorIndex(self.mention_many)
@@ -282,15 +294,22 @@ class ItemIndex:
             dense = self._dense.get(item_key(item_id), NONE)
             if self._catalog.pop(dense, None) is not None:
                 self.version += 1
+                self.embeddings.tell(dense, ())
                 self._retell(dense)
             return True
         entry = read_entry(value)
         if entry is None or not is_item_id(item_id):
+            self.problem = "no entry of the form of catalog.schema.json, or a key that is no item id"
+            return False
+        if problem := self.embeddings.refuses(entry.vector):
+            self.problem = problem
             return False
         dense = self._mention(item_key(item_id))
         self.version += 1
         self._ids[dense] = item_id
-        self._catalog[dense] = entry
+        self.embeddings.tell(dense, entry.vector)
+        # The numbers are not kept beside what they were projected to.
+        self._catalog[dense] = msgspec.structs.replace(entry, vector=()) if entry.vector else entry
         self._retell(dense)
         return True
 
@@ -311,10 +330,13 @@ class ItemIndex:
         self.price[dense] = log2(float(cents)) if cents else np.nan
         kind = self.categories.names[category] if category != NONE else ""
         name = self.brands.names[brand] if brand != NONE else ""
-        self.titles.tell(dense, f"{title} {name} {kind}".strip())
+        more = "" if entry is None else entry.more
+        self.titles.tell(dense, f"{title} {name} {kind} {more}".strip())
         line = self.lines.id(f"{kind}\n{self.brands.names[brand]}") if kind and brand != NONE else NONE
         # Half octaves: what costs up to 41 % more is of one band.
-        band = self.bands.id(f"{kind}\n{int(2.0 * float(self.price[dense]))}") if kind and cents else NONE
+        cost = str(int(2.0 * float(self.price[dense]))) if cents else ""
+        band = self.bands.id(f"{kind}\n{cost}") if kind and cost else NONE
+        self.texts.tell(dense, Said(kind, name, cost, title, more))
         for grouping, group in (("category", category), ("line", line), ("band", band)):
             self._regroup(grouping, dense, group)
         self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.affinities import Affinities
+    from streamer.core.content.embeddings import Directions
+    from streamer.core.content.texts import Tastes
     from streamer.core.events import Event
     from streamer.core.index import ItemIndex
     from streamer.core.packed import Layout
@@ -80,7 +82,8 @@ class Asked:
     log2 of cents, NaN if none is known. ``session_events``: of a session that goes on; ``events``: of all.
     ``mean_gap_ms``: between the shopper's visits, a day until there are two. ``owner``: the shoppers as
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
-    ``NOT_TOLD``, which no item has.
+    ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
+    ``None`` where the index has neither or nobody asks.
     """
 
     count: int
@@ -101,6 +104,8 @@ class Asked:
     owner: NDArray[np.uint64]
     sightings: Sightings
     searches: Searches
+    tastes: Tastes | None
+    directions: Directions | None
 
 
 class Queries:
@@ -168,7 +173,12 @@ class Queries:
             owner,
             self._sightings(recents, owner, index),
             searches_of(self._profiles, self._now),
+            index.texts.tastes(count, recents) if self._wants("text") else None,
+            index.embeddings.directions(count, recents) if self._wants("embedding") else None,
         )
+
+    def _wants(self, family: str) -> bool:
+        return family not in self.settings.without or family not in self.settings.without_features
 
     def _sightings(self, recents: Recents, owner: NDArray[np.uint64], index: ItemIndex) -> Sightings:
         if {"sessions", "following"} <= set(self.settings.without):

@@ -9,6 +9,12 @@ _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 LONGEST_SESSION: Final = 64
 """Items: what holds more is no row of a session."""
+MOST_NUMBERS: Final = 4096
+"""Of a catalog's vector."""
+MOST_WORDS: Final = 32
+"""Of an item, for how alike texts are; that many keep its sums exact."""
+MOST_SIZE: Final = 512
+"""Of a projected vector: products of so many bytes are exact in single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,30 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentSettings:
+    """What every worker keeps of what the catalog and events say of an item, to tell how alike two are.
+
+    ``text_words``: so many words an item, of category, brand, price band, title, tags and description in this order, of
+    2 bytes each, such as 16; 0 for no likeness of texts. ``vector_numbers``: how many numbers the catalog's ``vector``
+    has, at most 4096; entries with another count are refused. 0: the shop has none, and those there are are left alone.
+    ``vector_size``: a vector is projected to so many numbers, of a byte each, if it has more.
+    """
+
+    text_words: int = 0
+    vector_numbers: int = 0
+    vector_size: int = 64
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be kept."""
+        if not 0 <= self.text_words <= MOST_WORDS:
+            raise ValueError(f"text_words must be from 0 to {MOST_WORDS}, not {self.text_words}")
+        if not 0 <= self.vector_numbers <= MOST_NUMBERS:
+            raise ValueError(f"vector_numbers must be from 0 to {MOST_NUMBERS}, not {self.vector_numbers}")
+        if not 8 <= self.vector_size <= MOST_SIZE:
+            raise ValueError(f"vector_size must be from 8 to {MOST_SIZE}, not {self.vector_size}")
+
+
+@dataclass(frozen=True, slots=True)
 class RetrievalSettings:
     """How candidates are found.
 
@@ -85,7 +115,8 @@ class RetrievalSettings:
     ``search_items``: so many items that searchers chose, and as many that are called so, of which for each word the
     ``search_looked_at`` most popular are looked at. ``rising_items``: so many items that rise, and
     ``rising_in_category`` of each category. ``newcomer_items``: so many that newcomers took. ``fresh_items``: so many
-    new items, which are those of fewer than ``fresh_views`` views.
+    new items, which are those of fewer than ``fresh_views`` views. ``text_items``: so many new items that are most like
+    the shopper's newest by their words, ``embedding_items``: by the vectors that the catalog brings along.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
@@ -113,8 +144,11 @@ class RetrievalSettings:
     newcomer_items: int = 24
     fresh_items: int = 12
     fresh_views: int = 8
+    text_items: int = 12
+    embedding_items: int = 12
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
     sessions: SessionSettings = SessionSettings()
+    content: ContentSettings = ContentSettings()
     without: tuple[str, ...] = ()
     without_features: tuple[str, ...] = ()

@@ -80,6 +80,11 @@ class Shelves:
         """Items that only the catalog knows of, in the order of lots drawn."""
         return self._unseen.order(self._lot, self._index.keys, self._everyone(self._unseen))
 
+    def little_seen(self, views: int) -> Dense:
+        """Of the newest and the unseen those of fewer views, in that order."""
+        new = np.concatenate((self.newest(), self.unseen()))
+        return new[self._index.views.take(new) < views]
+
     def trending(self, category: int) -> Dense:
         """The items of a category of the highest trend, highest first."""
         top = self._trending.get(category)

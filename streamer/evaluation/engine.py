@@ -67,7 +67,7 @@ class Engine:
         self._items = _Items()
         self._deltas = ItemDeltas()
         self._encode = msgspec.msgpack.Encoder().encode
-        self.index = ItemIndex(sessions=settings.retrieval.sessions)
+        self.index = ItemIndex(sessions=settings.retrieval.sessions, content=settings.retrieval.content)
         self._touched: dict[str, None] = {}
         self.predictions = PredictionTrainer(settings.predictions)
         self.vectors = OnlineVectors(settings.vectors)

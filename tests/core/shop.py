@@ -17,7 +17,7 @@ from streamer.core.items.rows import index_row
 from streamer.core.items.state import ItemState, row_key
 from streamer.core.profile import Profile, fold
 from streamer.core.queries import Queries
-from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.retrieval_settings import ContentSettings, ItemSettings, RetrievalSettings
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import ProfileSettings
 from streamer.core.vector_settings import VectorSettings
@@ -32,6 +32,13 @@ ITEMS = ItemSettings()
 RETRIEVAL = RetrievalSettings()
 PROFILES = ProfileSettings()
 VECTORS = VectorSettings()
+CONTENT = ContentSettings(text_words=16, vector_numbers=12)
+
+
+def content_of(item: str) -> list[float]:
+    """A vector as a catalog would bring it along, an item's own."""
+    random = Random(item)
+    return [random.gauss() for _ in range(CONTENT.vector_numbers)]
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Shop:
 
     def index(self, seed: int | None = None) -> ItemIndex:
         """An index of all rows, applied in an order that the seed decides."""
-        index = ItemIndex(capacity=8)
+        index = ItemIndex(capacity=8, content=CONTENT)
         states, sessions = list(self.rows.values()), list(self.sessions.items())
         if seed is not None:
             Random(seed).shuffle(states)
@@ -76,6 +83,8 @@ class Shop:
         for state in states:
             if (vector := self.vectors.vector(state.key)) is not None:
                 index.vectors.put(np.array([state.key], np.uint64), vector[None, :])
+            if state.item and state.key % 4:
+                index.embeddings.tell(index.dense(state.key), content_of(state.item))
         return index
 
     def queries(self, users: Sequence[str]) -> Queries:

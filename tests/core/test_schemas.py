@@ -163,6 +163,8 @@ def test_dead_letters_are_sent_as_their_schema_says() -> None:
             "tags": ["new"],
         },
         {"name": "Trail shoe", "categories": ["shoes.running", "sale"], "stock": False, "vector": [0.1]},
+        {"description": "For stony ground.", "tags": [], "vector": [1e9, -1e9, 0, 0.5]},
+        {"description": None, "tags": None, "vector": None},
         {"title": None, "category": None, "categories": None, "brand": None, "price": None, "stock": None},
     ],
 )
@@ -172,7 +174,24 @@ def test_catalog_entries_are_read_as_their_schema_says(value: dict[str, Any]) ->
     assert read_entry(json.dumps(value).encode()) is not None
 
 
-@pytest.mark.parametrize("value", [[], {"price": "1"}, {"title": 3}, {"stock": "yes"}, {"categories": "shoes"}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {"price": "1"},
+        {"title": 3},
+        {"stock": "yes"},
+        {"categories": "shoes"},
+        {"tags": "new"},
+        {"tags": [3]},
+        {"description": ["x"]},
+        {"vector": 0.1},
+        {"vector": ["0.1"]},
+        {"vector": [None]},
+        {"vector": [2e9]},
+        {"vector": [0.5] * 4097},
+    ],
+)
 def test_catalog_entries_that_are_not_read_are_not_in_the_schema(value: object) -> None:
     """A malformed row is left out, and the row before it stands."""
     assert not valid("catalog", value)

@@ -75,6 +75,17 @@ def test_chinese_titles_are_found_by_part_of_what_they_say() -> None:
     assert set(called(titles, "红色")) == {"dress", "shirt"}
 
 
+def test_tags_and_descriptions_are_found_behind_what_is_called_so() -> None:
+    shop = shop_of(event("me", "search", "", 0, "waterproof"))
+    index = shop.index()
+    entries = {"title": {"title": "waterproof"}, "tag": {"title": "Boot of leather", "tags": ["waterproof", "men"]}}
+    entries["described"] = {"title": "Coat of wool", "description": "It is waterproof, warm and light."}
+    for item, entry in (entries | {"other": {"title": "Hat"}}).items():
+        assert index.apply_catalog(item, json.dumps(entry).encode())
+    made = search.propose(shop.queries(["me"]).asked(index), index, RETRIEVAL)
+    assert [index.id_of(item) for item in made.item.tolist()] == ["title", "tag", "described"]
+
+
 def test_what_searchers_chose_first_counts_most_and_only_for_their_words() -> None:
     shop = shop_of(
         event("a", "search", "", 0, "Trail running"),

@@ -23,6 +23,7 @@ from streamer.core.models.example import Example
 from streamer.core.models.model import CHAMPION, ServedModel
 from streamer.core.models.registry import FEATURE_NAMES, prior_model
 from streamer.core.models.trainer import LEARNER_BLOCK, Trainer
+from streamer.core.retrieval_settings import ContentSettings
 from streamer.core.settings import CoreSettings, PolicySettings
 from tests.core.task_shop import ItemRows, Shop, browsing
 from tests.fuzz import promises
@@ -110,7 +111,8 @@ def _digest(index: ItemIndex) -> tuple[object, ...]:
     names = (repr(group.names) for group in (index.categories, index.brands))
     told = repr([(n, [getattr(t, s) for s in t.__slots__]) for n, t in index._seen.items()])
     tops = repr([(n, sorted(t.members), t.floor, t.stale) for n, t in index._in_category.items()])
-    return (*arrays, *lists, *names, told, tops, repr(index._pending), sorted(index._trending.members))
+    content = index.embeddings.vectors.tobytes(), index.embeddings.held, repr(index.texts._pending)
+    return (*arrays, *lists, *names, *content, told, tops, repr(index._pending), sorted(index._trending.members))
 
 
 def _index_row(rng: Random, tally: Tally, index: ItemIndex, good: Good) -> None:
@@ -185,7 +187,7 @@ def _few(rng: Random, good: Good) -> Sequence[tuple[str, ItemState]]:
 
 def _publishes(touched: dict[int, ItemState], value: bytes) -> None:
     """What a block made of the rows can be written to the table and published; a replica takes it or refuses it."""
-    index = ItemIndex(capacity=64)
+    index = ItemIndex(capacity=64, content=ContentSettings(vector_numbers=3))
     for key, state in touched.items():
         try:
             msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=ItemState)

@@ -127,6 +127,7 @@ def catalog_row(rng: Random) -> Tree:
     return {
         "title": "Trail shoe", "category": rng.choice(("shoes.running", "category-1")), "categories": ["shoes", "sale"],
         "brand": "acme", "price": 89.9, "stock": rng.choice((3, 0, 2.5, True, False, None)), "tags": ["new"],
+        "description": "For stony ground.", "vector": rng.choice((None, [0.5, -1, 2.25], [0, 0, 0])),
     }  # fmt: skip
 
 

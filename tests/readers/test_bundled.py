@@ -90,5 +90,12 @@ def test_a_line_that_is_no_item_is_named(tmp_path):
         list(open_catalog(path))
 
 
+def test_a_line_whose_vector_is_of_another_count_is_named(tmp_path):
+    path = tmp_path / "catalog.jsonl"
+    path.write_text('{"id":"1"}\n{"id":"2","vector":[1,2]}\n{"id":"3","vector":[]}\n{"id":"4","vector":[1,2,3]}\n')
+    with pytest.raises(ReaderError, match="line 4 has a vector of 3 numbers, and those before it have 2"):
+        list(open_catalog(path))
+
+
 def test_line_keys_are_item_keys(log):
     assert all(line.key == item_key(line.item) for event in log for line in event.lines)

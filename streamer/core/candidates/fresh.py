@@ -36,9 +36,7 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     """
     if not any(len(of.group) for of in (asked.lines, asked.bands, asked.categories)):
         return Proposals(_NONE, _NONE, (_NO_SCORES,))
-    shelves = index.shelves
-    new = np.concatenate((shelves.newest(), shelves.unseen()))
-    new = new[index.views.take(new) < settings.fresh_views]
+    new = index.shelves.little_seen(settings.fresh_views)
     if not len(new) or not asked.count:
         return Proposals(_NONE, _NONE, (_NO_SCORES,))
     alike = _shares(asked.lines, index.line.take(new), len(index.lines))

@@ -9,6 +9,7 @@ from streamer.core.candidates import (
     complements,
     content,
     covisitation,
+    embedding,
     following,
     fresh,
     newcomers,
@@ -17,6 +18,7 @@ from streamer.core.candidates import (
     rising,
     search,
     sessions,
+    text,
     trending,
 )
 from streamer.core.candidates.proposals import Generator
@@ -36,4 +38,6 @@ GENERATORS: Final = (
     Generator(("rising",), rising.propose),
     Generator(("newcomers",), newcomers.propose),
     Generator(("fresh",), fresh.propose),
+    Generator(("embedding",), embedding.propose),
+    Generator(("text",), text.propose),
 )

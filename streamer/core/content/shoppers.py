@@ -1,0 +1,21 @@
+"""A shopper in terms of content: the newest few items, of which the newer counts more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+NEWEST: Final = 8
+BY_PLACE: Final = np.array([0.75**n for n in range(NEWEST)])
+
+
+def ratio(product: Floats, lengths: Floats) -> Floats:
+    """Cosines out of products and of products of lengths, which are 0 or at least 1; 0 for those."""
+    found: Floats = product / np.maximum(lengths, 1.0)
+    return found
