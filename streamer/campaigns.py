@@ -42,10 +42,11 @@ def read_file(name: str, file: Traversable) -> Campaign:
     return read_campaign(name, tree, str(file))
 
 
-def load(settings: CampaignSettings) -> tuple[Campaign, ...]:
+def load(settings: CampaignSettings, *, segments: bool = True) -> tuple[Campaign, ...]:
     """The campaigns that are on, in the order of their names. Raises ``CampaignError`` with all problems found.
 
     Files of campaigns that are off are read too: what is wrong with them is better known before they are needed.
+    Where there are no ``segments``, what needs them is refused, and is none of `all`.
     """
     files = shipped()
     problems: list[str] = []
@@ -76,8 +77,12 @@ def load(settings: CampaignSettings) -> tuple[Campaign, ...]:
         else:
             # What gives away money is never switched on along with something else.
             every = ALL in settings.on and campaign.coupon is None
-            if (every or name in settings.on) and name not in off:
+            if not (every or name in settings.on) or name in off:
+                continue
+            if segments or not campaign.of_segments:
                 campaigns.append(campaign)
+            elif name in settings.on:
+                problems.append(f"{file}: it is of segments, and there are none: set core.segments.learn_rate above 0")
     if problems:
         raise CampaignError(problems)
     return tuple(campaigns)

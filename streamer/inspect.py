@@ -27,6 +27,8 @@ from streamer.core.policy.state import PolicyState
 from streamer.core.predictions.registry import BY_NAME
 from streamer.core.predictions.served import PREDICT, Foresight, Served, block_names
 from streamer.core.profile import Profile
+from streamer.core.segments.portrait import NAMES, ONE
+from streamer.core.segments.served import CENTRES, ServedSegments, decode_centres
 from streamer.core.tags import tags
 from streamer.core.vectors.block import VECTOR, decode_block
 
@@ -74,7 +76,9 @@ async def user(settings: Settings, user_id: str) -> dict[str, Any]:
         if isinstance(value, Profile):
             known = await words(settings)
             found["profile"] = described(value, known)
-            found["predictions"] = foretold(value, await served(settings), settings.core, known)
+            blocks = await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("model"), 0)
+            found["predictions"] = foretold(value, served(blocks), settings.core, known)
+            found |= segment_of(value, blocks, settings.core)
         elif isinstance(value, PolicyState):
             found["policy"]["armed"] = [waiting(timer, known) for timer in value.armed]
     return found and {"user": user_id, "partition": partition, **found}
@@ -122,12 +126,20 @@ def waiting(timer: Armed, known: Mapping[int, str]) -> dict[str, Any]:
     }
 
 
-async def served(settings: Settings) -> Served:
+def served(blocks: Mapping[bytes, bytes]) -> Served:
     """The predictors' models as last published."""
     models = Served()
-    for key, value in (await last_rows(settings.kafka.client_kwargs(), settings.topics.physical("model"), 0)).items():
+    for key, value in blocks.items():
         models.apply(key.decode(errors="replace"), value)
     return models
+
+
+def segment_of(profile: Profile, blocks: Mapping[bytes, bytes], core: CoreSettings) -> dict[str, int]:
+    """The segment a shopper was in as of their last event; nothing without segments."""
+    segments = ServedSegments(core.segments)
+    if (block := blocks.get(CENTRES.encode())) is not None:
+        segments.apply(CENTRES, block)
+    return {"segment": segments.segment(profile, profile.last_ms)} if len(segments) else {}
 
 
 def foretold(profile: Profile, models: Served, core: CoreSettings, known: Mapping[int, str]) -> dict[str, Any]:
@@ -189,6 +201,16 @@ def readable(key: str, block: bytes) -> Any:
             predicts = from_block(block, names)
             weights = dict(zip(names, predicts.weights.tolist(), strict=True))
             return {"version": predicts.version, "bias": predicts.bias, "weights": weights}
+        if key == CENTRES:
+            centres = decode_centres(block)
+            return {
+                "learned": centres.learned,
+                "born": f"{centres.born:016x}",
+                "centres": [
+                    {name: round(value / ONE, 3) for name, value in zip(NAMES, centre, strict=True)}
+                    for centre in centres.numbers().tolist()
+                ],
+            }
         return registry.describe(block) if key.startswith(CHAMPION) else msgspec.json.decode(block)
-    except (ModelRefused, msgspec.DecodeError) as refusal:
+    except (ModelRefused, ValueError) as refusal:
         return f"{len(block)} bytes that cannot be read: {refusal}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agents.challenger import Challenger
+from agents.clusters import kmeans
 from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
 from state.codecs import RawCodec, StructCodec
@@ -67,7 +68,7 @@ class TrainerWork:
         self._challenger = Challenger(every=role.core.learning.challenger_every)
         if (snapshot := blocks.get(CHALLENGER_BLOCK)) is not None:
             self._challenger.restore(snapshot)
-        self._learners = Learners(role.core, beside=self._challenger.learn)
+        self._learners = Learners(role.core, beside=self._challenger.learn, clusters=kmeans)
         for problem in self._learners.restore(blocks):
             log.error("%s", problem)
         self._examples = self._learners.ranker.examples

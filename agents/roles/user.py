@@ -32,6 +32,7 @@ from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.record import TICK
+from streamer.core.segments.served import SEGMENTS, ServedSegments
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.timers import is_of_slates, read_due_key
 from streamer.core.units import of_shoppers
@@ -85,6 +86,7 @@ class UserRole:
         self.model = ServedModel()
         self.foreseeing = Served()
         self.uplift = ServedUplift()
+        self.segments = ServedSegments(core.segments)
         self._metrics = metrics
         self._catalog_problem = ""
         #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
@@ -145,6 +147,11 @@ class UserRole:
                 self._metrics.replica_rejected("model")
                 log.error("a block of uplift was refused, its prior serves: %s", self.uplift.problem)
             return
+        if key is not None and key.startswith(SEGMENTS.encode()):
+            if not self.segments.apply(key.decode(errors="replace"), value):
+                self._metrics.replica_rejected("model")
+                log.error("the block of segments was refused, there are none: %s", self.segments.problem)
+            return
         if key is not None and key.startswith(VECTOR.encode()):
             try:
                 self.items.vectors.apply(key.decode(), value)
@@ -181,6 +188,7 @@ class UserWork:
             due=self._due,
             slates=self._slates,
             uplift=role.uplift,
+            segments=role.segments,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
@@ -304,6 +312,8 @@ class UserWork:
             add(topic("examples"), 0, str(partition).encode(), response.encode())
         for step in effects.steps:
             add(topic("examples"), 0, str(partition).encode(), step.encode())
+        for portrait in effects.portraits:
+            add(topic("examples"), 0, str(partition).encode(), portrait.encode())
         for letter in effects.dead_letters:
             key, value, letter_headers = encode.dead_letter(letter)
             add(topic("dead-letters"), partition, key, value, letter_headers)

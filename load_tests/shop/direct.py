@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from agents.clusters import kmeans
 from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.role import TaskContext, TaskRow
@@ -47,7 +48,7 @@ class Direct:
         self._user = make_user_role(settings, Metrics(role="user"), _fail)
         self._context, self._work = _opened(self._user)
         self._items, self._item_work = _opened(ItemRole(core, commit_interval_s=1.0))
-        self.learners = Learners(core)
+        self.learners = Learners(core, clusters=kmeans)
         self.times: dict[tuple[str, int, int], int] = {}
         self._offsets: dict[str, int] = {}
         self._decisions: list[Logged] = []

@@ -38,6 +38,8 @@ from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
+from streamer.core.segments.portrait import portrait_of
+from streamer.core.segments.served import NO_NODE
 from streamer.core.timers import due_key, is_of_slates, read_due_key
 from streamer.core.uplift.joining import Told, purchase
 from streamer.core.vectors.step import step_of
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from streamer.core.predictions.pending import Settled
     from streamer.core.profile import Profile
     from streamer.core.record import Record
+    from streamer.core.segments.portrait import Portrait
     from streamer.core.settings import CoreSettings
     from streamer.core.vectors.step import Step
     from streamer.core.views import Views
@@ -98,6 +101,7 @@ class Batch:
         self.lessons: list[Lesson] = []
         self.touches: list[Touch] = []
         self.steps: list[Step] = []
+        self.portraits: list[Portrait] = []
         self.told: list[Told] = []
         self.erased: dict[str, None] = {}
         self.settled: list[Settled] = []
@@ -107,7 +111,7 @@ class Batch:
             keys = keys_of(looked_at, settings.predictions.slots)
             self.pending = Pending(dict(zip(keys, views.pending.get_many(keys), strict=True)), settings)
         self.firing = ""
-        self._foreseeing, self._index = views.foreseeing, views.items
+        self._foreseeing, self._index, self._segments = views.foreseeing, views.items, views.segments
         self._cycles = Cycles(views.items, settings.items)
         self._settings, self._policy, self._broken = settings, policy, broken
         self._occasions = 0
@@ -157,6 +161,7 @@ class Batch:
     def _behaved(self, event: Event, event_type: EventType, before: Profile | None) -> None:
         settings, user, time = self._settings, event.user, event.time
         newest_ms = before.last_ms if before is not None else 0
+        node = self._segments.node(before, time) if event.lines else NO_NODE
         if (
             before is not None
             and event.lines
@@ -164,11 +169,13 @@ class Batch:
             and time >= newest_ms
             and draw(event.fingerprint, 2 * settings.seed) < settings.learning.learn_rate
         ):
-            self.lessons.append(Lesson(event, self.queries.add(before, time, user=user)))
+            self.lessons.append(Lesson(event, self.queries.add(before, time, user=user, segment=node)))
         if event.lines:
-            leads = leads_of(event, before, settings.items)
+            leads = leads_of(event, before, settings.items, segment=node)
             if (step := step_of(event, before, settings.vectors)) is not None:
                 self.steps.append(step)
+            if (portrait := portrait_of(event, before, settings.segments)) is not None:
+                self.portraits.append(portrait)
             self.touches.append(Touch(event, touched_before(before, time, settings.items), leads))
         if event_type.kind == "purchase":
             self.told.append(purchase(event, before, settings.uplift))
@@ -211,6 +218,7 @@ class Batch:
                 campaign.audience,
                 now_ms,
                 foresight=foresight,
+                segments=self._segments,
                 index=self._index,
                 settings=settings.profile,
             )
@@ -218,7 +226,8 @@ class Batch:
             ask.refusal = cheap_refusal(case, policy)
             if ask.refusal is None:
                 if query == NOT_RANKED:
-                    query = self.queries.add(profile, now_ms, event, event.user)
+                    node = self._segments.node(profile, now_ms)
+                    query = self.queries.add(profile, now_ms, event, event.user, segment=node)
                     bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
                 ask.query = query
                 case.bought = _NOTHING if campaign.listing.again else bought
@@ -319,6 +328,7 @@ class Batch:
             effects.outcomes += [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]
         effects.touches += self.touches
         effects.steps += self.steps
+        effects.portraits += self.portraits
         effects.erased += self.erased
         effects.counts.update(self.counts)
         effects.now = self.now

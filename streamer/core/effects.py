@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamer.core.predictions.pending import Slot
     from streamer.core.profile import Profile
     from streamer.core.record import Record
+    from streamer.core.segments.portrait import Portrait
     from streamer.core.uplift.response import Response
     from streamer.core.uplift.slates import Slates
     from streamer.core.vectors.step import Step
@@ -163,7 +164,8 @@ class Effects:
     ``slates`` likewise: pushes that wait for their responses; ``responses``: of those whose time is over;
     ``slates_counts``: of both, and of the feedback on them (``uplift.joining.COUNTED``).
     ``spent``: by campaign, what its coupons have cost with those of the batch.
-    ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from.
+    ``outcomes``: predictions of which it is known what came of them. ``steps``: what vectors are learned from;
+    ``portraits``: what segments are.
     ``counts`` tells where every record went: ``applied``, ``duplicate``, ``late``, ``rekeyed``, ``dead_letter``; they
     sum to the records of the batch, ticks left out.
     ``erased``: users who asked to be forgotten, even if they came back since.
@@ -185,6 +187,7 @@ class Effects:
     slates_counts: Counter[str] = field(default_factory=Counter)
     spent: dict[str, Spent] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    portraits: list[Portrait] = field(default_factory=list)
     touches: list[Touch] = field(default_factory=list)
     erased: list[str] = field(default_factory=list)
     rekeyed: list[tuple[Record, str]] = field(default_factory=list)

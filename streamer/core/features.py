@@ -57,6 +57,7 @@ _GOES_WITH: Final = "often bought with what you chose"
 _SEARCHED: Final = "you searched for it"
 _RISES: Final = "rising fast"
 _FITS: Final = "fits what you looked at"
+_LIKE_YOU: Final = "popular with shoppers like you"
 _CATEGORY: Final = "in {category}, which you browse"
 _BRAND: Final = "by {brand}, which you like"
 _OWN: Final = "you looked at it {times}"
@@ -121,6 +122,7 @@ FEATURES: Final = (
     Feature("text_last", "text", "cosine of the words and the newest item's", 0.0, 1.0, 0.2, _SIMILAR),
     Feature("embedding", "embedding", "cosine of catalog vectors, the newest items'", -1.0, 1.0, 0.5, _SIMILAR),
     Feature("embedding_last", "embedding", "cosine of catalog vectors, the newest item's", -1.0, 1.0, 0.3, _SIMILAR),
+    Feature("segment", "segment", "log2(1 + 256 * share of the segment's choices) / 8", 0.0, 1.0, 0.3, _LIKE_YOU),
 )
 
 ROW: Final = {feature.name: n for n, feature in enumerate(FEATURES)}
@@ -232,6 +234,7 @@ _AS_SHARES: Final = (
     ("search", 256.0),
     ("rising", 1.0),
     ("newcomers", 256.0),
+    ("segment", 256.0),
 )
 
 

@@ -1,6 +1,6 @@
 """Everything that is learned from topic ``examples``: each record goes to the learner it is for.
 
-    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions      response ─▶ uplift
+    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions      response ─▶ uplift      portrait ─▶ segments
 
 The trainer role and ``replay --canonical`` learn through this one object; ``evaluate`` has no topic, and feeds the same
 learners itself. To add a learner: a record that tells itself from the others by its tag, a class with the methods
@@ -16,6 +16,8 @@ from streamer.core.models.trainer import CHALLENGER, Trainer
 from streamer.core.predictions.example import Outcome
 from streamer.core.predictions.served import PREDICT
 from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.segments.portrait import Portrait
+from streamer.core.segments.trainer import SegmentTrainer
 from streamer.core.uplift.model import UPLIFT
 from streamer.core.uplift.response import Response
 from streamer.core.uplift.trainer import UpliftTrainer
@@ -26,18 +28,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streamer.core.models.model import Floats
+    from streamer.core.segments.clusterer import Begin
     from streamer.core.settings import CoreSettings
 
 
 class Learners:
-    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``, ``uplift``. None looks at another."""
+    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``, ``uplift``, ``segments``. None looks at
+    another.
+    """
 
-    def __init__(self, settings: CoreSettings, beside: Callable[[Example, Floats], None] | None = None) -> None:
-        """``beside`` is shown each example of the ranker, once it is learned, and what was predicted of its rows."""
+    def __init__(
+        self,
+        settings: CoreSettings,
+        beside: Callable[[Example, Floats], None] | None = None,
+        clusters: Begin | None = None,
+    ) -> None:
+        """``beside`` is shown each example of the ranker, once it is learned, and what was predicted of its rows.
+
+        ``clusters`` makes a clustering of shoppers from its centres; without one a portrait is of no known kind.
+        """
         self.ranker = Trainer(settings.learning)
         self.predictions = PredictionTrainer(settings.predictions)
         self.vectors = OnlineVectors(settings.vectors)
         self.uplift = UpliftTrainer(settings.uplift)
+        self.segments = SegmentTrainer(settings.segments, clusters)
         self._beside = beside
 
     def learn(self, value: bytes) -> bool:
@@ -52,6 +66,8 @@ class Learners:
             self.predictions.learn_one(outcome)
         elif (response := Response.decode(value)) is not None:
             self.uplift.learn_one(response)
+        elif (portrait := Portrait.decode(value)) is not None:
+            return self.segments.learn(portrait)
         else:
             return False
         return True
@@ -62,11 +78,12 @@ class Learners:
         To be asked before ``rows``: it is here that parameters which are not finite give way to those before.
         """
         blocks = self.ranker.blocks() | self.predictions.blocks()
-        return blocks | self.vectors.published() | self.uplift.blocks()
+        return blocks | self.vectors.published() | self.uplift.blocks() | self.segments.blocks()
 
     def rows(self) -> dict[str, bytes | None]:
         """What the trainer's table lacks of ``restore``'s blocks; ``None`` deletes one."""
-        return {**self.ranker.state(), **self.predictions.state(), **self.vectors.rows(), **self.uplift.rows()}
+        rows = {**self.ranker.state(), **self.predictions.state(), **self.vectors.rows(), **self.uplift.rows()}
+        return rows | self.segments.rows()
 
     def restore(self, blocks: Mapping[str, bytes]) -> list[str]:
         """Go on from what the table holds. What could not be, in words: there it is begun anew."""
@@ -75,6 +92,7 @@ class Learners:
             "predictors begin anew from their priors": self.predictions.restore(blocks),
             "vectors begin anew": self.vectors.restore(blocks),
             "uplift begins anew from its prior": self.uplift.restore(blocks),
+            "segments begin anew": self.segments.restore(blocks),
         }
         return [f"{what}: {problem}" for what, problem in told.items() if problem]
 
@@ -85,6 +103,7 @@ class Learners:
             **{CHALLENGER + kind: figures for kind, figures in self.ranker.challengers().items()},
             **{PREDICT + name: figures for name, figures in self.predictions.metrics().items()},
             **{UPLIFT + name: figures for name, figures in self.uplift.metrics().items()},
+            **self.segments.metrics(),
         }
 
     def digests(self) -> dict[str, str]:
@@ -94,4 +113,5 @@ class Learners:
             "predictions": self.predictions.digest(),
             "vectors": self.vectors.digest(),
             "uplift": self.uplift.digest(),
+            "segments": self.segments.digest(),
         }

@@ -106,18 +106,20 @@ class Asked:
     searches: Searches
     tastes: Tastes | None
     directions: Directions | None
+    segment: tuple[int, ...]
 
 
 class Queries:
     """The queries of a micro-batch. ``len`` tells how many; they are numbered from 0."""
 
-    __slots__ = ("_now", "_owners", "_profiles", "settings")
+    __slots__ = ("_now", "_owners", "_profiles", "_segments", "settings")
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.settings = settings
         self._now: list[int] = []
         self._profiles: list[Profile | None] = []
         self._owners: list[int] = []
+        self._segments: list[int] = []
 
     def __len__(self) -> int:
         return len(self._now)
@@ -128,10 +130,12 @@ class Queries:
         now_ms: int,
         event: Event | None = None,  # noqa: ARG002
         user: str = "",
+        *,
+        segment: int = 0,
     ) -> int:
         """Ask what suits a shopper at a time, and return the query's number.
 
-        ``user`` is whose sessions are not those of others.
+        ``user`` is whose sessions are not those of others; ``segment``: the node of the shopper's segment.
 
         ``event``, the one that made the query, is there for generators that react to more than what it left in the
         profile; none does so far.
@@ -139,6 +143,7 @@ class Queries:
         self._now.append(now_ms)
         self._profiles.append(profile)
         self._owners.append(owner_key(user) if user else 0)
+        self._segments.append(segment)
         return len(self._now) - 1
 
     def asked(self, index: ItemIndex) -> Asked:
@@ -175,6 +180,7 @@ class Queries:
             searches_of(self._profiles, self._now),
             index.texts.tastes(count, recents) if self._wants("text") else None,
             index.embeddings.directions(count, recents) if self._wants("embedding") else None,
+            tuple(self._segments),
         )
 
     def _wants(self, family: str) -> bool:

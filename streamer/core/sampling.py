@@ -16,9 +16,10 @@ CONTROL: Final = 5_000_000
 ARMS: Final = 6_000_000
 TRIED: Final = 7_000_000
 ALTERNATIVES: Final = 8_000_000
+PORTRAITS: Final = 9_000_000
 """Streams of draws: moments of a visit, beginnings of predictions by predictor and seed, what is explored by seed,
 what vectors are learned from, who is held back from all pushes and from a campaign's, by seed, arms, which pushes
-are tried that are not worth it, and which decisions log their alternatives."""
+are tried that are not worth it, which decisions log their alternatives, and whose portrait the clustering gets."""
 
 
 def draw(fingerprint: int, seed: int) -> float:

@@ -11,6 +11,7 @@ from streamer.core.parse import Limits
 from streamer.core.policy.experiments import Experiment  # noqa: TC001 -- settings are read by the types of their fields
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.retrieval_settings import ItemSettings, RetrievalSettings
+from streamer.core.segment_settings import SegmentSettings
 from streamer.core.timer_settings import TimerSettings
 from streamer.core.uplift_settings import UpliftSettings
 from streamer.core.vector_settings import VectorSettings
@@ -145,6 +146,7 @@ class CoreSettings:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     vectors: VectorSettings = field(default_factory=VectorSettings)
+    segments: SegmentSettings = field(default_factory=SegmentSettings)
     timers: TimerSettings = field(default_factory=TimerSettings)
     uplift: UpliftSettings = field(default_factory=UpliftSettings)
     campaigns: tuple[Campaign, ...] = field(default=(NEXT,), metadata={"elsewhere": True})

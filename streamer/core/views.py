@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from streamer.core.predictions.served import Served
+from streamer.core.segments.served import ServedSegments
 from streamer.core.uplift.model import ServedUplift
 
 if TYPE_CHECKING:
@@ -76,3 +77,4 @@ class Views:
     slates: Rows[Slates] = field(default_factory=NoRows)
     uplift: ServedUplift = field(default_factory=ServedUplift)
     spent: Mapping[str, Spent] = field(default_factory=dict)
+    segments: ServedSegments = field(default_factory=ServedSegments)

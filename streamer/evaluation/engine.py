@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agents.clusters import kmeans
 from streamer.core import profile as profiles
 from streamer.core.events import EVENT_TYPES
 from streamer.core.index import ItemIndex
@@ -27,6 +28,9 @@ from streamer.core.predictions.pending import Pending
 from streamer.core.predictions.trainer import PredictionTrainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
+from streamer.core.segments.portrait import portrait_of
+from streamer.core.segments.served import ServedSegments
+from streamer.core.segments.trainer import SegmentTrainer
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.vectors.learner import OnlineVectors
 from streamer.core.vectors.step import step_of
@@ -71,6 +75,8 @@ class Engine:
         self._touched: dict[str, None] = {}
         self.predictions = PredictionTrainer(settings.predictions)
         self.vectors = OnlineVectors(settings.vectors)
+        self.segments = SegmentTrainer(settings.segments, kmeans)
+        self._served = ServedSegments(settings.segments)
         self._pending, self._now = Pending({}, settings), 0
         self.trainer: Trainer | RiverTrainer = RiverTrainer(model) if model else Trainer(settings.learning)
 
@@ -83,10 +89,10 @@ class Engine:
         return self._profiles[user]
 
     def rank(self, user: str, now_ms: int, stages: Stages) -> Ranked:
-        """The pool of one user, scored, from everything folded so far. ``stages`` are told what each took."""
+        """The pool of one user, scored, from everything folded so far; of one never seen, what suits anybody. ``stages`` are told what each took."""
         began = stages.clock()
-        queries = Queries(self._settings.retrieval)
-        queries.add(self._profiles[user], now_ms, user=user)
+        queries, profile = Queries(self._settings.retrieval), self._profiles.get(user)
+        queries.add(profile, now_ms, user=user, segment=self._served.node(profile, now_ms))
         retrieved = retrieve(queries, self.index, self._settings.retrieval)
         began = stages.took("retrieve", began)
         model = stages.watch(self.trainer.champion)
@@ -116,6 +122,8 @@ class Engine:
                 self.index.apply_state(state)
             self._deltas = ItemDeltas()
         self.index.vectors.put(*self.vectors.changed())
+        for name, block in self.segments.blocks().items():
+            self._served.apply(name, block)
         sessions = self._settings.retrieval.sessions
         for user in self._touched:
             profile = self._profiles[user]
@@ -152,12 +160,14 @@ class Engine:
         learns = self._settings.predictions.learn_rate > 0.0
         for event in events:
             near = touched_before(profile, event.time, self._settings.items)
-            leads = leads_of(event, profile, self._settings.items)
+            leads = leads_of(event, profile, self._settings.items, self._served.node(profile, event.time))
             self._deltas.add(event, near, self._settings.items, leads)
             before, profile = profile, profiles.fold(profile, event, self._settings.profile)
             self._now = max(self._now, event.time)
             if (step := step_of(event, before, self._settings.vectors)) is not None:
                 self.vectors.learn(step)
+            if (portrait := portrait_of(event, before, self._settings.segments)) is not None:
+                self.segments.learn(portrait)
             if learns:
                 for waited, told in self._pending.see(event, before, profile, self._now):
                     self.predictions.learn_one(outcome_of(waited, told, self.predictions))
@@ -188,4 +198,6 @@ class Engine:
         for key in sorted(self._items.rows):
             digest.update(self._encode(self._items.rows[key]))
         digest.update(self.trainer.digest().encode() + self.vectors.digest().encode())
+        if len(self._served):
+            digest.update(self.segments.digest().encode())
         return digest.hexdigest()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
+from agents.clusters import kmeans
 from agents.clients import partitions_of, reader
 from agents.roles.item import ItemRole
 from agents.roles.trainer import TrainerRole
@@ -233,7 +234,7 @@ class _Rebuild:
         settings, report = self._settings, self._report
         identity = TaskIdentity("trainer", 0, 1, settings.topics.prefix)
         store = open_store(self._directory / "trainer", TrainerRole.tables, identity, settings.state, self._memory)
-        learners, log, compared = Learners(settings.core), Log(self._consumer, place, 0), False
+        learners, log, compared = Learners(settings.core, clusters=kmeans), Log(self._consumer, place, 0), False
         table = store.table("model_state")
         try:
             for stop in (live.at, max(live.at, end)):
@@ -254,7 +255,7 @@ class _Rebuild:
         if live.rows is None:
             self._report.apart.append("the trainer committed whenever it was read: not compared")
             return
-        theirs = Learners(self._settings.core)
+        theirs = Learners(self._settings.core, clusters=kmeans)
         problem = "; ".join(theirs.restore({key.decode(): row for key, row in live.rows.items()}))
         theirs.ranker.champion.version = ours.ranker.champion.version
         if problem or theirs.digests() != ours.digests():

@@ -18,6 +18,9 @@ from streamer.core.items.state import ItemState, row_key
 from streamer.core.profile import Profile, fold
 from streamer.core.queries import Queries
 from streamer.core.retrieval_settings import ContentSettings, ItemSettings, RetrievalSettings
+from streamer.core.segment_settings import SegmentSettings
+from streamer.core.segments.portrait import NAMES
+from streamer.core.segments.served import CENTRES, ServedSegments, encode_centres
 from streamer.core.sessions.rows import session_key, session_row
 from streamer.core.settings import ProfileSettings
 from streamer.core.vector_settings import VectorSettings
@@ -41,6 +44,15 @@ def content_of(item: str) -> list[float]:
     return [random.gauss() for _ in range(CONTENT.vector_numbers)]
 
 
+def two_segments() -> ServedSegments:
+    """Shoppers of many views are in one, the others in the other."""
+    segments = ServedSegments(SegmentSettings(learn_rate=1.0))
+    centres = np.zeros((2, len(NAMES)), np.int64)
+    centres[1, NAMES.index("views")] = 900
+    assert segments.apply(CENTRES, encode_centres(centres, 1, 2))
+    return segments
+
+
 @dataclass
 class Shop:
     """Profiles by user, the item role's rows and the newest row of each session, after all events."""
@@ -50,6 +62,7 @@ class Shop:
     rows: dict[str, ItemState] = field(default_factory=dict)
     sessions: dict[str, bytes] = field(default_factory=dict)
     vectors: OnlineVectors = field(default_factory=lambda: OnlineVectors(VECTORS))
+    segments: ServedSegments = field(default_factory=two_segments)
 
     def get_many(self, keys: Sequence[str]) -> list[ItemState | None]:
         """As the table of items."""
@@ -58,8 +71,9 @@ class Shop:
     def happen(self, event: Event) -> None:
         """Count and fold an event."""
         profile = self.profiles.get(event.user)
-        deltas = ItemDeltas()
-        deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS, leads_of(event, profile, ITEMS))
+        deltas, node = ItemDeltas(), self.segments.node(profile, event.time)
+        leads = leads_of(event, profile, ITEMS, segment=node)
+        deltas.add(event, touched_before(profile, event.time, ITEMS), ITEMS, leads)
         if (step := step_of(event, profile, VECTORS)) is not None:
             self.vectors.learn(step)
         self.rows.update({row_key(k): s for k, s in apply_deltas(deltas, self, ITEMS).items()})
@@ -91,7 +105,8 @@ class Shop:
         """One query for each user, at the end of time."""
         queries = Queries(RETRIEVAL)
         for user in users:
-            queries.add(self.profiles.get(user), self.now_ms, user=user)
+            profile = self.profiles.get(user)
+            queries.add(profile, self.now_ms, user=user, segment=self.segments.node(profile, self.now_ms))
         return queries
 
 

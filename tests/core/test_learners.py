@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents.clusters import kmeans
 from streamer.core.learners import Learners
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.predictions.example import Outcome
+from streamer.core.segment_settings import SegmentSettings
+from streamer.core.segments.portrait import Portrait
 from streamer.core.settings import MINUTE_MS, CoreSettings
 from streamer.core.vector_settings import VectorSettings
 from streamer.core.vectors.step import Step
@@ -21,11 +24,13 @@ SETTINGS = CoreSettings(
     learning=LearningSettings(learn_rate=1.0),
     predictions=PredictionSettings(learn_rate=1.0),
     vectors=VectorSettings(learn_rate=1.0),
+    segments=SegmentSettings(learn_rate=1.0, first=64),
 )
 DECODE: dict[str, Callable[[bytes], object]] = {
     "model": Example.decode,
     "predictions": Outcome.decode,
     "vectors": Step.decode,
+    "segments": Portrait.decode,
 }
 
 
@@ -38,6 +43,7 @@ def records() -> list[bytes]:
         sent += [example.encode() for example in effects.examples]
         sent += [outcome.encode() for outcome in effects.outcomes]
         sent += [step.encode() for step in effects.steps]
+        sent += [portrait.encode() for portrait in effects.portraits]
     return sent
 
 
@@ -48,32 +54,32 @@ def learned(values: list[bytes], learners: Learners) -> Learners:
 
 def test_a_record_changes_the_learner_it_is_for_and_no_other() -> None:
     """The digests tell which learner was touched."""
-    before = Learners(SETTINGS).digests()
+    before = Learners(SETTINGS, clusters=kmeans).digests()
     for name, decode in DECODE.items():
         own = [value for value in records() if decode(value) is not None]
         assert len(own) > 20
-        after = learned(own, Learners(SETTINGS)).digests()
+        after = learned(own, Learners(SETTINGS, clusters=kmeans)).digests()
         assert {other for other, digest in after.items() if digest != before[other]} == {name}
 
 
 def test_a_record_of_no_known_kind_is_refused_and_leaves_no_trace() -> None:
     """Neither of no bytes, nor of those of something else."""
-    learners = Learners(SETTINGS)
+    learners = Learners(SETTINGS, clusters=kmeans)
     assert not any(learners.learn(value) for value in (b"", b"[]", b"\xc0", b"\x91\xa4none"))
-    assert learners.digests() == Learners(SETTINGS).digests()
+    assert learners.digests() == Learners(SETTINGS, clusters=kmeans).digests()
 
 
 def test_who_is_restored_from_the_rows_goes_on_as_if_there_had_been_no_end() -> None:
     """Learned in one life or in two, with a table between them: the same parameters, counters and figures."""
     sent = records()
     half = len(sent) // 2
-    whole = learned(sent[:half], Learners(SETTINGS))
+    whole = learned(sent[:half], Learners(SETTINGS, clusters=kmeans))
     whole.published()  # versions count publications
     learned(sent[half:], whole)
-    first = learned(sent[:half], Learners(SETTINGS))
+    first = learned(sent[:half], Learners(SETTINGS, clusters=kmeans))
     first.published()
     table = {key: row for key, row in first.rows().items() if row is not None}
-    second = Learners(SETTINGS)
+    second = Learners(SETTINGS, clusters=kmeans)
     assert second.restore(table) == []
     learned(sent[half:], second)
 
@@ -90,10 +96,10 @@ def replaced(figures: dict[str, float]) -> dict[str, float | str]:
 
 def test_what_cannot_be_restored_is_told_and_the_others_go_on() -> None:
     """A damaged block of one learner leaves the rest."""
-    first = learned(records(), Learners(SETTINGS))
+    first = learned(records(), Learners(SETTINGS, clusters=kmeans))
     table = {key: row for key, row in first.rows().items() if row is not None}
     vectors = [key for key in table if key.startswith("trainer/vector")]
-    second = Learners(SETTINGS)
+    second = Learners(SETTINGS, clusters=kmeans)
     problems = second.restore(table | dict.fromkeys(vectors, b"damaged"))
 
     assert len(problems) == 1
@@ -107,6 +113,6 @@ def test_who_stands_beside_sees_each_example_and_what_was_predicted_of_it() -> N
     sent = records()
     examples = [value for value in sent if Example.decode(value) is not None]
     seen = []
-    learned(sent, Learners(SETTINGS, beside=lambda example, p: seen.append((example.rows(), len(p)))))
+    learned(sent, Learners(SETTINGS, lambda example, p: seen.append((example.rows(), len(p))), kmeans))
     assert len(seen) == len(examples)
     assert all(rows == predicted > 0 for rows, predicted in seen)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
     from streamer.core.predictions.served import Foresight
     from streamer.core.profile import Profile
+    from streamer.core.segments.served import ServedSegments
     from streamer.core.settings import ProfileSettings
 
 _EVERYBODY: Final = Audience()
@@ -26,6 +27,7 @@ def belongs(
     *,
     foresight: Foresight,
     index: ItemIndex,
+    segments: ServedSegments,
     settings: ProfileSettings,
 ) -> bool:
     """Whether every condition holds at ``now_ms``. What costs most is asked last."""
@@ -44,6 +46,8 @@ def belongs(
         found = set(tags(profile, now_ms, index.brand_name, settings))
         if (audience.tags and found.isdisjoint(audience.tags)) or not found.isdisjoint(audience.without_tags):
             return False
+    if audience.segments and segments.segment(profile, now_ms) not in audience.segments:
+        return False
     if audience.churn_at_least > 0.0 or audience.churn_at_most < 1.0:
         return audience.churn_at_least <= foresight.chance("churn") <= audience.churn_at_most
     return True

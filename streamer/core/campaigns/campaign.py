@@ -58,7 +58,7 @@ class Audience(msgspec.Struct, frozen=True, gc=False):
     ``tags``: at least one of them; ``without_tags``: none of them. ``categories``: an interest in at least one of
     them. ``churn_at_least``, ``churn_at_most``: bounds on the chance that the shopper stays away for longer than is
     their habit. ``purchases_at_least``, ``purchases_at_most``: of orders; ``visits_at_least``, ``visits_at_most``: a
-    new shopper is one of a single visit. ``None`` at the top: no bound.
+    new shopper is one of a single visit. ``None`` at the top: no bound. ``segments``: in one of these.
     """
 
     tags: tuple[str, ...] = ()
@@ -70,6 +70,7 @@ class Audience(msgspec.Struct, frozen=True, gc=False):
     purchases_at_most: int | None = None
     visits_at_least: int = 0
     visits_at_most: int | None = None
+    segments: tuple[int, ...] = ()
 
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
@@ -158,6 +159,11 @@ class Campaign(msgspec.Struct, frozen=True, gc=False):
     coupon: Coupon | None = None
     priority: int = 0
     control_share: float = 0.0
+
+    @property
+    def of_segments(self) -> bool:
+        """Whether it has nobody to ask, or nothing to show, where there are no segments."""
+        return bool(self.audience.segments) or self.listing.generators == ("segment",)
 
     def channel(self, allowed: tuple[str, ...] | None) -> str | None:
         """The best channel among those the shopper chose (``None``: any), if there is one."""

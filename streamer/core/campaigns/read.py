@@ -124,6 +124,16 @@ def _coupon_id(value: Any) -> str:
     return value
 
 
+def _segments(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value:
+        raise _RefusedError("is no list with something in it")
+    if any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in value):
+        raise _RefusedError("has something else than whole numbers from 0 on")
+    if len(set(value)) < len(value):
+        raise _RefusedError("names something twice")
+    return tuple(value)
+
+
 def _one_of(*choices: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value in choices and isinstance(value, str):
@@ -197,6 +207,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "purchases_at_most": Key("purchases_at_most", _whole),
             "visits_at_least": Key("visits_at_least", _whole),
             "visits_at_most": Key("visits_at_most", _whole),
+            "segments": Key("segments", _segments),
         },
     ),
     "items": (

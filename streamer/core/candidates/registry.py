@@ -17,6 +17,7 @@ from streamer.core.candidates import (
     replenishment,
     rising,
     search,
+    segment,
     sessions,
     text,
     trending,
@@ -40,4 +41,5 @@ GENERATORS: Final = (
     Generator(("fresh",), fresh.propose),
     Generator(("embedding",), embedding.propose),
     Generator(("text",), text.propose),
+    Generator(("segment",), segment.propose),
 )

@@ -9,6 +9,7 @@ allow. A node's popularity counts how often it led to something, in units of one
 - What the searchers of a query chose: the first few items that were touched after it.
 - What newcomers took, by the hour of the day, and at any hour.
 - After how long an item is bought again, and the items of a category (``gaps.py``): there it leads to places in time.
+- What the shoppers of a segment took (``segments/served.py``), if there are segments.
 
 Events that are out of order lead to nothing: what lay in the cart then, or was searched for, is not remembered.
 """
@@ -77,8 +78,11 @@ def hour_of(time_ms: int) -> int:
     return time_ms // HOUR_MS % 24
 
 
-def leads_of(event: Event, profile: Profile | None, settings: ItemSettings) -> Leads:
-    """What led to the items of an event of a shopper whose profile, before it, is ``profile``."""
+def leads_of(event: Event, profile: Profile | None, settings: ItemSettings, segment: int = 0) -> Leads:
+    """What led to the items of an event of a shopper whose profile, before it, is ``profile``.
+
+    ``segment``: the node of the shopper's segment, 0 for none.
+    """
     weight = EVENT_TYPES[event.type].weight
     if not event.lines or weight <= 0.0 or (profile is not None and event.time < profile.last_ms):
         return NO_LEADS
@@ -92,6 +96,8 @@ def leads_of(event: Event, profile: Profile | None, settings: ItemSettings) -> L
     if profile is None or sum(profile.counts) < settings.newcomer_events:
         for node in (NEWCOMERS, NEWCOMERS_BY_HOUR[hour_of(event.time)]):
             _lead(leads, node, keys, interest)
+    if segment:
+        _lead(leads, segment, keys, interest)
     if profile is not None and profile.searches:
         search = profile.searches[-1]
         if event.time // 1000 - search.time_s <= settings.search_s:
