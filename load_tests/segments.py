@@ -24,6 +24,7 @@ from streamer.core.rank import discover, top
 from streamer.core.segment_settings import SegmentSettings
 from streamer.core.settings import CoreSettings
 from streamer.evaluation.bootstrap import Draws
+from streamer.evaluation.judge import METRICS as JUDGED
 from streamer.evaluation.judge import Asked, Judge
 from streamer.evaluation.run import Run
 from streamer.evaluation.settings import LIST_SIZE, EvaluateSettings
@@ -115,7 +116,7 @@ def main() -> None:
         places = {"on": with_them.judges[place].places, "off": without.judges[place].places}
         draws = Draws(asked, places, 500)
         above = draws.difference("on", "off")
-        figures = {name: round(float(value), 4) for name, value in zip(("hr@10", "hr@20", "mrr@20"), draws.found[1])}
+        figures = {metric: round(float(draws.found[1][JUDGED.index(metric)]), 4) for metric in METRICS}
         found[f"{kind}, {stage}"] = {
             "targets": asked.targets,
             "proposed": with_them.reached[stage],

@@ -56,6 +56,9 @@ def test_the_shipped_next_campaign_is_the_cores_default() -> None:
         (GOOD.replace('on = ["cart"]', ""), "[triggers] needs on"),
         (GOOD + "[audience]\ntags = ['rich']\n", "audience.tags: ['rich'] names 'rich', which is no tag"),
         (GOOD + "[audience]\nvisits_at_least = 3\nvisits_at_most = 2\n", "audience.visits_at_most: it is less than"),
+        (GOOD + "[audience]\nsegments = ['big']\n", "audience.segments: ['big'] has something else than whole numbers"),
+        (GOOD + "[audience]\nsegments = [1, 1]\n", "audience.segments: [1, 1] names something twice"),
+        (GOOD + "[audience]\nsegments = 3\n", "audience.segments: 3 is no list"),
         (GOOD + "[items]\ngenerators = ['magic']\n", "items.generators: ['magic'] is none of recent,"),
         (GOOD + "[items]\nleast_score = 2\n", "items.least_score: 2 is no share"),
         (GOOD + "[caps]\nper_day = -1\n", "caps.per_day: -1 is no whole number"),
@@ -97,6 +100,24 @@ def test_a_shops_own_campaign_is_switched_on_without_code(tmp_path: Path) -> Non
     assert [campaign.name for campaign in settings.core.campaigns] == ["goes-with", "mine"]
     assert settings.core.campaigns[1].triggers.after_ms == 30 * 60_000
     assert load_settings(None, {}, {}, check_files=False).core.campaigns == (NEXT,)
+
+
+def test_a_campaign_of_segments_needs_segments(tmp_path: Path) -> None:
+    """It would be for nobody: refused by name, left out of `all`, and let in where there are segments."""
+    (tmp_path / "mine.toml").write_text(GOOD + "[audience]\nsegments = [2, 5]\n", encoding="utf-8")
+    own = {"campaigns.folder": str(tmp_path)}
+    for name in ("mine", "segment-trending"):
+        with pytest.raises(SettingsError, match=rf"{name}\.toml: it is of segments, and there are none: set core\.seg"):
+            load_settings(None, {}, own | {"campaigns.on": name}, check_files=False)
+    without = load_settings(None, {}, own | {"campaigns.on": "all"}, check_files=False)
+    with_them = load_settings(
+        None, {}, own | {"campaigns.on": "all", "core.segments.learn_rate": "0.1"}, check_files=False
+    )
+    names = [{campaign.name for campaign in each.core.campaigns} for each in (without, with_them)]
+    assert names[1] - names[0] == {"mine", "segment-trending"}
+    assert names[0] < names[1]
+    mine = next(campaign for campaign in with_them.core.campaigns if campaign.name == "mine")
+    assert mine.audience.segments == (2, 5)
 
 
 def test_inspect_tells_of_a_timer_in_words() -> None:

@@ -1,6 +1,6 @@
 """Everything that is learned from topic ``examples``: each record goes to the learner it is for.
 
-    example ─▶ ranker      step ─▶ vectors      outcome ─▶ predictions      response ─▶ uplift      portrait ─▶ segments
+    example ─▶ ranker    step ─▶ vectors    outcome ─▶ predictions    response ─▶ uplift    portrait ─▶ segments
 
 The trainer role and ``replay --canonical`` learn through this one object; ``evaluate`` has no topic, and feeds the same
 learners itself. To add a learner: a record that tells itself from the others by its tag, a class with the methods
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 
 class Learners:
-    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``, ``uplift``, ``segments``. None looks at
-    another.
+    """The learners by what they learn: ``ranker``, ``predictions``, ``vectors``, ``uplift``, ``segments``.
+
+    None looks at another.
     """
 
     def __init__(

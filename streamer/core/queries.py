@@ -83,7 +83,7 @@ class Asked:
     ``mean_gap_ms``: between the shopper's visits, a day until there are two. ``owner``: the shoppers as
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
     ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
-    ``None`` where the index has neither or nobody asks.
+    ``None`` where the index has neither or nobody asks. ``segment``: the nodes of the shoppers' segments, 0 for none.
     """
 
     count: int

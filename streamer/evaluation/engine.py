@@ -89,7 +89,10 @@ class Engine:
         return self._profiles[user]
 
     def rank(self, user: str, now_ms: int, stages: Stages) -> Ranked:
-        """The pool of one user, scored, from everything folded so far; of one never seen, what suits anybody. ``stages`` are told what each took."""
+        """The pool of one user, scored, from everything folded so far; of one never seen, what suits anybody.
+
+        ``stages`` are told what each took.
+        """
         began = stages.clock()
         queries, profile = Queries(self._settings.retrieval), self._profiles.get(user)
         queries.add(profile, now_ms, user=user, segment=self._served.node(profile, now_ms))

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
-from agents.clusters import kmeans
 from agents.clients import partitions_of, reader
+from agents.clusters import kmeans
 from agents.roles.item import ItemRole
 from agents.roles.trainer import TrainerRole
 from agents.topics import BY_NAME, TopicError, describe, problems

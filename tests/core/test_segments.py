@@ -1,10 +1,11 @@
-"""Segments: clusters of shoppers learned online by River, served to whoever folds, and counted by nodes of the index."""
+"""Segments: clusters of shoppers learned online by River, served to whoever folds, counted by nodes of the index."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -95,7 +96,8 @@ def test_the_numbers_of_any_shopper_are_whole_and_about_one_in_size(profile: Pro
     """So that no feature drowns the others, and all fit a record that is read back."""
     found = numbers(profile, now_ms)
     assert len(found) == len(NAMES)
-    assert all(isinstance(value, int) and abs(value) <= ONE for value in found)
+    assert all(type(value) is int for value in found)
+    assert max(map(abs, found)) <= ONE
     made = portrait(found)
     read = Portrait.decode(made.encode())
     assert read == made
@@ -149,10 +151,12 @@ def test_a_share_of_the_events_of_items_in_order_is_shown_to_the_clustering() ->
 def test_what_is_no_portrait_is_not_read_as_one() -> None:
     """Nor is a portrait read as a record of another learner."""
     made = portrait(BASE).encode()
-    assert Example.decode(made) is Step.decode(made) is None
+    assert Example.decode(made) is None
+    assert Step.decode(made) is None
     assert Portrait.decode(Portrait(FEATURES_ID, b"\0\0").encode()) is None
     assert Portrait.decode(Portrait(FEATURES_ID, b"\xff\x7f" * len(NAMES)).encode()) is None
-    assert Portrait.decode(b"") is Portrait.decode(b"\x92\xa1x\x00") is None
+    assert Portrait.decode(b"") is None
+    assert Portrait.decode(b"\x92\xa1x\x00") is None
 
 
 # -- where centres begin, and how they move
@@ -395,7 +399,7 @@ def cut_at(cuts: frozenset[int]) -> tuple[bytes, list[bytes]]:
     portraits: list[bytes] = []
     records = browsing(120, users=12)
     edges = [0, *sorted(cuts), len(records)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         portraits += [one.encode() for one in shop.step(records[start:end]).portraits]
     assert len(portraits) > 50
     return shop.result(), portraits
@@ -420,7 +424,7 @@ def with_campaign(name: str, audience: Audience | None = None) -> Shop:
 
 
 @pytest.mark.parametrize("meant", [True, False])
-def test_a_campaign_for_segments_asks_of_them_and_of_nobody_else(meant: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_campaign_for_segments_asks_of_them_and_of_nobody_else(meant: bool) -> None:
     """By the segment at the moment of the asking, the event included."""
     at = whole_shop().total.now + 1000
     view = record("ann", "view", at, item="shoes-item-1", category="shoes", price=9.0)
