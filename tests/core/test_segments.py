@@ -376,13 +376,33 @@ def test_who_has_no_segment_is_offered_nothing_by_it() -> None:
     assert len(segment.propose(queries.asked(shop.index), shop.index, RETRIEVAL).item) == 0
 
 
-def test_what_a_shopper_takes_counts_for_the_segment_they_were_in_before() -> None:
-    """As they are asked about: the profile before the event. Out of order it counts for none."""
+def test_what_leads_to_an_item_counts_for_a_segment_if_there_is_one() -> None:
+    """Out of order it counts for none."""
     event = Event("u", "1", "t", "cart", T0, 1, (Line("a", item_key("a")),))
     found = [(node, list(items)) for node, items, _ in leads_of(event, None, ITEMS, segment=77).pairs]
     assert (77, [item_key("a")]) in found
     assert all(node != 77 for node, _, _ in leads_of(event, Profile(T0, T0 + 1), ITEMS, segment=77).pairs)
     assert all(node != 0 for node, _, _ in leads_of(event, None, ITEMS).pairs)
+
+
+def test_what_a_shopper_takes_counts_for_the_segment_they_were_in_before() -> None:
+    """As they are asked about: it is the profile before the event, of a newcomer the context, that led there."""
+    shop = told_apart()
+    now = shop.total.now
+    before = shop.views.segments.node(None, now + 1000)
+    dear = record("new", "view", now + 1000, item="phones-item-0", category="phones", price=900.0)
+    cheap = record("new", "view", now + 2000, item="phones-item-1", category="phones", price=900.0)
+    for event in (dear, cheap):
+        (touch,) = shop.step([event]).touches
+        counted = {node for node, _ in touch.leads.counted} & set(nodes_of(shop))
+        assert counted == {before}
+        (profile,) = shop.profiles.get_many(["new"])
+        before = shop.views.segments.node(profile, now + 2000)
+    assert before != shop.views.segments.node(None, now + 1000)
+
+
+def nodes_of(shop: Shop) -> Sequence[int]:
+    return shop.views.segments.nodes
 
 
 @settings(max_examples=10, deadline=None)

@@ -23,7 +23,7 @@ def ranked_without(generators=(), features=()) -> Ranked:
     queries = Queries(replace(RETRIEVAL, without=generators, without_features=features))
     asked = shop.queries(sorted(shop.profiles))
     for profile, now_ms in zip(asked._profiles, asked._now, strict=True):
-        queries.add(profile, now_ms, segment=SHOP.segments.node(profile, now_ms))
+        queries.add(profile, now_ms, segment=shop.segments.node(profile, now_ms))
     return rank_queries(queries, shop.index(), MODEL)
 
 

@@ -76,16 +76,19 @@ _decode: Final = msgspec.msgpack.Decoder(CentresBlock).decode
 
 
 class ServedSegments:
-    """The newest centres. ``count``: how many segments there are, none before the first block or if switched off."""
+    """The newest centres. ``len`` tells how many segments there are: none before the first block or if switched off.
+
+    ``nodes``: of each segment, what counts what its shoppers take up.
+    """
 
     def __init__(self, settings: SegmentSettings | None = None) -> None:
         self._on = (settings or SegmentSettings()).on
         self._centres: Ints | None = None
-        self._nodes: Sequence[int] = ()
+        self.nodes: Sequence[int] = ()
         self.problem = ""
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self.nodes)
 
     def apply(self, key: str, value: bytes | None) -> bool:
         """Serve a block from now on; without one, or if it is refused (``False`` then), there are no segments.
@@ -94,7 +97,7 @@ class ServedSegments:
         """
         if key != CENTRES or not self._on:
             return True
-        self._centres, self._nodes, self.problem = None, (), ""
+        self._centres, self.nodes, self.problem = None, (), ""
         if value is not None:
             try:
                 block = decode_centres(value)
@@ -102,7 +105,7 @@ class ServedSegments:
             except ValueError as error:  # msgspec's decode errors are among them
                 self.problem = str(error)
             else:
-                self._nodes = nodes(block.born, len(self._centres))
+                self.nodes = nodes(block.born, len(self._centres))
         return not self.problem
 
     def segment(self, profile: Profile | None, now_ms: int) -> int:
@@ -113,7 +116,7 @@ class ServedSegments:
 
     def node(self, profile: Profile | None, now_ms: int) -> int:
         """The node that counts what the shopper's segment takes up, ``NO_NODE`` without segments."""
-        return NO_NODE if self._centres is None else self._nodes[self.segment(profile, now_ms)]
+        return NO_NODE if self._centres is None else self.nodes[self.segment(profile, now_ms)]
 
 
 def nearest(centres: Ints, x: Ints) -> int:
