@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from streamer.core.names import NONE
+
 if TYPE_CHECKING:
     from streamer.core.events import Event
     from streamer.core.policy.rule import Case
@@ -20,7 +22,7 @@ class Ask(msgspec.Struct, gc=False):
     the items that the campaign is about. ``due_ms``: when the timer was due (0: there is none), ``timer`` its name.
     ``occasion`` is the same for asks that compete. ``refusal`` is the cheap rule that says no before any push of this
     batch, if one does. ``query`` is its place among the queries, or ``NOT_RANKED``. ``told``: so much of what the batch
-    has for shoppers' slates was told before it.
+    has for shoppers' slates was told before it. ``segment``: the shopper's, where it is ranked; ``NONE`` without one.
     """
 
     event: Event
@@ -32,6 +34,7 @@ class Ask(msgspec.Struct, gc=False):
     refusal: str | None = None
     query: int = NOT_RANKED
     told: int = 0
+    segment: int = NONE
 
 
 class Lesson(msgspec.Struct, gc=False):

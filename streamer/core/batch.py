@@ -28,6 +28,7 @@ from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.intake import Reset, Tick
 from streamer.core.items.deltas import touched_before
 from streamer.core.items.leads import leads_of
+from streamer.core.names import NONE
 from streamer.core.policy import state as states
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
@@ -208,7 +209,7 @@ class Batch:
         """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""
         settings, policy = self._settings, self._policy.of(asks[0].event.user).settings
         foresight = Foresight(profile, now_ms, self._foreseeing, settings)
-        query, bought = NOT_RANKED, _NOTHING
+        query, bought, segment = NOT_RANKED, _NOTHING, NONE
         self._occasions += 1
         for ask in asks:
             case, event, campaign = ask.case, ask.event, ask.case.campaign
@@ -226,10 +227,11 @@ class Batch:
             ask.refusal = cheap_refusal(case, policy)
             if ask.refusal is None:
                 if query == NOT_RANKED:
-                    node = self._segments.node(profile, now_ms)
+                    segment = self._segments.segment(profile, now_ms)
+                    node = self._segments.node_of(segment)
                     query = self.queries.add(profile, now_ms, event, event.user, segment=node)
                     bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                ask.query = query
+                ask.query, ask.segment = query, segment
                 case.bought = _NOTHING if campaign.listing.again else bought
             elif (until := deferred_until(ask.refusal, case, policy)) is not None and until > self.now:
                 timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True)

@@ -186,6 +186,7 @@ class _Deciding:
             items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
             features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
             arms=tuple([f"{experiment}:{arm}" for experiment, arm in arms]),
+            segment=ask.segment,
             alternatives=alternatives,
         )
         proposal = Proposal(ask, decision, shown)

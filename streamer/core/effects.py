@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from streamer.core.names import NONE
+
 if TYPE_CHECKING:
     from streamer.core.campaigns.budget import Spent
     from streamer.core.events import Event
@@ -115,6 +117,7 @@ class Decision(msgspec.Struct, frozen=True):
     ``coupon_cents``: what the coupon that was sent may cost.
     ``alternatives``: where exploration drew, all that it could have drawn, best first, the one drawn among them; their
     propensities sum to 1. Empty where it did not, or the decision is not of the share that logs them.
+    ``segment``: the shopper's, where it was ranked, ``NONE`` without one.
     """
 
     user: str
@@ -134,6 +137,7 @@ class Decision(msgspec.Struct, frozen=True):
     arms: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     coupon_cents: int = 0
+    segment: int = NONE
 
 
 class Touch(NamedTuple):

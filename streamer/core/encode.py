@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
+from streamer.core.names import NONE
+
 if TYPE_CHECKING:
     from streamer.core.effects import Alternative, Candidate, DeadLetter, Decision
 
@@ -53,6 +55,7 @@ class _DecisionRow(msgspec.Struct, omit_defaults=True, gc=False):
     x: tuple[str, ...] = ()
     a: tuple[Alternative, ...] = ()
     k: int = 0
+    g: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -115,6 +118,7 @@ def decision(value: Decision) -> bytes:
             value.arms,
             value.alternatives,
             value.coupon_cents,
+            None if value.segment == NONE else value.segment,
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from functools import cache
@@ -18,6 +19,7 @@ from river import cluster
 from agents.clusters import kmeans
 from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load
+from streamer.core import encode
 from streamer.core.campaigns.campaign import Audience
 from streamer.core.candidates import segment
 from streamer.core.events import Event, Line, group_key, item_key
@@ -36,6 +38,7 @@ from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, Pol
 from streamer.core.vectors.step import Step
 from tests.core.shop import ITEMS, RETRIEVAL
 from tests.core.task_shop import T0, Shop, browsing, record, tick
+from tests.core.test_schemas import valid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -469,3 +472,19 @@ def test_what_trends_in_a_segment_is_told_to_its_newcomers_a_day_later() -> None
     assert names
     assert "shoes-item-1" not in names
     assert all(name.startswith("shoes") for name in names)
+
+
+def test_a_decision_that_was_ranked_tells_the_segment_and_where_there_are_none_it_does_not() -> None:
+    """As the schema has it."""
+    view = record("ann", "view", whole_shop().total.now + 1000, item="shoes-item-1", category="shoes", price=9.0)
+    made, plain = with_campaign("next"), with_campaign("next")
+    plain.views = replace(plain.views, segments=ServedSegments())
+    rows = []
+    for shop in (made, plain):
+        shop.step([view])
+        (decision,) = shop.total.decisions
+        assert decision.features
+        rows.append(json.loads(encode.decision(decision)))
+        assert valid("decision", rows[-1])
+    assert rows[0]["g"] == segment_at(made, "ann")
+    assert "g" not in rows[1]

@@ -116,7 +116,11 @@ class ServedSegments:
 
     def node(self, profile: Profile | None, now_ms: int) -> int:
         """The node that counts what the shopper's segment takes up, ``NO_NODE`` without segments."""
-        return NO_NODE if self._centres is None else self.nodes[self.segment(profile, now_ms)]
+        return self.node_of(self.segment(profile, now_ms))
+
+    def node_of(self, segment: int) -> int:
+        """The node of a segment, ``NO_NODE`` of ``NONE``."""
+        return NO_NODE if segment == NONE else self.nodes[segment]
 
 
 def nearest(centres: Ints, x: Ints) -> int:
