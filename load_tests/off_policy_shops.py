@@ -77,7 +77,7 @@ TARGETS: Final = {
 }
 REWARDS: Final[dict[str, tuple[Reward, ...]]] = {
     "push": ("clicked", "converted", "spent"),
-    "item": ("clicked", "converted"),
+    "item": ("clicked",),
 }
 WINDOW_MS: Final = 86_400_000
 
@@ -170,6 +170,7 @@ def main() -> None:
     """Run and write, a file a shop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shops", default="fashion,grocery,electronics", help="names or TOML files, by commas")
+    parser.add_argument("--others", default=",".join(OTHERS), help="which other policies to run, by commas")
     parser.add_argument("--kafka", action="store_true", help="the run that logs alone, over Kafka")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, help="of simulated time, instead of the shop's")
@@ -186,7 +187,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="streamer-ope-") as folder, EmbeddedBroker(config=BROKER) as broker:
                 runs["logging"] = asyncio.run(run_on_kafka(shop, given.seed, broker, Path(folder)))
         else:
-            names = ("logging", *OTHERS)
+            names = ("logging", *(name for name in given.others.split(",") if name))
             with ProcessPoolExecutor(given.processes) as workers:
                 made = workers.map(run_directly, [(shop, given.seed, name) for name in names])
                 runs = dict(zip(names, made, strict=True))

@@ -71,10 +71,11 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
 )
 @click.option(
     "--interval",
-    type=click.Choice(("bootstrap", "normal")),
+    type=click.Choice(("bootstrap", "percentile", "normal")),
     default="bootstrap",
     show_default=True,
-    help="Users drawn anew, or the standard error clustered by user.",
+    help="Users drawn anew, by the draws' own standard errors or by their estimates alone, or the standard error "
+    "clustered by user.",
 )
 @click.option(
     "--level", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -84,23 +84,25 @@ def values(sums: Floats) -> Floats:
         return np.stack([(wr + s) / n, wr / w * m / n + s / n, (clipped + s) / n, dm / n, dr / n, r / n], axis=-1)
 
 
-def influences(rows: Floats) -> Floats:
-    """[n, 6]: how far each round moves each of ``values`` (the delta method); they sum to 0 and their variance counts.
-
-    A ratio A / B of means is moved by (a - (A / B) b) / B, and a product accordingly.
-    """
-    means = rows.mean(axis=0)
-    found = values(rows.sum(axis=0))
-    n, r, w, wr, m, s, clipped, dm, dr = rows.T
-    _, _, w_mean, wr_mean, m_mean, s_mean, *_ = means
+def slopes(sums: Floats) -> Floats:
+    """[..., 6, 9]: how each of ``values`` changes with each of the sums [..., 9] that it is made of."""
+    n, _, w, wr, m, *_ = np.moveaxis(sums, -1, 0)
+    found = values(sums)
+    out = np.zeros((*found.shape, sums.shape[-1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = wr_mean / w_mean
-        snips = (wr - ratio * w) / w_mean * m_mean + ratio * (m - m_mean) + (s - s_mean)
-    return np.column_stack([
-        wr + s - found[0] * n,
-        snips,
-        clipped + s - found[2] * n,
-        dm - found[3] * n,
-        dr - found[4] * n,
-        r - found[5] * n,
-    ])  # fmt: skip
+        # All are of degree 0: of twice the sums they are the same, which gives the slope by n.
+        out[..., 0] = -found / n[..., None]
+        one, ratio = 1.0 / n, wr / w
+        out[..., 0, 3] = out[..., 0, 5] = one
+        out[..., 1, 3] = m / w * one
+        out[..., 1, 2] = -ratio * m / w * one
+        out[..., 1, 4] = ratio * one
+        out[..., 1, 5] = out[..., 2, 5] = out[..., 2, 6] = one
+        out[..., 3, 7] = out[..., 4, 8] = out[..., 5, 1] = one
+    return out
+
+
+def influences(rows: Floats) -> Floats:
+    """[n, 6]: how far each round moves each of ``values`` (the delta method), times n; they sum to 0."""
+    found: Floats = len(rows) * np.einsum("nc,ec->ne", rows, slopes(rows.sum(axis=0)))
+    return found

@@ -1,9 +1,12 @@
 """How sure an estimate is.
 
-``bootstrap``: users are drawn anew, with all their rounds, and the estimate made of each draw; percentiles (a cluster
-bootstrap: Davison, Hinkley, "Bootstrap methods and their application", 1997, section 3.8). ``normal``: the estimate and
-its standard error, from the spread of what each user moves it by (the delta method, clustered by user). Both take the
-log's users for a draw of all users; neither knows of a bias. The reward model is fitted once, not for every draw.
+``bootstrap``: users are drawn anew, with all their rounds, and of each draw it is seen how many of its own standard
+errors the estimate lies off; so far the truth may lie off the log's estimate, on the other side (the bootstrap-t, of
+clusters: Davison, Hinkley, "Bootstrap methods and their application", 1997, sections 3.8 and 5.2). Rewards are skewed:
+a log that has few of the large ones has a low estimate and a small error, and this alone takes that into account.
+``percentile``: of the estimates of the draws. ``normal``: the estimate and its standard error, from the spread of what
+each user moves it by (the delta method, clustered by user). All take the log's users for a draw of all users; none
+knows of a bias. The reward model is fitted once, not for every draw.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from streamer.ope.estimators import influences, values
+from streamer.ope.estimators import slopes, values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-Kind = Literal["bootstrap", "normal"]
-KINDS: Final[tuple[Kind, ...]] = ("bootstrap", "normal")
+Kind = Literal["bootstrap", "percentile", "normal"]
+KINDS: Final[tuple[Kind, ...]] = ("bootstrap", "percentile", "normal")
 
 
 def by_user(rows: Floats, users: Ints) -> Floats:
@@ -36,35 +39,53 @@ def intervals(rows: Floats, users: Ints, kind: Kind, *, level: float, replicates
 
     ``rows`` [n, columns] as ``estimators.columns`` has them. The difference is paired: both are of the same users.
     """
-    if kind == "normal":
-        return _normal(rows, users, level)
     sums = by_user(rows, users)
-    drawn = np.empty((replicates, len(values(sums[0]))))
+    # A count of users as they are, [1, users], and of each draw.
+    found, errors = _estimates(sums, np.ones((1, len(sums))))
+    tails = np.array([0.5 * (1 - level), 0.5 * (1 + level)])
+    if kind == "normal":
+        width = NormalDist().inv_cdf(0.5 + level / 2)
+        return np.stack([found[0] - width * errors[0], found[0] + width * errors[0]]).swapaxes(0, 1)
     random = np.random.Generator(np.random.PCG64(seed))
-    for at in range(replicates):
-        times = np.bincount(random.integers(0, len(sums), len(sums)), minlength=len(sums)).astype(np.float64)
-        # Not a product of the BLAS's: its threads would wait for each other a thousand times.
-        drawn[at] = values(np.einsum("u,uc->c", times, sums))
-    tails = [50 * (1 - level), 100 - 50 * (1 - level)]
-    return np.stack(
-        [np.column_stack([_percentiles(column, tails) for column in each.T]) for each in (drawn, drawn - drawn[:, -1:])]
-    )
+    drawn, spread = _estimates(sums, _draws(random, len(sums), replicates))
+    if kind == "percentile":
+        return _percentiles(drawn, tails)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(spread > 0, (drawn - found) / spread, np.nan)
+    low, high = _percentiles(apart, tails).swapaxes(0, 1)
+    ends: Floats = np.stack([found[0] - high * errors[0], found[0] - low * errors[0]]).swapaxes(0, 1)
+    return np.where(errors[0][:, None, :] > 0, ends, found[0][:, None, :])
 
 
-def _percentiles(column: Floats, tails: list[float]) -> Floats:
-    # A draw may miss every weight, and has no self-normalised estimate then.
-    there = column[~np.isnan(column)]
-    return np.percentile(there, tails) if len(there) else np.full(len(tails), np.nan)
+def _draws(random: np.random.Generator, users: int, replicates: int) -> Floats:
+    """[replicates, users]: how often each user is drawn."""
+    times = [np.bincount(random.integers(0, users, users), minlength=users) for _ in range(replicates)]
+    return np.stack(times).astype(np.float64)
 
 
-def _normal(rows: Floats, users: Ints, level: float) -> Floats:
-    found = values(rows.sum(axis=0))
-    moved = influences(rows)
-    width = NormalDist().inv_cdf(0.5 + level / 2)
-    out = []
-    for centre, each in ((found, moved), (found - found[-1], moved - moved[:, -1:])):
-        sums = by_user(each, users)
-        count = len(sums)
-        error = np.sqrt((sums**2).sum(axis=0) * count / max(count - 1, 1)) / len(rows)
-        out.append(np.stack([centre - width * error, centre + width * error]))
-    return np.stack(out)
+def _estimates(sums: Floats, times: Floats) -> tuple[Floats, Floats]:
+    """[draws, 2, estimates]: the values and how far they lie above the last, and the standard errors of both.
+
+    ``sums`` [users, columns], ``times`` [draws, users]. The error is that of the delta method, clustered by user: with
+    g the slopes of an estimate by the sums, the square of it is g' C g, with C the users' second moments.
+    """
+    users, columns = sums.shape
+    moments = (sums[:, :, None] * sums[:, None, :]).reshape(users, columns * columns)
+    of_sums = times @ sums
+    of_moments = (times @ moments).reshape(len(times), columns, columns)
+    found, slope = values(of_sums), slopes(of_sums)
+    both = np.stack([found, found - found[:, -1:]], axis=1)
+    slope = np.stack([slope, slope - slope[:, -1:]], axis=1)
+    variance = np.einsum("dkec,dcf,dkef->dke", slope, of_moments, slope, optimize=True)
+    return both, np.sqrt(np.maximum(variance, 0.0) * users / max(users - 1, 1))
+
+
+def _percentiles(drawn: Floats, tails: Floats) -> Floats:
+    """[2, 2, estimates] of [draws, 2, estimates]. A draw may miss every weight, and has no estimate then."""
+    out = np.full((2, *drawn.shape[1:]), np.nan)
+    for at in np.ndindex(*drawn.shape[1:]):
+        column = drawn[(slice(None), *at)]
+        there = column[~np.isnan(column)]
+        if len(there):
+            out[(slice(None), *at)] = np.quantile(there, tails)
+    return out.swapaxes(0, 1)

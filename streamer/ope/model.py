@@ -31,7 +31,7 @@ ACTIONS: Final = 128
 _RIDGE: Final = 1.0
 _STEPS: Final = 25
 _CHUNK: Final = 1 << 16
-_LARGE: Final = 100_000_000
+_LARGE: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)

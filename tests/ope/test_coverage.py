@@ -11,7 +11,7 @@ import pytest
 from streamer.ope import estimators
 from streamer.ope.intervals import KINDS, intervals
 from streamer.ope.model import expectations
-from tests.ope.truth import value, world
+from tests.ope.truth import spending, value, world
 
 if TYPE_CHECKING:
     from streamer.ope.log import Log
@@ -79,11 +79,39 @@ def test_rounds_of_one_user_drawn_one_by_one_would_be_too_sure():
     assert hits[1] / LOGS < 0.87
 
 
-def test_the_two_kinds_of_interval_agree(judged):
+def test_the_kinds_of_interval_agree(judged):
     """Users drawn anew and the delta method differ by less than a tenth of a width, on average."""
     found, _, _ = judged
     width = (found[:, :, 1] - found[:, :, 0]).mean(axis=1)[:, JUDGED]
-    assert (np.abs(width[0] / width[1] - 1) < 0.1).all()
+    bootstrap, percentile, normal = width
+    assert (np.abs(percentile / normal - 1) < 0.1).all()
+    assert (np.abs(bootstrap / normal - 1) < 0.2).all()
+
+
+def test_skewed_rewards_are_missed_on_one_side_by_percentiles_and_less_by_the_bootstrap_t():
+    """What few shoppers spend, half of them pushed: a log without large sums has a low estimate and a small error."""
+    random = np.random.Generator(np.random.PCG64(9))
+    below, above = np.zeros(len(KINDS)), np.zeros(len(KINDS))
+    for at in range(LOGS):
+        log, target, truth = spending(random, 200)
+        rows = rows_of(log, target)
+        for place, kind in enumerate(KINDS):
+            low, high = intervals(rows, log.users, kind, level=0.95, replicates=200, seed=at)[0][:, JUDGED[0]]
+            below[place] += high < truth
+            above[place] += low > truth
+    bootstrap, percentile, normal = below / LOGS
+    assert bootstrap < min(percentile, normal) - 0.02, below
+    assert min(percentile, normal) > 0.06 > above.max() / LOGS, (below, above)
+    assert 0.90 <= 1 - (below + above)[0] / LOGS <= 0.99
+
+
+def test_an_interval_that_is_planted_too_narrow_is_seen_to_cover_too_seldom(judged):
+    """Of two thirds of the width: the test above can tell."""
+    found, _, truth = judged
+    low, high = found[KINDS.index("bootstrap")].swapaxes(0, 1)
+    middle, half = (low + high) / 2, (high - low) / 2
+    covered = (np.abs(truth - middle) <= half * 2 / 3).mean(axis=0)[JUDGED]
+    assert (covered < 0.88).all(), covered
 
 
 def test_the_same_seed_gives_the_same_interval_to_the_bit():

@@ -47,6 +47,26 @@ def world(random: np.random.Generator, users: int, *, rounds: int = 4, own: floa
     return log, Target("best", judged, row), float((judged * chance).sum(axis=1).mean())
 
 
+def spending(random: np.random.Generator, users: int, *, rounds: int = 3) -> tuple[Log, Target, float]:
+    """What users spend, most of them nothing, few of them much. Half of them are pushed; the policy pushes all."""
+    n = users * rounds
+    who = np.arange(users).repeat(rounds)
+    sent = (random.random(users) < 0.5).repeat(rounds)
+    spent = (random.random(n) < 0.12) * np.exp(random.normal(0.0, 1.0, n) + random.normal(0.0, 0.5, users)[who])
+    log = Log(
+        users=who,
+        actions=sent.astype(np.int64),
+        rewards=np.where(sent, spent, 0.0),
+        propensities=np.full(n, 0.5),
+        positions=single(n),
+        context=np.zeros((n, 0)),
+        names=("hold", "send"),
+        settled=unsettled(2),
+        scores={},
+    )
+    return log, Target("send", np.array([[0.0, 1.0]]), single(n)), 0.12 * float(np.exp((1.0 + 0.25) / 2))
+
+
 def value(random: np.random.Generator, *, rounds: int = 4, own: float = 0.3) -> float:
     """What the policy to be judged expects a round, over so many users that their number matters no more."""
     return float(np.mean([world(random, 20_000, rounds=rounds, own=own)[2] for _ in range(10)]))
