@@ -17,6 +17,7 @@ import dataclasses
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,6 +161,7 @@ def logs(task: tuple[Path, str, range, float, dict[str, Any]]) -> list[tuple[str
     return found
 
 
+@cache
 def _pool(path: Path) -> Pool:
     logging = msgspec.json.decode(path.read_bytes(), type=ShopRuns).runs["logging"]
     return Pool(logging.rounds, logging.settings)
@@ -217,6 +219,8 @@ def main() -> None:
             with ProcessPoolExecutor(given.processes) as workers:
                 judged = [one for part in workers.map(logs, tasks) for one in part]
             for (reward, target), truth in truths.items():
+                if not truth:  # of what is never pushed nothing is clicked, which every log says
+                    continue
                 found = summary([one for _, r, name, _, one in judged if (r, name) == (reward, target)], truth)
                 told["shops"][shop]["judged"][f"{choice} {reward} {target}"] = found
                 _print(f"{reward} {target}", found)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from load_tests.shop.action import Row
 
 #: Of no consequence to a broker that deletes nothing; a run lies in the past, so its records would be old at once.
-BROKER: Final = {"log.retention.check.interval.ms": "86400000", "log.cleaner.enable": "false"}
+BROKER: Final = {
+    "log.retention.check.interval.ms": "86400000",
+    "log.initial.task.delay.ms": "86400000",
+    "log.cleaner.enable": "false",
+}
 
 
 class Logged(NamedTuple):

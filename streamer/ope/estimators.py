@@ -81,7 +81,9 @@ def values(sums: Floats) -> Floats:
     """[..., 6]: the estimates of ``NAMES`` and what was logged, of sums [..., 9]. NaN where there is none."""
     n, r, w, wr, m, s, clipped, dm, dr = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack([(wr + s) / n, wr / w * m / n + s / n, (clipped + s) / n, dm / n, dr / n, r / n], axis=-1)
+        # A policy that does nothing that must be tried has nothing to normalise.
+        tried = np.where(m == 0, 0.0, wr / w * m)
+        return np.stack([(wr + s) / n, (tried + s) / n, (clipped + s) / n, dm / n, dr / n, r / n], axis=-1)
 
 
 def slopes(sums: Floats) -> Floats:
@@ -92,10 +94,10 @@ def slopes(sums: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         # All are of degree 0: of twice the sums they are the same, which gives the slope by n.
         out[..., 0] = -found / n[..., None]
-        one, ratio = 1.0 / n, wr / w
+        one, ratio = 1.0 / n, np.where(m == 0, 0.0, wr / w)
         out[..., 0, 3] = out[..., 0, 5] = one
-        out[..., 1, 3] = m / w * one
-        out[..., 1, 2] = -ratio * m / w * one
+        out[..., 1, 3] = np.where(m == 0, 0.0, m / w) * one
+        out[..., 1, 2] = -ratio * np.where(m == 0, 0.0, m / w) * one
         out[..., 1, 4] = ratio * one
         out[..., 1, 5] = out[..., 2, 5] = out[..., 2, 6] = one
         out[..., 3, 7] = out[..., 4, 8] = out[..., 5, 1] = one

@@ -61,7 +61,7 @@ def judge(
             "policy": target.name,
             "support": {
                 "share": found.share,
-                "effective_rounds": found.effective,
+                "effective_rounds": min(found.effective, found.expected),
                 "effective_rewards": found.rewarded,
                 "largest_weight": found.largest_weight,
                 "largest_share": found.largest,

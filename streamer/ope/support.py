@@ -3,9 +3,12 @@
 **Support**: the share of the target's probability on actions that the logging policy could take where the target takes
 them. Where it is not 1, no estimator that weighs rounds is right, whatever its interval says.
 **Effective sample size**: (sum of w)² / sum of w² (Kish, "Survey sampling", 1965), as many equally weighted rounds
-would tell as much. **Effective rewards**: the same of ``|w r|``, since a thousand rounds with one click tell next to
-nothing, and an interval made of them is too sure. **Mean weight**: expected to be the target's mass on what must be
-tried (1 where everything must); far from it means that propensities are wrong, or support missing unseen.
+would tell as much. Where the log has the probabilities of all actions, it is also known what that is to be expected to
+be, (sum of m)² / sum of π² / p over all that must be tried: a log may happen to lack the few rounds that weigh most,
+and look well supported for that very reason. **Effective rewards**: the same of ``|w r|``, since a thousand rounds with
+one click tell next to nothing, and an interval made of them is too sure. **Mean weight**: expected to be the target's
+mass on what must be tried (1 where everything must); far from it means that propensities are wrong, or support missing
+unseen.
 """
 
 from __future__ import annotations
@@ -40,12 +43,14 @@ _CHUNK: Final = 1 << 14
 class Support:
     """``share`` as above, ``lacking`` the actions that have most of the rest, with it, ``most`` the weightiest first.
 
-    ``largest`` is the share of all weight that the weightiest round carries; ``mass`` what ``mean_weight`` should be.
+    ``expected`` is what ``effective`` is expected to be, infinite where that is not known. ``largest`` is the share of
+    all weight that the weightiest round carries; ``mass`` what ``mean_weight`` should be.
     ``explore``: the share of decisions to be drawn at random, uniformly, so that a log of this size has enough.
     """
 
     share: float
     effective: float
+    expected: float
     rewarded: float
     largest: float
     largest_weight: float
@@ -80,6 +85,7 @@ def support(log: Log, target: Target, w: Floats, mass: Floats, needed: float) ->
     return Support(
         share=share,
         effective=total**2 / float((w**2).sum()) if total else 0.0,
+        expected=_expected(log, target, of_all),
         rewarded=float(paid.sum()) ** 2 / float((paid**2).sum()) if paid.any() else 0.0,
         largest=float(w.max()) / total if total else 0.0,
         largest_weight=float(w.max()),
@@ -91,6 +97,18 @@ def support(log: Log, target: Target, w: Floats, mass: Floats, needed: float) ->
     )
 
 
+def _expected(log: Log, target: Target, mass: float) -> float:
+    """What the effective sample size is expected to be; ``mass``: the target's, on what must be tried."""
+    if log.offered is None:
+        return float("inf")
+    must, squares = np.isnan(log.settled), 0.0
+    for begin in range(0, len(log), _CHUNK):
+        chosen = target.table[target.rows[begin : begin + _CHUNK]][:, must]
+        offered = log.offered[begin : begin + _CHUNK][:, must]
+        squares += float((chosen**2 / np.where(offered > 0, offered, np.inf)).sum())
+    return mass**2 / squares if squares else float("inf")
+
+
 def refusal(found: Support, log: Log, needed: float) -> list[str]:
     """Why there is no answer, a sentence each, and what would give one; empty if there is an answer."""
     why = []
@@ -100,7 +118,13 @@ def refusal(found: Support, log: Log, needed: float) -> list[str]:
             f"no support: {1 - found.share:.1%} of what this policy would do was never possible in the log; most "
             f"of it: {most}"
         )
-    if found.mass and found.effective < needed:
+    if found.mass and found.expected < needed <= found.effective:
+        why.append(
+            f"too little support: by the probabilities in the log, the {len(log):,} rounds tell as much as "
+            f"{found.expected:.1f} rounds of the policy itself would ({needed:.0f} are needed); this log looks better "
+            "than that because it lacks the rounds that would weigh most"
+        )
+    elif found.mass and found.effective < needed:
         why.append(
             f"too little support: the {len(log):,} rounds tell as much as {found.effective:.1f} rounds of the policy "
             f"itself would ({needed:.0f} are needed), and one of them carries {found.largest:.0%} of all weight"

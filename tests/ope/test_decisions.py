@@ -181,7 +181,9 @@ def test_a_log_that_pushed_always_cannot_say_what_no_push_would_have_earned():
     clicked = join(found, "clicked", window_ms=DAY_MS, chances=chances()).log
     (none,) = judge(clicked, [always(clicked, "hold")], replicates=50)["policies"]
     assert none["refused"] == []
-    assert none["estimates"]["ips"]["value"] == 0
+    for name in ("ips", "snips", "dr"):
+        each = none["estimates"][name]
+        assert (each["low"], each["value"], each["high"]) == (0, 0, 0), name
 
 
 def test_a_control_group_tells_what_pushes_bring():

@@ -104,6 +104,19 @@ def test_rounds_with_fewer_alternatives_have_fewer_actions():
     assert third["refused"][0].startswith("no support: 50.0%")
 
 
+def test_a_log_that_lacks_what_would_weigh_most_is_refused_for_what_it_could_have_drawn():
+    """The third is drawn once in a million: a log without it has even weights, and would be sure of a wrong answer."""
+    among = (("a", 0.3, 0.5), ("b", 0.2, 0.5 - 1e-6), ("c", 0.1, 1e-6))
+    found = told(*(row(n, "ab"[n % 2], a=among) for n in range(1000)))
+    for n in range(0, 1000, 10):
+        found.add(clicked(n))
+    log = join_items(found, "clicked", window_ms=DAY_MS, chances=chances()).log
+    both, evenly = judge(log, [explore(log, 0.5), random(log)], replicates=20)["policies"]
+    assert both["refused"] == []
+    assert "lacks the rounds that would weigh most" in evenly["refused"][0]
+    assert evenly["support"]["effective_rounds"] < 1
+
+
 def test_a_log_that_explores_tells_what_never_exploring_and_always_exploring_would_earn():
     """Clicks are half as probable for each rank further down, in a seeded shop of which a fifth is held back."""
     rng = np.random.Generator(np.random.PCG64(8))
