@@ -250,6 +250,37 @@ def test_what_was_kept_under_other_settings_or_is_damaged_begins_anew_and_says_s
         assert learner.digest() == SegmentTrainer(told, kmeans).digest()
 
 
+@cache
+def kept_row() -> bytes:
+    row = taught(three_kinds(50)).rows()[STATE]
+    assert row is not None
+    return row
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_bytes_that_are_damaged_are_refused_or_used_and_never_raise(data: st.DataObject) -> None:
+    """A row, a block and a record with a byte or two altered; whatever is taken can be learned from and served."""
+
+    def damaged(whole: bytes) -> bytes:
+        at = data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=2))
+        altered = bytearray(whole)
+        for place in at:
+            altered[place] = data.draw(st.integers(0, 255))
+        return bytes(altered)
+
+    learner = SegmentTrainer(SMALL, kmeans)
+    learner.restore({STATE: damaged(kept_row())})
+    read = Portrait.decode(damaged(portrait(BASE).encode()))
+    if read is not None:
+        assert learner.learn(read)
+    assert np.isfinite(learner.centres()).all()
+    worker = served(learner)
+    block = encode_centres(np.zeros((2, len(NAMES)), np.int64), 7, 50)
+    assert worker.apply(CENTRES, damaged(block)) == (not worker.problem)
+    assert NONE <= worker.segment(None, T0) < max(len(worker), 1)
+
+
 def test_portraits_of_another_list_of_features_are_counted_and_not_learned_from() -> None:
     """They are what an older worker sent."""
     learner = taught(three_kinds(40))

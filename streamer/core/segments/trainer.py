@@ -154,8 +154,9 @@ class SegmentTrainer:
         if len(row.centres) != 8 * size * len(row.sizes) or any(len(x) != 2 * size for x in row.waiting):
             return "the centres do not fit their features"
         centres = np.frombuffer(row.centres, "<f8").reshape(-1, size)
-        if not np.isfinite(centres).all():
-            return "the centres are not finite"
+        # So written, NaN is refused too.
+        if not (np.abs(centres).max(initial=0.0) <= _FARTHEST and np.isfinite([row.distance, *row.sizes]).all()):
+            return "the centres lie where no shopper can be"
         self.learned, self.refused, self._born = row.learned, row.refused, row.born
         self._distance, self._sizes = row.distance, row.sizes
         self._waiting = [tuple(np.frombuffer(x, "<i2").tolist()) for x in row.waiting]
