@@ -96,6 +96,7 @@ def test_a_ranked_decision_carries_what_was_weighed() -> None:
         "s": 0.125,
         "i": ["sku-7", "sku-9"],
         "f": [0.0, 1.5, -0.25],
+        "a": [["sku-3", 0.25, 0.75], ["sku-7", 0.125, 0.25]],
     }
 
 
