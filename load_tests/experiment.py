@@ -5,7 +5,10 @@ with the same draws. Volume is made equal beforehand, in a world that is not jud
 at which an arm pushes as often as the first one, and then held for all seeds; a broadcast sends as many pushes as the
 first arm did, at the same times. What volumes came out is in the report, and rates a push are, too.
 
+What has been run is kept in ``--out`` and not run again: an experiment that was stopped goes on (``shop/runs.py``).
+
     python -m load_tests.experiment --shops fashion --seeds 2 --days 4     a look
+    python -m load_tests.experiment --in-process                           without Kafka: to study a policy
     python -m load_tests.experiment                                        three shops, five seeds (make experiment)
 """
 
@@ -16,6 +19,7 @@ import asyncio
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,19 +30,19 @@ from load_tests.shop import arms as arm_files
 from load_tests.shop import file
 from load_tests.shop.arms import matched
 from load_tests.shop.compare import FIGURES, compare, curves
-from load_tests.shop.engine import PORTS, engine
-from load_tests.shop.play import play, play_alone
+from load_tests.shop.play import play_alone
 from load_tests.shop.report import page
-from load_tests.shop.wire import BROKER, Wire
+from load_tests.shop.runs import InProcess, Kept, OnKafka
+from load_tests.shop.wire import BROKER
 from load_tests.shop.world import World
 from streamer.broker import EmbeddedBroker
-from streamer.demo import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from load_tests.shop.arms import Arms
     from load_tests.shop.file import Shop
+    from load_tests.shop.runs import Way
     from load_tests.shop.truth import Truth
 
 PILOT_SEED: Final = 0
@@ -49,11 +53,10 @@ VOLUME: Final = (
 
 
 class Experiment:
-    """One shop's runs. ``say`` is told what is done."""
+    """One shop's runs."""
 
-    def __init__(self, shop: Shop, arms: Arms, broker: EmbeddedBroker, folder: Path) -> None:
-        self._shop, self._arms, self._broker, self._folder = shop, arms, broker, folder
-        self._runs = 0
+    def __init__(self, shop: Shop, arms: Arms, kept: Kept) -> None:
+        self._shop, self._arms, self._kept = shop, arms, kept
 
     async def run(self, seeds: Sequence[int], *, tries: int) -> tuple[dict[str, list[Truth]], dict[str, Any]]:
         """By arm a truth a seed, and how volumes were made equal."""
@@ -93,19 +96,8 @@ class Experiment:
         return found
 
     async def _engines(self, seed: int, engines: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
-        """A run of each, side by side."""
-        port = free_ports(PORTS * len(engines))
-        runs = [self._one(seed, name, given, port + PORTS * n) for n, (name, given) in enumerate(engines.items())]
-        return dict(zip(engines, await asyncio.gather(*runs), strict=True))
-
-    async def _one(self, seed: int, name: str, given: tuple[str, ...], port: int) -> Truth:
-        self._runs += 1
-        prefix = f"{self._shop.name}-{seed}-{name}-{self._runs}."
-        settings = (*self._arms.common.set, *given)
-        async with engine(self._broker, prefix, settings, self._folder / prefix, port) as cluster:
-            client, tend = cluster.client, cluster.supervisor.tend
-            async with Wire(client, prefix, tend=tend) as wire:
-                return await play(World(self._shop, seed, name), wire)
+        """A run of each, with what is common to all."""
+        return await self._kept.run(seed, {arm: (*self._arms.common.set, *given) for arm, given in engines.items()})
 
 
 def main() -> None:
@@ -117,6 +109,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, help="of simulated time, instead of the shop's")
     parser.add_argument("--shoppers", type=int, help="instead of the shop's")
     parser.add_argument("--tries", type=int, default=5, help="runs to make the volume of an arm equal, at most")
+    parser.add_argument("--in-process", action="store_true", help="no Kafka: an engine in this process, to study")
     parser.add_argument("--out", type=Path, default=Path("bench/experiment"), help="a folder for the report")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all arms")
     given = parser.parse_args()
@@ -137,13 +130,17 @@ def main() -> None:
 
 def _of_shop(shop: Shop, arms: Arms, given: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="streamer-experiment-") as folder, EmbeddedBroker(config=BROKER) as broker:
-        experiment = Experiment(shop, arms, broker, Path(folder))
+    with ExitStack() as stack:
+        way: Way = InProcess()
+        if not given.in_process:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-experiment-"))
+            way = OnKafka(stack.enter_context(EmbeddedBroker(config=BROKER)), Path(folder))
+        kept = Kept(way, shop, given.out / "truth")
+        experiment = Experiment(shop, arms, kept)
         runs, volumes = asyncio.run(experiment.run(range(1, given.seeds + 1), tries=given.tries))
-    for name, truths in runs.items():
-        for truth in truths:
-            truth.write(given.out / "truth" / f"{shop.name}-{truth.seed}-{name}.json")
-    found = compare(runs) | {"curves": curves(runs), "volumes": volumes, "seconds": round(time.monotonic() - began, 1)}
+    made_by = sorted({truth.made_by for truths in runs.values() for truth in truths if truth.made_by})
+    told = {"way": way.name, "made_by": made_by, "kept": kept.found, "seconds": round(time.monotonic() - began, 1)}
+    found = compare(runs) | {"curves": curves(runs), "volumes": volumes} | told
     _print(shop.name, found)
     return found
 

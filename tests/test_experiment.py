@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
-from load_tests.shop import arms
+from load_tests.shop import arms, file
 from load_tests.shop.compare import FIGURES, compare, curves
+from load_tests.shop.direct import Direct
+from load_tests.shop.play import play_directly
 from load_tests.shop.report import page
+from load_tests.shop.runs import ONE_TASK, Kept, core_digest
 from load_tests.shop.truth import Truth
+from load_tests.shop.world import World
+from streamer.settings import flags, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +120,49 @@ def test_arms_that_cannot_be_compared_are_refused(tmp_path: Path, text: str, say
     (tmp_path / "arms.toml").write_text(text)
     with pytest.raises(ValueError, match=says):
         arms.read(tmp_path / "arms.toml")
+
+
+class Way:
+    """Makes truths, and counts how many."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    async def run(self, shop: object, seed: int, arms: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
+        self.made += arms
+        return {arm: lived(seed, arm, click=0.3, extra=0.1) for arm in arms}
+
+
+async def test_what_was_run_is_kept_and_not_run_again_unless_it_would_differ(tmp_path: Path):
+    """An experiment that was stopped goes on: by shop, seed, arm, settings and way."""
+    shop, given = file.read("fashion"), {"one": ("core.seed=1",), "other": ()}
+    way = Way()
+    first = await Kept(way, shop, tmp_path).run(1, given)
+    assert way.made == ["one", "other"]
+    again = Kept(way, shop, tmp_path)
+    assert await again.run(1, given) == first
+    assert (again.found, len(way.made)) == (2, 2)
+    assert first["one"].days == lived(1, "one", click=0.3, extra=0.1).days
+    assert first["one"].made_by == core_digest()
+    await again.run(1, given | {"one": ("core.seed=2",)})
+    await again.run(2, given)
+    await Kept(way, msgspec.structs.replace(shop, days=4), tmp_path).run(1, given)
+    assert way.made[2:] == ["one", "one", "other", "one", "other"]
+
+
+def test_a_run_in_this_process_pushes_and_learns_and_is_the_same_each_time():
+    """A small shop for two days: shoppers answer, and what they answer is learned from."""
+    shop = msgspec.structs.replace(file.read("fashion"), days=2, shoppers=40)
+
+    def run() -> tuple[Truth, dict[str, str]]:
+        engine = Direct(load(None, {}, ONE_TASK | flags(["core.policy.holdout_share=0.2"])))
+        return play_directly(World(shop, 3), engine), engine.learners.digests()
+
+    truth, learned = run()
+    assert truth.total("pushes") > 10
+    assert learned["uplift"] != Direct(load(None, {}, ONE_TASK)).learners.digests()["uplift"]
+    again, learned_again = run()
+    assert again.pushes == truth.pushes
+    assert learned_again == learned

@@ -30,7 +30,7 @@ below the best single push or silence of that day."""
 
 @dataclass
 class Truth:
-    """The log of one run. ``days[shopper, day]`` counts by name; ``kinds``: by shopper."""
+    """The log of one run. ``days[shopper, day]`` counts by name; ``kinds``: by shopper; ``made_by``: what program."""
 
     shop: str
     seed: int
@@ -41,6 +41,7 @@ class Truth:
         default_factory=lambda: defaultdict(lambda: dict.fromkeys(COUNTED, 0.0))
     )
     pushes: list[dict[str, Any]] = field(default_factory=list)
+    made_by: str = ""
 
     def add(self, shopper: int, day: int, **amounts: float) -> None:
         """Count for a shopper's day."""
@@ -72,8 +73,21 @@ class Truth:
             [shopper, day, *(round(row[name], 6) for name in COUNTED)]
             for (shopper, day), row in sorted(self.days.items())
         ]
-        head = {name: getattr(self, name) for name in ("shop", "seed", "arm", "days_run", "kinds")}
+        head = {name: getattr(self, name) for name in ("shop", "seed", "arm", "days_run", "kinds", "made_by")}
         totals = {name: round(self.total(name), 4) for name in COUNTED}
         body = head | {"totals": totals, "columns": ["shopper", "day", *COUNTED], "rows": rows, "pushes": self.pushes}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(body) + "\n", encoding="utf-8")
+        whole = path.with_suffix(".part")
+        whole.write_text(json.dumps(body) + "\n", encoding="utf-8")
+        whole.replace(path)
+
+    @staticmethod
+    def read(path: Path) -> Truth:
+        """What was written."""
+        body = json.loads(path.read_text(encoding="utf-8"))
+        head = {name: body[name] for name in ("shop", "seed", "arm", "days_run", "made_by")}
+        truth = Truth(**head, kinds=tuple(body["kinds"]))
+        for shopper, day, *amounts in body["rows"]:
+            truth.add(shopper, day, **dict(zip(body["columns"][2:], amounts, strict=True)))
+        truth.pushes = body["pushes"]
+        return truth

@@ -24,10 +24,11 @@ class UpliftSettings:
     ``open_slates``: so many pushes of a shopper wait for their responses at most, 16 at the most; 0 for none, and then
     nothing is learned. ``closed_ms``: a push whose time is over is remembered for so long, to tell feedback that comes
     late from feedback on something that was never sent.
-    ``main_variance``, ``effect_variance``: how far the weights of what a shopper does anyway, and of what a push
-    changes about it, may lie from their priors: variances, in log-odds squared. ``memory``: about so many of the
-    newest responses are learned from, before the priors come through again. ``metrics_memory``: about how many
-    of the newest responses the figures tell of; 0 for all.
+    ``main_variance``, ``sent_variance``, ``effect_variance``: how far the weights of what a shopper does anyway, of how
+    what was sent is answered (clicks, opt-outs), and of what a push changes beyond its clicks may lie from their
+    priors: variances, in log-odds squared. The last is small, as few are held back: raise it where tens of thousands
+    are. ``memory``: about so many of the newest responses are learned from, before the priors come through again.
+    ``metrics_memory``: about how many of the newest responses the figures tell of; 0 for all.
     """
 
     conversion_value: float = 10.0
@@ -43,7 +44,8 @@ class UpliftSettings:
     open_slates: int = 8
     closed_ms: int = 7 * _DAY_MS
     main_variance: float = 1.0
-    effect_variance: float = 0.05
+    sent_variance: float = 0.03
+    effect_variance: float = 0.002
     memory: int = 100_000
     metrics_memory: int = 20_000
 
@@ -53,7 +55,7 @@ class UpliftSettings:
         for name in ("conversion_value", "margin", "opt_out_cost", "push_cost"):
             if not (isfinite(value := getattr(self, name)) and value >= 0):
                 problems.append(f"{name} must be at least 0, not {value}")
-        for name in ("main_variance", "effect_variance"):
+        for name in ("main_variance", "sent_variance", "effect_variance"):
             if not 0 < (value := getattr(self, name)) <= 100:
                 problems.append(f"{name} must be above 0 and at most 100, not {value}")
         if min(self.open_window_ms, self.click_window_ms, self.conversion_window_ms, self.opt_out_window_ms) < 1:

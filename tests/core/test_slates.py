@@ -320,3 +320,13 @@ def test_it_is_the_same_wherever_the_stream_is_cut() -> None:
     assert whole.responses == one_by_one.responses != []
     assert whole.counted() == one_by_one.counted()
     assert whole.due == one_by_one.due
+
+
+def test_a_response_says_whether_what_was_shown_was_bought_however_purchases_are_attributed() -> None:
+    """Of any purchase in the window it says that there was one; of what was shown, also that."""
+    shown = impression().items[0]
+    for item, key in (("a", item_key("a")), ("z", item_key("z"))):
+        world = World().happen(impression(), bought(NOW + 1, item)).tick(NOW + END)
+        assert [(each.bought, each.taken) for each in world.responses] == [(True, key == shown)]
+    late = World().happen(impression(), bought(NOW + SETTINGS.conversion_window_ms + 1, "a")).tick(NOW + END)
+    assert [(each.bought, each.taken) for each in late.responses] == [(False, False)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from streamer.core.models.example import Example
+from streamer.core.policy.state import Standing
 from streamer.core.predictions.example import Outcome
 from streamer.core.uplift.features import FEATURES, FEATURES_ID, NAMES, describe
 from streamer.core.uplift.model import CONVERSION, OPT_OUT, SHAPES, UPLIFT, Forecast, ServedUplift, forecast, unpacked
@@ -25,7 +26,8 @@ from tests.core.persuasion import KINDS, NOW, moment, responses, shoppers
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SETTINGS = UpliftSettings()
+SETTINGS = UpliftSettings(effect_variance=0.05)
+"""Thousands of responses are learned from here, and clicks carry nothing: groups alone tell what a push changes."""
 SEEDS = (1, 2, 3)
 ENOUGH = 6000
 
@@ -146,18 +148,60 @@ def test_worth_is_value_less_opt_outs_less_cost_less_fatigue() -> None:
 
 
 def test_untaught_a_push_is_worth_more_than_nothing_and_the_more_the_higher_the_score() -> None:
-    """What the score decides today it decides still."""
+    """To whom nothing was pushed so far: what the score decides today it decides still."""
     model = ServedUplift()
     for seed in range(20):
         random = Random(seed)
         for kind in KINDS.values():
-            at = moment(random, kind)
+            at = replace(moment(random, kind), standing=Standing(), sent=())
             told = [
                 worth(model.forecast(describe(replace(at, score=score))), at.cents, SETTINGS)
                 for score in (1e-4, 0.001, 0.02, 0.1, 0.3, 0.5)
             ]
             assert told[0] > 0
             assert told == sorted(told)
+
+
+def test_untaught_a_push_to_who_dismissed_is_worth_less_and_to_who_clicked_more() -> None:
+    """What a shopper did with pushes counts from its own offset on, before any model has heard of it."""
+    model, at = ServedUplift(), moment(Random(4), KINDS["lost cause"], score=0.1)
+
+    def value(standing: Standing) -> float:
+        return worth(model.forecast(describe(replace(at, standing=standing))), at.cents, SETTINGS)
+
+    clicked, ignored = Standing(delivered=6, clicked=3, opened=3), Standing(delivered=6)
+    some, most = (Standing(delivered=6, dismissed=n, dismissals=n) for n in (2, 5))
+    told = [value(standing) for standing in (clicked, ignored, some, most)]
+    assert told == sorted(told, reverse=True)
+    assert told[0] > 2 * told[1]
+    assert told[2] < 0
+
+
+def test_a_click_carries_nothing_to_who_buys_anyway() -> None:
+    """Of two who click alike the one who would buy all the same is worth less."""
+    at = replace(moment(Random(4), KINDS["lost cause"]), standing=Standing(), sent=())
+    model = ServedUplift()
+    seldom, often = (model.forecast(describe(replace(at, purchase=chance))) for chance in (0.01, 0.99))
+    assert seldom.click == often.click
+    assert seldom.pushed - seldom.anyway == pytest.approx(seldom.click * (1 - seldom.anyway) / (1 + np.exp(1.5)))
+    assert often.anyway > seldom.anyway
+    assert often.pushed - often.anyway < seldom.pushed - seldom.anyway
+
+
+def test_who_is_persuaded_is_told_by_clicks_and_what_comes_of_them() -> None:
+    """Nobody is held back, so that no groups could tell: some click and take it, others do not click."""
+    random, trainer = Random(8), UpliftTrainer(SETTINGS)
+    clicker = Standing(delivered=10, opened=4, clicked=4)
+    for n in range(600):
+        at = replace(moment(random, KINDS["lost cause"]), standing=clicker if n % 2 else Standing(delivered=10))
+        clicked = random.random() < (0.4 if n % 2 else 0.02)
+        taken = clicked and random.random() < 0.5
+        one = msgspec.structs.replace(next(iter(responses(1, 1))), x=describe(at), pushed=True, chance=1.0)
+        trainer.learn_one(msgspec.structs.replace(one, clicked=clicked, taken=taken, bought=taken, opted_out=False))
+    model, at = served(trainer), moment(Random(9), KINDS["lost cause"])
+    told = [model.forecast(describe(replace(at, standing=s))) for s in (clicker, Standing(delivered=10))]
+    assert told[0].pushed - told[0].anyway > 0.07
+    assert told[1].pushed - told[1].anyway < 0.03
 
 
 # --- responses
@@ -291,7 +335,8 @@ def test_what_is_served_is_what_was_published_and_a_tombstone_or_a_bad_block_bri
     assert not model.apply(UPLIFT + OPT_OUT, blocks[UPLIFT + "click"])
     assert "features" in model.problem
     assert not model.apply(UPLIFT + CONVERSION, b"\xc1")
-    assert model.apply(UPLIFT + "click", None)
+    for name in ("click", "taken"):
+        assert model.apply(UPLIFT + name, None)
     assert model.apply("champion/logistic", b"")
     assert model.apply(UPLIFT + "unknown", b"")
     assert model.forecast(row) == untaught
@@ -332,7 +377,7 @@ def test_features_look_at_nothing_that_came_after_the_moment() -> None:
 
 
 def test_features_have_an_identity_of_their_own() -> None:
-    assert len({shape.prior().features for shape in SHAPES.values()} | {FEATURES_ID}) == 4
+    assert len({shape.prior().features for shape in SHAPES.values()} | {FEATURES_ID}) == len(SHAPES) + 1
 
 
 # --- settings

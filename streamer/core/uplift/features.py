@@ -1,8 +1,9 @@
 """What is known of a shopper, a push and its occasion, as a row of numbers of about unit size.
 
-Two priors a feature, in log-odds per unit: ``main`` of what shoppers do anyway, ``push`` of what a push changes about
-it. They make an untaught model value a push by the score of its first item alone, the higher the more, and never below
-nothing: what was sent by the score is sent.
+Four priors a feature, in log-odds per unit: ``main`` of what shoppers buy anyway, ``push`` of what a push changes about
+it beyond what a click carries (``model.py``), ``click`` and ``leave`` of a click and of an opt-out. They are what is
+known of pushes in general before anything was learned of this shop: the likelier a thing is to be taken up the
+likelier is the click; who clicked does so again; who dismisses will rather leave, and sooner the more pushes there are.
 
 Hours and campaigns are groups of which one is 1. A campaign's group follows from its name, so that campaigns may come
 and go and the model stays; two that share a group share what is learned of them.
@@ -31,7 +32,8 @@ _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 _WEEK_MS: Final = 7 * _DAY_MS
 _SMOOTH: Final = 20
-_REACTIONS: Final = 5.0
+_USUAL: Final = 0.1
+_PUSHES: Final = 10.0
 _LEAST: Final = 2.0**-20
 CAMPAIGNS: Final = 16
 _HOURS: Final = 4
@@ -47,11 +49,13 @@ class Feature:
     unit: str
     main: float = 0.0
     push: float = 0.0
+    click: float = 0.0
+    leave: float = 0.0
 
 
 FEATURES: Final = (
-    Feature("always", "1", -3.5, 0.5),
-    Feature("score", "log-odds of the score of the first item / 4", 0.5, 0.1),
+    Feature("always", "1", -3.5, click=-2.5, leave=-6.0),
+    Feature("score", "log-odds of the score of the first item / 4", 0.5, click=0.5),
     Feature("churn", "log-odds of not returning / 4"),
     Feature("purchase", "log-odds of a purchase in this visit / 4", 0.5),
     Feature("visits", "log2(visits) / 4"),
@@ -64,18 +68,24 @@ FEATURES: Final = (
     Feature("bought_lately", "1 over one more than the days since bought, 0 if never"),
     Feature("cart_rate", "carts over 20 more than the events", 0.5),
     Feature("in_cart", "log2(1 + remembered items carted and not bought) / 2", 0.5),
-    Feature("shown_in_cart", "1 if the first item is carted and not bought"),
-    Feature("shown_seen", "log2(1 + views of the first item by the shopper) / 2"),
+    Feature("shown_in_cart", "1 if the first item is carted and not bought", click=0.5),
+    Feature("shown_seen", "log2(1 + views of the first item by the shopper) / 2", click=0.3),
     Feature("searched", "1 if there was a search in the newest visit"),
     Feature("price", "log2 of the first item's price in cents / 16, 0 if unknown"),
     Feature("dearer", "log2 of that price over the shopper's usual one / 2"),
-    Feature("pushes_day", "log2(1 + pushes in the last 24 hours) / 2"),
-    Feature("pushes_week", "log2(1 + pushes in the last 7 days) / 4"),
-    Feature("since_push", "1 over one more than the hours since the last push, 0 if there was none"),
-    Feature("dismissals", "log2(1 + dismissals since the last click) / 2"),
-    Feature("dismissed", "dismissals over 5 more than the reactions"),
-    Feature("clicked", "clicks over 5 more than the reactions"),
-    Feature("opened", "opens over 5 more than the reactions"),
+    Feature("pushes_day", "log2(1 + pushes in the last 24 hours) / 2", click=-0.3, leave=0.3),
+    Feature("pushes_week", "log2(1 + pushes in the last 7 days) / 4", click=-0.8, leave=1.0),
+    Feature("since_push", "1 over one more than the hours since the last push, 0 if there was none", click=-0.3),
+    Feature("dismissals", "log2(1 + dismissals since the last click) / 2", click=-0.5, leave=0.8),
+    Feature(
+        "dismissed",
+        "log-odds to dismiss, by the pushes so far, less one in ten's / 2",
+        push=-0.2,
+        click=-0.5,
+        leave=2.0,
+    ),
+    Feature("clicked", "log-odds to click, by the pushes so far, less one in ten's / 2", click=2.0, leave=-1.0),
+    Feature("opened", "log-odds to open, by the pushes so far, less one in ten's / 2"),
     Feature("consent", "1 if the shopper asked for pushes"),
     Feature("weekend", "1 on Saturdays and Sundays, where the shopper is"),
     *(Feature(f"hour_{first:02d}", f"1 from {first}:00 on, for {_HOURS} hours") for first in range(0, 24, _HOURS)),
@@ -174,17 +184,24 @@ def _of_item(moment: Moment) -> list[float]:
 
 def _of_pushes(moment: Moment) -> list[float]:
     standing, sent, now_ms = moment.standing, moment.sent, moment.now_ms
-    reactions = standing.dismissed + standing.clicked + standing.opened + _REACTIONS
+    # Not every notification service tells of each push that it delivered.
+    shown = max(standing.delivered, standing.dismissed + max(standing.clicked, standing.opened))
     return [
         log2_1p(float(sum(push.time_ms > now_ms - _DAY_MS for push in sent))) / 2,
         log2_1p(float(sum(push.time_ms > now_ms - _WEEK_MS for push in sent))) / 4,
         1.0 / (1.0 + max(now_ms - sent[-1].time_ms, 0) / _HOUR_MS) if sent else 0.0,
         log2_1p(float(standing.dismissals)) / 2,
-        standing.dismissed / reactions,
-        standing.clicked / reactions,
-        standing.opened / reactions,
+        _habit(standing.dismissed, shown),
+        _habit(standing.clicked, shown),
+        _habit(standing.opened, shown),
         float(standing.consent is True),
     ]
+
+
+def _habit(count: int, shown: int) -> float:
+    """0 of whom nothing is known: as if ``_PUSHES`` had been taken as is usual."""
+    rate = (count + _USUAL * _PUSHES) / (max(shown, count) + _PUSHES)
+    return (_log_odds(rate) - _log_odds(_USUAL)) / 2
 
 
 def _log_odds(p: float) -> float:

@@ -1,10 +1,20 @@
-"""What shoppers do with a push and without: three logistic models over one row of features.
+"""What shoppers do with a push and without: four logistic models over one row of features.
 
-``conversion`` is learned from all, whether they were sent the push or were held back by chance: its row is the features
-and, beside them, the features times +1/2 if pushed and -1/2 if not. So one set of weights says what shoppers do
-anyway, learned from everybody, and another what a push changes about it, which is kept close to its prior until
-there is evidence: one model with interactions, an "S-learner" that cannot overlook the treatment. ``click`` and
-``opt_out`` are learned from what was sent, as without a push there is nothing to click on.
+``conversion`` is learned from all, whether they were sent the push or were held back by chance. Its row is the features
+and, of a push that was sent, the features once more and what the click *carries*. So one set of weights says what
+shoppers buy anyway, learned from everybody, and another what a push changes about it, which is kept close to its prior
+until there is evidence: one model with interactions, an "S-learner" that cannot overlook the treatment.
+
+The prior is that a push sells through its click and not otherwise (a mediator: Pearl, "Direct and indirect effects",
+UAI 2001), and nothing to those who would buy all the same. Of shoppers who buy anyway with chance ``p``, who click with
+chance ``c`` and then take what was shown with chance ``q``, ``p + c q (1 - p)`` buy if pushed (a "noisy or"): what is
+*carried* is that in log-odds above ``p``. Clicks are seen of all that was sent, and purchases without a push of a small
+group only; so who is persuaded is told from who would buy anyway long before the groups could tell. But who clicks may
+have meant to buy, and then too much is ascribed to the click. So the weight of what is carried begins at 1 and is
+learned from the groups, as is all that a push changes without being clicked.
+
+``click`` and ``opt_out`` are learned from what was sent, as without a push there is nothing to click on, and
+``taken``, whether what was shown is bought after a click, from what was clicked.
 """
 
 from __future__ import annotations
@@ -13,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from streamer.core.exactmath import LOG2_E, log2
 from streamer.core.models.logistic import Logistic, from_block
 from streamer.core.models.model import ModelRefused
 from streamer.core.uplift.features import FEATURES, NAMES
@@ -29,10 +40,11 @@ if TYPE_CHECKING:
 
 UPLIFT: Final = "uplift/"
 """Blocks of topic ``model`` are keyed by this and the model's name."""
-CONVERSION, CLICK, OPT_OUT = "conversion", "click", "opt_out"
+CONVERSION, CLICK, OPT_OUT, TAKEN = "conversion", "click", "opt_out", "taken"
 
-_HALF: Final = 0.5
 _ALWAYS_VARIANCE: Final = 4.0
+_CARRIED_VARIANCE: Final = 0.25
+_LEAST: Final = 2.0**-30
 _SIZE: Final = len(FEATURES)
 
 
@@ -50,7 +62,7 @@ class Shape(NamedTuple):
 
     names: tuple[str, ...]
     priors: tuple[float, ...]
-    effects: tuple[bool, ...]
+    effects: int = 0
 
     def prior(self) -> Logistic:
         """What is said before anything was learned: version 0."""
@@ -58,24 +70,30 @@ class Shape(NamedTuple):
 
     def learner(self, settings: UpliftSettings) -> OnlineLaplace:
         """An untaught model that learns as the settings say."""
-        variances = [settings.effect_variance if effect else settings.main_variance for effect in self.effects]
-        variances[0] = max(_ALWAYS_VARIANCE, settings.main_variance)
+        own = settings.main_variance if self.effects else settings.sent_variance
+        variances = [max(_ALWAYS_VARIANCE, own), *[own] * (_SIZE - 1)]
+        if self.effects:
+            variances += [settings.effect_variance] * _SIZE + [_CARRIED_VARIANCE]
         return OnlineLaplace(self.names, self.priors, variances, memory=settings.memory)
 
 
 def _of_all(name: str) -> Shape:
     names = [f"{name}.{feature}" for feature in NAMES] + [f"{name}.push.{feature}" for feature in NAMES]
     priors = [feature.main for feature in FEATURES] + [feature.push for feature in FEATURES]
-    return Shape(tuple(names), tuple(priors), (False,) * _SIZE + (True,) * _SIZE)
+    return Shape((*names, f"{name}.push.carried"), (*priors, 1.0), _SIZE + 1)
 
 
-def _of_sent(name: str, always: float) -> Shape:
-    names = tuple(f"{name}.{feature}" for feature in NAMES)
-    return Shape(names, (always, *[0.0] * (_SIZE - 1)), (False,) * _SIZE)
+def _of_sent(name: str, priors: Sequence[float]) -> Shape:
+    return Shape(tuple(f"{name}.{feature}" for feature in NAMES), tuple(priors))
 
 
-SHAPES: Final = {CONVERSION: _of_all(CONVERSION), CLICK: _of_sent(CLICK, -3.0), OPT_OUT: _of_sent(OPT_OUT, -7.0)}
-"""By name. Before anything was learned one push in twenty is clicked on, and one in a thousand ends in an opt-out."""
+SHAPES: Final = {
+    CONVERSION: _of_all(CONVERSION),
+    CLICK: _of_sent(CLICK, [feature.click for feature in FEATURES]),
+    OPT_OUT: _of_sent(OPT_OUT, [feature.leave for feature in FEATURES]),
+    TAKEN: _of_sent(TAKEN, (-1.5, *[0.0] * (_SIZE - 1))),
+}
+"""By name. Before anything was learned one in six takes what was clicked on, whoever it is."""
 
 
 def unpacked(row: bytes) -> Floats:
@@ -83,26 +101,40 @@ def unpacked(row: bytes) -> Floats:
     return np.frombuffer(row, dtype="<f2").astype(np.float64)
 
 
-def row_of(name: str, x: Floats, *, pushed: bool) -> Floats:
-    """The features [F] of a moment as a model's row."""
-    if name != CONVERSION:
-        return x
-    return np.concatenate((x, x * (_HALF if pushed else -_HALF)))
+def rows_of(x: Floats, carried: Floats | None) -> Floats:
+    """Moments [F, n] as rows of ``conversion`` [2 F + 1, n]: pushed with what the clicks carry [n], or not pushed."""
+    if carried is None:
+        return np.concatenate((x, np.zeros((len(x) + 1, x.shape[1]))))
+    return np.concatenate((x, x, carried[None]))
+
+
+def carried_of(models: Sequence[Logistic], x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Of moments [F, n], by ``models`` in the order of ``SHAPES``: what the click carries, in log-odds, the chance to
+    buy anyway, and of a click; [n] each.
+    """
+    conversion, click, _, taken = models
+    anyway = conversion.predict_proba_many(rows_of(x, None))
+    clicked = click.predict_proba_many(x)
+    more = clicked * taken.predict_proba_many(x) * (1.0 - anyway)
+    return _log_odds(anyway + more) - _log_odds(anyway), anyway, clicked
 
 
 def forecasts(models: Sequence[Logistic], x: Floats) -> list[Forecast]:
     """What ``models``, in the order of ``SHAPES``, say of moments [F, n]: of each the same as of it alone."""
-    conversion, click, opt_out = models
-    half = x * _HALF
-    pushed, anyway = np.concatenate((x, half)), np.concatenate((x, -half))
-    columns = [conversion.predict_proba_many(rows) for rows in (pushed, anyway)]
-    columns += [model.predict_proba_many(x) for model in (click, opt_out)]
-    return list(map(Forecast, *[column.tolist() for column in columns]))
+    carried, anyway, clicked = carried_of(models, x)
+    pushed = models[0].predict_proba_many(rows_of(x, carried))
+    leaves = models[2].predict_proba_many(x)
+    return list(map(Forecast, pushed.tolist(), anyway.tolist(), clicked.tolist(), leaves.tolist()))
 
 
 def forecast(models: Sequence[Logistic], x: Floats) -> Forecast:
     """What ``models``, in the order of ``SHAPES``, say of a moment [F]."""
     return forecasts(models, x[:, None])[0]
+
+
+def _log_odds(p: Floats) -> Floats:
+    held = np.minimum(np.maximum(p, _LEAST), 1.0 - _LEAST)
+    return (log2(held) - log2(1.0 - held)) / LOG2_E
 
 
 class ServedUplift:

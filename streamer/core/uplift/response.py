@@ -27,7 +27,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
     is the stream time of it. ``pushed``: it was sent; otherwise it would have been, and was held back by chance.
     ``chance``: how probable it was that it be sent, everything else being equal. ``expected``: the forecast served at
     the decision. ``bought`` within the window, whether pushed or not; ``clicked``, ``opened``, ``opted_out``,
-    ``dismissed`` likewise.
+    ``dismissed`` likewise; ``taken``: bought within it an item that was shown.
     """
 
     features: int
@@ -42,6 +42,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
     clicked: bool
     dismissed: bool
     opted_out: bool
+    taken: bool = False
 
     def row(self) -> Floats:
         """X, float64 [F]."""

@@ -34,7 +34,7 @@ MAX_ITEMS: Final = 20
 _MARK_BYTES: Final = 8
 _MOST_CLOSED: Final = 32
 
-DELIVERED, OPENED, CLICKED, DISMISSED, CONVERTED, OPTED_OUT, BOUGHT = (1 << n for n in range(7))
+DELIVERED, OPENED, CLICKED, DISMISSED, CONVERTED, OPTED_OUT, BOUGHT, TAKEN = (1 << n for n in range(8))
 _SAYS: Final = {
     "push_delivered": DELIVERED,
     "push_opened": OPENED,
@@ -54,7 +54,7 @@ class Impression(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ``id`` is the candidate's, 16 bytes. ``items`` are keys, ``categories`` group keys of theirs. ``features`` names the
     list that ``x``, float16 [F], belongs to. ``pushed``: it was sent; otherwise it was held back, and ``chance`` was
     the probability to be sent. ``propensity`` is that of the first item. ``expected`` is the forecast. ``heard``: what
-    came of it so far, in bits.
+    came of it so far, in bits; ``BOUGHT`` is by the attribution, ``TAKEN`` of an item that was shown.
     """
 
     id: bytes
@@ -136,16 +136,21 @@ def bought(
     if slates is None:
         return None
 
-    def converts(impression: Impression) -> bool:
-        if not impression.decided_ms < time_ms <= impression.decided_ms + settings.conversion_window_ms:
-            return False
-        if settings.attribution == "any":
-            return True
-        if any(key in keys for key in impression.items):
-            return True
-        return settings.attribution == "category" and any(key in categories for key in impression.categories)
+    def within(impression: Impression) -> bool:
+        return impression.decided_ms < time_ms <= impression.decided_ms + settings.conversion_window_ms
 
-    return _noted(slates, BOUGHT, converts)
+    def shown(impression: Impression) -> bool:
+        return within(impression) and any(key in keys for key in impression.items)
+
+    def converts(impression: Impression) -> bool:
+        if settings.attribution == "any":
+            return within(impression)
+        if shown(impression):
+            return True
+        alike = any(category in categories for category in impression.categories)
+        return settings.attribution == "category" and alike and within(impression)
+
+    return _noted(_noted(slates, TAKEN, shown), BOUGHT, converts)
 
 
 def opted_out(slates: Slates | None, time_ms: int, settings: UpliftSettings) -> Slates | None:
@@ -183,6 +188,7 @@ def _response(impression: Impression) -> Response:
         clicked=bool(said & CLICKED),
         dismissed=bool(said & DISMISSED),
         opted_out=bool(said & OPTED_OUT),
+        taken=bool(said & TAKEN),
     )
 
 

@@ -18,7 +18,17 @@ from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import ModelRefused
 from streamer.core.uplift.features import FEATURES_ID, NAMES
 from streamer.core.uplift.figures import FiguresState, UpliftFigures
-from streamer.core.uplift.model import CLICK, CONVERSION, OPT_OUT, SHAPES, UPLIFT, forecast, row_of
+from streamer.core.uplift.model import (
+    CLICK,
+    CONVERSION,
+    OPT_OUT,
+    SHAPES,
+    TAKEN,
+    UPLIFT,
+    carried_of,
+    forecast,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,13 +73,17 @@ class UpliftTrainer:
         if response.features != FEATURES_ID or len(x) != len(NAMES):
             self.refused += 1
             return
-        self._score(response, forecast(tuple(self._models.values()), x))
-        learned = {CONVERSION: response.bought}
+        models, column = tuple(self._models.values()), x[:, None]
+        self._score(response, forecast(models, x))
+        carried = carried_of(models, column)[0] if response.pushed else None
+        learned = {CONVERSION: (rows_of(column, carried)[:, 0], response.bought)}
         if response.pushed:
-            learned |= {CLICK: response.clicked, OPT_OUT: response.opted_out}
-        for name, label in learned.items():
+            learned |= {CLICK: (x, response.clicked), OPT_OUT: (x, response.opted_out)}
+        if response.clicked:
+            learned[TAKEN] = x, response.taken
+        for name, (row, label) in learned.items():
             model = self._models[name]
-            if not model.learn_row(row_of(name, x, pushed=response.pushed), float(label)):
+            if not model.learn_row(row, float(label)):
                 self.refused += 1
                 continue
             if name not in self._unpublished:
