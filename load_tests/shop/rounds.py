@@ -55,8 +55,9 @@ class Option(msgspec.Struct, frozen=True, array_like=True):
 class Round(msgspec.Struct, frozen=True):
     """A decision, when it was made, and its options: one for each of its alternatives, or for its item alone.
 
-    ``spends``: what the shopper would pay within the window without any push from now on. ``lost`` is the chance that
-    any push loses the next order, of which ``loses`` would have been paid within the window.
+    ``spends``: what the shopper would pay within the window without any push from now on; of that, what is paid before
+    the end of the step is left out, as no push changes it any more. ``lost`` is the chance that any push loses the next
+    order, of which ``loses`` would have been paid within the window.
     """
 
     user: str
