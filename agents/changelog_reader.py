@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError, Record
 from aiokafka.protocol.fetch import FetchRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from aiokafka import AIOKafkaConsumer
 
@@ -31,12 +31,16 @@ Pairs = list[tuple[bytes, bytes | None]]
 
 
 class Stretch(NamedTuple):
-    """A partition's committed records with ``begin`` ≤ offset < ``end``. There may be none of them."""
+    """A partition's committed records with ``begin`` ≤ offset < ``end``. There may be none of them.
+
+    ``offsets``: of each, if they were asked for.
+    """
 
     partition: TopicPartition
     pairs: Pairs
     begin: int
     end: int
+    offsets: Sequence[int] = ()
 
 
 class _Pairs(PartitionRecords):
@@ -44,12 +48,28 @@ class _Pairs(PartitionRecords):
         return record.key, record.value
 
 
+class _Numbered(PartitionRecords):
+    """With their offsets, which cost as much again as keys and values do."""
+
+    def _consumer_record(self, _tp: TopicPartition, record: Any) -> tuple[int, tuple[bytes, bytes | None]]:
+        return record.offset, (record.key, record.value)
+
+
 class ChangelogReader:
-    """Reads from ``positions`` to ``ends``. ``consumer`` lends its connections: started, and without a partition."""
+    """Reads from ``positions`` to ``ends``. ``consumer`` lends its connections: started, and without a partition.
+
+    ``numbered``: the topics of which offsets are wanted.
+    """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+        self,
+        consumer: AIOKafkaConsumer,
+        positions: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        *,
+        numbered: Collection[str] = (),
     ) -> None:
+        self._numbered = numbered
         self._client = consumer._client  # noqa: SLF001 - the connections, with TLS and SASL set up, and the metadata
         self._ends = ends
         self.positions = dict(positions)
@@ -95,11 +115,19 @@ class ChangelogReader:
                     raise error(partition)
                 # Since version 11 of the protocol there is a preferred replica before the records.
                 aborted = rest[2] if response.API_VERSION >= 11 else rest[-2]
-                stretches.append(unpack(partition, rest[-1], aborted, self.positions[partition]))
+                position, numbered = self.positions[partition], topic in self._numbered
+                stretches.append(unpack(partition, rest[-1], aborted, position, numbered=numbered))
         return stretches
 
 
-def unpack(partition: TopicPartition, fetched: bytes, aborted: list[tuple[int, int]] | None, position: int) -> Stretch:
+def unpack(
+    partition: TopicPartition,
+    fetched: bytes,
+    aborted: list[tuple[int, int]] | None,
+    position: int,
+    *,
+    numbered: bool = False,
+) -> Stretch:
     """The committed records in a fetched set, from ``position`` on; ``aborted``: (producer id, first offset) pairs.
 
     Raises ``CorruptRecordException`` at a wrong checksum, ``RecordTooLargeError`` if not one whole batch is there.
@@ -108,6 +136,10 @@ def unpack(partition: TopicPartition, fetched: bytes, aborted: list[tuple[int, i
     records = fetcher.MemoryRecords(fetched)
     if fetched and not records.has_next():
         raise RecordTooLargeError(f"{partition} has a record after {position} that the broker does not give whole")
-    rows = _Pairs(partition, records, aborted, position, None, None, True, READ_COMMITTED)
-    pairs = list(rows)
-    return Stretch(partition, pairs, position, rows.next_fetch_offset)
+    layout = _Numbered if numbered else _Pairs
+    rows = layout(partition, records, aborted, position, None, None, True, READ_COMMITTED)
+    found = list(rows)
+    if not numbered:
+        return Stretch(partition, found, position, rows.next_fetch_offset)
+    pairs = [pair for _, pair in found]
+    return Stretch(partition, pairs, position, rows.next_fetch_offset, [offset for offset, _ in found])

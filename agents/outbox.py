@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from streamer.core.record import TICK
+from streamer.core.record import TICK, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,13 +58,13 @@ class Outbox:
 def runs(records: Iterable[Record], into: list[list[str | int]]) -> None:
     """Extend a journal's run-length list ``[topic, first offset, last offset]`` by the records folded, in order.
 
-    A tick is a run of its own, ``["tick", time in milliseconds, 0]``.
+    A tick is a run of its own, ``["tick", time in milliseconds, up to where it tells of changes of the catalog]``.
     """
     last = into[-1] if into else None
     for record in records:
         if record.topic == TICK:
             last = None
-            into.append([TICK, record.offset, 0])
+            into.append([TICK, record.offset, changes_of(record)])
         elif last is not None and last[0] == record.topic and last[2] == record.offset - 1:
             last[2] = record.offset
         else:

@@ -211,7 +211,7 @@ async def _read_to_end(
     """``rest_s`` is a pause for each row."""
     progressed = time.monotonic()
     while behind := changelog.behind():
-        for tp, pairs, begin, end in await changelog.fetch(behind):
+        for tp, pairs, begin, end, _ in await changelog.fetch(behind):
             if end == begin:
                 continue
             while store.busy():  # noqa: ASYNC110 - RocksDB tells nobody when it is not any more

@@ -23,7 +23,7 @@ from agents.clients import paced, partitions_of
 from agents.header_names import take_any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from aiokafka import TopicPartition
 
@@ -54,13 +54,18 @@ class Replicas:
         metrics: Metrics,
         fail: Callable[[str, BaseException], None],
         tells_all: Mapping[str, TellsAll] | None = None,
+        places: Mapping[str, Callable[[int], None]] | None = None,
     ) -> None:
         """``views`` maps a logical topic to what applies one (key, value); a value of None is a tombstone.
 
         ``tells_all``, by logical topic, says of a (key, value) that it is good, and that the view is the same after it
         whatever the key's earlier rows were: those need not be applied. ``None`` says that it may be of the same thing
         as rows of another key.
+
+        ``places``, by logical topic of one partition: what is told the offset of the record that is applied next,
+        before each and after the last.
         """
+        self._places = {topic(name): place for name, place in (places or {}).items()}
         self._views = {topic(name): apply for name, apply in views.items()}
         self._tells_all = {topic(name): tells for name, tells in (tells_all or {}).items()}
         self._logical = {topic(name): name for name in views}
@@ -130,8 +135,9 @@ class Replicas:
             while True:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=CHUNK)
                 for tp, records in fetched.items():
-                    apply = self._views[tp.topic]
+                    apply, place = self._views[tp.topic], self._places.get(tp.topic, _nowhere)
                     for record in records:
+                        place(record.offset)
                         apply(record.key, record.value)
                 await self._track(consumer)
                 await asyncio.sleep(0)
@@ -145,11 +151,14 @@ class Replicas:
         """Bring the views to ``ends`` or a little beyond, and the positions with them."""
         started, rows, applied = time.monotonic(), 0, 0
         newest: dict[str, dict[bytes, bytes | None]] = {topic: {} for topic in self._views}
-        changelog = ChangelogReader(consumer, self._positions, ends)
+        changelog = ChangelogReader(consumer, self._positions, ends, numbered=self._places)
         while behind := changelog.behind():
-            for tp, pairs, _, _ in await changelog.fetch(behind):
+            for tp, pairs, _, _, offsets in await changelog.fetch(behind):
                 kept = newest[tp.topic]
-                applied += supersede(pairs, kept, self._views[tp.topic], self._tells_all.get(tp.topic))
+                if tp.topic in self._places:
+                    applied += self._apply_placed(tp.topic, pairs, offsets)
+                else:
+                    applied += supersede(pairs, kept, self._views[tp.topic], self._tells_all.get(tp.topic))
                 rows += len(pairs)
                 if len(kept) > KEPT_ROWS:
                     applied += await self._apply(tp.topic, kept)
@@ -166,6 +175,14 @@ class Replicas:
             time.monotonic() - started,
         )
 
+    def _apply_placed(self, topic: str, pairs: Pairs, offsets: Sequence[int]) -> int:
+        """Apply all, each with its offset. How many they were."""
+        apply, place = self._views[topic], self._places[topic]
+        for offset, (key, value) in zip(offsets, pairs, strict=True):
+            place(offset)
+            apply(key, value)
+        return len(pairs)
+
     async def _apply(self, topic: str, kept: dict[bytes, bytes | None]) -> int:
         """Apply what was put by, and keep it no more. How many rows that were."""
         for number, (key, value) in enumerate(kept.items(), 1):
@@ -181,6 +198,7 @@ class Replicas:
             self._positions[tp] = await consumer.position(tp)
             end = consumer.last_stable_offset(tp)
             self._lag[tp] = (end if end is not None else self._positions[tp]) - self._positions[tp]
+            self._places.get(tp.topic, _nowhere)(self._positions[tp])
         self._named = self._by_name()
         self._behind(self._lag)
 
@@ -194,6 +212,10 @@ class Replicas:
         for tp, position in self._positions.items():
             named.setdefault(self._logical[tp.topic], []).append(position)
         return named
+
+
+def _nowhere(_offset: int) -> None:
+    """Nobody wants to know."""
 
 
 def supersede(pairs: Pairs, newest: dict[bytes, bytes | None], apply: Apply, tells_all: TellsAll | None) -> int:

@@ -29,8 +29,9 @@ class TaskRow(msgspec.Struct):
 
     ``timers`` are armed, and no row of table ``due`` is earlier than ``due_ms``. ``spent``: by campaign, what its
     coupons have cost. ``units`` are the role's, which the task's rows were written with; empty of a release that did
-    not keep them. The row commits with everything else, so a task starts from it; the group's offsets only serve lag
-    tools.
+    not keep them. Table ``watch`` has ``watched`` rows; they have been told of all changes of the catalog before offset
+    ``swept``, and of the one at it those of its watchers that are not after ``swept_after`` ("": none). The row commits
+    with everything else, so a task starts from it; the group's offsets only serve lag tools.
     """
 
     positions: dict[str, int]
@@ -39,6 +40,14 @@ class TaskRow(msgspec.Struct):
     due_ms: int = 0
     spent: dict[str, Spent] = {}
     units: dict[str, int] = {}
+    watched: int = 0
+    swept: int = 0
+    swept_after: str = ""
+
+    @property
+    def window(self) -> dict[str, int]:
+        """Behind which offset of each topic nothing has set off anything yet."""
+        return self.positions | ({"catalog": self.swept} if self.swept else {})
 
 
 @dataclass(slots=True)
@@ -61,6 +70,10 @@ class Work(Protocol):
     @property
     def due_ms(self) -> int:
         """No tick is asked for before this time, milliseconds; ``NEVER`` without timers."""
+
+    @property
+    def changes(self) -> int:
+        """Changes of the catalog before this offset wait for a tick that tells of them; 0: none do."""
 
     @property
     def reached(self) -> int:

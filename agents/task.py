@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,10 @@ class Task:
         self._dirty = False
         self._folded_bytes = 0
         self._pace = Pace(settings, role.commit_interval_s)
-        #: When records came last (monotonic), and whether the last tick left timers that are due.
+        #: When records came last and when some were folded last (monotonic), and whether the last tick left timers that
+        #: are due, or changes to tell of.
         self._fed_at = time.monotonic()
+        self._folded_at = -math.inf
         self._timers_left = False
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
@@ -231,7 +234,9 @@ class Task:
         context.row.positions.update(positions_after(events))
         self._produced_ms += produced_times(events)
         self._folded_bytes += sum(map(size_of, events))
-        self._timers_left = work.due_ms <= context.row.now and len(events) < len(records)
+        self._timers_left = len(events) < len(records) and (work.due_ms <= context.row.now or work.changes > 0)
+        if events:
+            self._folded_at = time.monotonic()
         if self.role.journaled:
             replicas = context.replicas
             entry: dict[str, Any] = {
@@ -287,15 +292,20 @@ class Task:
         self.merge.put_back(without_tick(records))
 
     def _cut(self) -> list[Record]:
-        """The next micro-batch, in order, begun by a tick if timers are due; nothing while it is not worth folding."""
+        """The next micro-batch, in order, begun by a tick if timers are due or there are changes to tell of; nothing
+        while it is not worth folding.
+        """
         now = time.monotonic()
         if not self._pace.folds(now, self._waiting(), committing=self._committing is not None):
             return []
+        partition = self.context.partition
         records = self.merge.cut(self._pace.batch(len(self.merge)), now)
-        if self._timers_due:
-            return [tick(self.context.partition, self.context.row.now), *records]
+        changes = self._changes(now)
+        if self._timers_due or changes:
+            return [tick(partition, self.context.row.now, changes), *records]
         if not records and self._tick_in(now) == 0.0:
-            return [tick(self.context.partition, ticking_ms())]
+            assert self._work is not None
+            return [tick(partition, ticking_ms(), self._work.changes)]
         return records
 
     def _waiting(self) -> int:
@@ -313,7 +323,7 @@ class Task:
     async def _idle(self) -> None:
         now = time.monotonic()
         waits = [LOOK_S]
-        if (self._dirty or len(self.merge) or self._timers_due) and self._committing is None:
+        if (self._dirty or len(self.merge) or self._timers_due or self._changes(now)) and self._committing is None:
             waits += filter(None, [self._pace.due_in(now)])
         if (left := self.merge.wait_left(now)) is not None:
             waits.append(left)
@@ -330,13 +340,23 @@ class Task:
         """Whether the stream time has reached a timer."""
         return self._work is not None and self._work.due_ms <= self.context.row.now
 
+    def _changes(self, now: float) -> int:
+        """Up to where the catalog's changes are to be told at the stream's time; 0: there are none, or that time stands
+        still, so that it would say nothing of when they are told: they wait for the next event, or for the clock.
+        """
+        idle_s = self.settings.idle_tick_ms / 1000 or math.inf
+        if self._work is None or not now - self._folded_at < idle_s:
+            return 0
+        return self._work.changes
+
     def _tick_in(self, now: float) -> float | None:
         """Seconds until the wall clock is to tick, if nothing comes till then; ``None``: that cannot be told."""
         assert self._work is not None
         idle_ms, due_ms = self.settings.idle_tick_ms, self._work.due_ms
-        if due_ms == NEVER or not idle_ms or not self.merge.drained:
+        changes = self._work.changes > 0
+        if (due_ms == NEVER and not changes) or not idle_ms or not self.merge.drained:
             return None
-        return max(0.0, self._fed_at + idle_ms / 1000 - now, (due_ms - ticking_ms()) / 1000)
+        return max(0.0, self._fed_at + idle_ms / 1000 - now, 0.0 if changes else (due_ms - ticking_ms()) / 1000)
 
     def timers_late_s(self) -> float:
         """For how long the earliest timer has been due and has not fired, seconds, by the clock that it fires by."""

@@ -37,9 +37,9 @@ _COMPACTED: Final = {
 }
 
 # Compacted topics of which a replay needs every version within its window, not only the newest.
+USER_TABLES: Final = ("profile", "seen", "policy", "pending", "due", "slates", "watch", "tasks")
 _REPLAYED: Final = frozenset(
-    {"preferences", "catalog", "item-index", "sessions", "model"}
-    | {f"changelog-user-{table}" for table in ("profile", "seen", "policy", "pending", "due", "slates", "tasks")}
+    {"preferences", "catalog", "item-index", "sessions", "model"} | {f"changelog-user-{table}" for table in USER_TABLES}
 )
 _LONGEST_WINDOW_H: Final = 30 * 24
 
@@ -140,7 +140,6 @@ def _changelog(role: str, table: str, cut: Cut, key: str, what: str) -> TopicSpe
     return TopicSpec(f"changelog-{role}-{table}", cut, "compact", None, key, what)
 
 
-USER_TABLES: Final = ("profile", "seen", "policy", "pending", "due", "slates", "tasks")
 ITEM_TABLES: Final = ("items", "tasks")
 TRAINER_TABLES: Final = ("model_state", "tasks")
 
@@ -207,6 +206,7 @@ TOPICS: Final[tuple[TopicSpec, ...]] = (
     _changelog("user", "pending", "tasks", "slot", "rebuilds predictions that wait for their outcome"),
     _changelog("user", "due", "tasks", "time and user", "rebuilds whose timers are due when"),
     _changelog("user", "slates", "tasks", "user", "rebuilds pushes that wait for their responses"),
+    _changelog("user", "watch", "tasks", "item and user", "rebuilds who is to be told of changes of which items"),
     _changelog("user", "tasks", "tasks", "task", "source positions and stream time of the user tasks"),
     _changelog("item", "items", "item_tasks", "item", "rebuilds the item rows"),
     _changelog("item", "tasks", "item_tasks", "task", "source positions of the item tasks"),

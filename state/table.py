@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
@@ -150,6 +151,22 @@ class Table(Generic[V]):
         rows = islice(self._rows_between(low, high), limit)
         return [(self._logical(key[len(self._prefix) :]), self._codec.decode(row)) for key, row in rows]
 
+    def ranges(self, spans: Sequence[tuple[K, K]], limit: int) -> list[tuple[int, Key, V]]:
+        """As ``range`` of each (start, end), in their order, ``limit`` rows in all: the span's place, key and value.
+
+        What is not committed is put in order once for all of them.
+        """
+        found: list[tuple[int, Key, V]] = []
+        uncommitted = sorted({**self._taken, **self._dirty})
+        for place, edges in enumerate(spans):
+            low, high = self._physical(edges)
+            rows = self._rows_between(low, high, uncommitted)
+            for key, row in islice(rows, limit - len(found)):
+                found.append((place, self._logical(key[len(self._prefix) :]), self._codec.decode(row)))
+            if len(found) == limit:
+                break
+        return found
+
     def scan(self, prefix: str | bytes = b"") -> Iterator[tuple[Key, V]]:
         """Every key (that begins with ``prefix``) and its value, ascending by the key's bytes.
 
@@ -164,11 +181,20 @@ class Table(Generic[V]):
         for key, row in self._rows_between(start, after_prefix(start)):
             yield key[len(self._prefix) :], row
 
-    def _rows_between(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Physical keys and encoded rows with start ≤ key < end, as reads see them, ascending."""
-        overlay = {key: row for rows in (self._taken, self._dirty) for key, row in rows.items() if start <= key < end}
+    def _rows_between(
+        self, start: bytes, end: bytes, uncommitted: Sequence[bytes] | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Physical keys and encoded rows with start ≤ key < end, as reads see them, ascending.
+
+        ``uncommitted``: the keys that are not, sorted, if the caller has them.
+        """
+        taken, dirty = self._taken, self._dirty
+        if uncommitted is None:
+            keys: Sequence[bytes] = sorted({key for rows in (taken, dirty) for key in rows if start <= key < end})
+        else:
+            keys = uncommitted[bisect_left(uncommitted, start) : bisect_left(uncommitted, end)]
         # At equal keys the overlay (rank 0) comes first and hides what is on disk (rank 1).
-        pending = [(key, 0, overlay[key]) for key in sorted(overlay)]
+        pending = [(key, 0, dirty[key] if key in dirty else taken[key]) for key in keys]
         committed = ((key, 1, row) for key, row in self._rows.scan(start, end))
         last: bytes | None = None
         for key, _, row in merge(pending, committed, key=_order):

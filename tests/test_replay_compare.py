@@ -91,7 +91,7 @@ def test_the_first_differing_row_of_a_table_is_named() -> None:
 
 
 def test_tables_of_different_positions_are_not_called_the_same() -> None:
-    tables = {"profile": {b"u": b"1"}, "pending": {}, "slates": {}, "due": {}, "policy": {}, "seen": {}}
+    tables = {"profile": {b"u": b"1"}, "pending": {}, "slates": {}, "due": {}, "policy": {}, "seen": {}, "watch": {}}
     task = Task(Window({}, {"browse": 50}), tables, candidates=RUN)
     same = compare_runs([task], [with_fields(task)], NAMES)
     assert (same.equal, same.candidates, same.rows) == (True, len(RUN), 1)

@@ -12,9 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from load_tests.shop.action import milliseconds
+from load_tests.shop.direct import Direct
 from load_tests.shop.file import DAY_MS, HOUR_MS, SHIPPED, Kind, ShopFileError, read
+from load_tests.shop.goods import item_id
 from load_tests.shop.play import play_alone
 from load_tests.shop.world import Push, World
+from streamer.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,3 +242,29 @@ def _pushed_the_best(shop: Shop, a_day: int = 40) -> Truth:
             item = int(np.argmax(world.minds.chances(shopper, time_ms).click))
             world.react(Push(f"best-{number}", shopper, (item,), time_ms))
     return world.truth
+
+
+def test_in_the_shop_prices_fall_and_things_come_back_and_shoppers_are_told_once() -> None:
+    """What a push says is what the catalog said by then: that it can be had, costs less than once, or lacked before."""
+    shop = small(days=12, shoppers=60)
+    on = {"campaigns.on": "price-drop,back-in-stock", "core.policy.per_hour": "100", "core.policy.per_day": "100"}
+    world, engine = World(shop, 3), Direct(load(None, {}, on))
+    said: dict[str, list[tuple[float, int]]] = {}
+    pushes: list[Push] = []
+    while not world.over:
+        rows = world.step()
+        for row in rows:
+            if row.topic == "catalog":
+                entry = json.loads(row.value or b"")
+                said.setdefault((row.key or b"").decode(), []).append((entry["price"], entry["stock"]))
+        for push in engine.exchange(rows):
+            *before, (price, stock) = said[item_id(push.items[0])]
+            assert stock > 0
+            if push.campaign == "price-drop":
+                assert price <= 0.9 * max(earlier for earlier, _ in before)
+            else:
+                assert 0 in {earlier for _, earlier in before}
+            world.react(push)
+            pushes.append(push)
+    assert {push.campaign for push in pushes} == {"price-drop", "back-in-stock"}
+    assert len({push.id for push in pushes}) == len(pushes)

@@ -52,6 +52,7 @@ class ItemWork:
     """Collects the blocks of an interval and folds them together: an item touched by many blocks is written once."""
 
     due_ms = NEVER
+    changes = 0
     reached = 0
 
     def __init__(self, role: ItemRole, context: TaskContext) -> None:

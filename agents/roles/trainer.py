@@ -59,6 +59,7 @@ class TrainerWork:
     """Learns from each record once, in log order, and publishes what changed."""
 
     due_ms = NEVER
+    changes = 0
     reached = 0
 
     def __init__(self, role: TrainerRole, context: TaskContext) -> None:

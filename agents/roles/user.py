@@ -15,10 +15,12 @@ from agents.due import DueTable, OneDue
 from agents.replicas import Replicas
 from agents.role import NEVER, TaskRow
 from agents.task import TASKS_TABLE
+from agents.watching import WatchTable
 from state.codecs import RawCodec, StructCodec
 from state.errors import StateError
 from state.table import Table, TableSpec
 from streamer.core import encode
+from streamer.core.campaigns.watching import Watch
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
 from streamer.core.index import ItemIndex
@@ -31,7 +33,7 @@ from streamer.core.predictions.pending import Slot
 from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
-from streamer.core.record import TICK
+from streamer.core.record import TICK, changes_of, tick
 from streamer.core.segments.served import SEGMENTS, ServedSegments
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.timers import is_of_slates, read_due_key
@@ -39,7 +41,7 @@ from streamer.core.units import of_shoppers
 from streamer.core.uplift.model import UPLIFT, ServedUplift
 from streamer.core.uplift.slates import Slates
 from streamer.core.vectors.block import VECTOR
-from streamer.core.views import Views
+from streamer.core.views import NothingDue, Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +68,7 @@ class UserRole:
         TableSpec("pending", StructCodec(Slot), immutable=True),
         TableSpec("due", RawCodec(), cached=False),
         TableSpec("slates", StructCodec(Slates), immutable=True),
+        TableSpec("watch", StructCodec(Watch), immutable=True),
         TableSpec(TASKS_TABLE, StructCodec(TaskRow)),
     )
 
@@ -82,7 +85,9 @@ class UserRole:
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
         self.units = of_shoppers(core)
-        self.items = ItemIndex(sessions=core.retrieval.sessions, content=core.retrieval.content)
+        watches = any(campaign.triggers.watches for campaign in core.campaigns)
+        retrieval = core.retrieval
+        self.items = ItemIndex(sessions=retrieval.sessions, content=retrieval.content, keep_changes=watches)
         self.model = ServedModel()
         self.foreseeing = Served()
         self.uplift = ServedUplift()
@@ -96,8 +101,11 @@ class UserRole:
             "sessions": self._session,
             "model": self._block,
         }
+        #: By topic, what is to know the offset of its next record.
+        self.places = {"catalog": self.items.changes.at}
         self._replicas = Replicas(
             self.appliers,
+            places=self.places,
             topic=topic,
             client=client,
             metrics=metrics,
@@ -176,6 +184,7 @@ class UserWork:
         self._pending: Table[Slot] = store.table("pending")
         self._slates: Table[Slates] = store.table("slates")
         self._due = DueTable(store.table("due"), context.row.due_ms)
+        self._watch = WatchTable(store.table("watch"), context)
         self.reached = 0
         self._views = Views(
             profiles=self._profiles,
@@ -189,6 +198,7 @@ class UserWork:
             slates=self._slates,
             uplift=role.uplift,
             segments=role.segments,
+            watch=self._watch,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
@@ -198,6 +208,12 @@ class UserWork:
     def due_ms(self) -> int:
         """When a shopper is next to be looked at, ``NEVER`` without timers."""
         return self._due.first_ms
+
+    @property
+    def changes(self) -> int:
+        """Up to where the catalog has changes that those who watch the items are to be told of; 0: it has none."""
+        row, changes = self._context.row, self._role.items.changes
+        return changes.position if row.watched and changes.newest >= row.swept else 0
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """One micro-batch through the engine; its effects into tables and outbox."""
@@ -231,14 +247,27 @@ class UserWork:
         self._apply(effects)
         return effects.counts
 
-    def _one_by_one(self, tick: Record) -> Counter[str]:
-        """A tick, one shopper after the other. Timers that raise are dropped, or they would be due for ever."""
+    def _one_by_one(self, whole: Record) -> Counter[str]:
+        """A tick, one shopper after the other. Timers that raise are dropped, or they would be due for ever; so are
+        changes that cannot be told.
+        """
         context, counts = self._context, Counter[str]()
-        until_ms = max(context.row.now, tick.offset)
+        until_ms = max(context.row.now, whole.offset)
+        if changes := changes_of(whole):
+            try:
+                effects = self._step([whole], replace(self._views, due=NothingDue()))
+            except StateError:
+                raise
+            except Exception as exc:
+                log.exception("changes of the catalog before offset %d cannot be told, and are not", changes)
+                effects = Effects(now=until_ms, watching=(context.row.watched, changes, ""))
+                effects.dead_letters.append(DeadLetter(whole, "handler_error", type(exc).__name__))
+            self._apply(effects)
+        at = tick(context.partition, whole.offset)
         for key in self._due.first(until_ms, self._role.core.timers.fired_per_tick):
             due_ms, user = read_due_key(key)
             try:
-                effects = self._step([tick], replace(self._views, due=OneDue(key)))
+                effects = self._step([at], replace(self._views, due=OneDue(key)))
             except StateError:
                 raise
             except Exception as exc:
@@ -249,7 +278,7 @@ class UserWork:
                     effects.slates[user] = None
                 elif (state := self._policy.get(user)) is not None:
                     effects.policy[user] = msgspec.structs.replace(state, armed=(), wake_ms=0)
-                record = msgspec.structs.replace(tick, key=user.encode())
+                record = msgspec.structs.replace(at, key=user.encode())
                 effects.dead_letters.append(DeadLetter(record, "handler_error", type(exc).__name__))
             self._apply(effects)
             counts += effects.counts
@@ -275,6 +304,7 @@ class UserWork:
         self._policy.write(effects.policy)
         self._pending.write(effects.pending)
         self._slates.write(effects.slates)
+        self._apply_watch(effects)
         self._send(effects)
         add, settings = self._deltas.add, self._role.core.items
         for touch in effects.touches:
@@ -293,6 +323,15 @@ class UserWork:
         if effects.due:
             self._due.write(effects.due)
         row.due_ms = self._due.first_ms
+
+    def _apply_watch(self, effects: Effects) -> None:
+        """Table ``watch``, and up to where changes have been told: with none to tell, as far as the catalog is read."""
+        if effects.watching is not None:
+            told = effects.watching[1:] != self._watch.swept
+            self._watch.write(effects.watch, *effects.watching)
+            self.reached += told * len(effects.watch)
+        if (changes := self._role.items.changes).kept and changes.newest < self._watch.swept[0]:
+            self._watch.catch_up(changes.position)
 
     def _send(self, effects: Effects) -> None:
         context, partition = self._context, self._context.partition

@@ -52,7 +52,7 @@ class Direct:
         self.times: dict[tuple[str, int, int], int] = {}
         self._offsets: dict[str, int] = {}
         self._decisions: list[Logged] = []
-        self._decided = 0
+        self._decided = self._cataloged = 0
 
     def exchange(self, rows: Sequence[Row]) -> list[Push]:
         """Fold the rows in their order, let everybody have what was sent, and give what was pushed."""
@@ -60,13 +60,15 @@ class Direct:
         for row in rows:
             if row.topic == "catalog":
                 self._user.appliers["catalog"](row.key, row.value)
+                self._cataloged += 1
+                self._user.places["catalog"](self._cataloged)
                 continue
             offset = self._offsets[row.topic] = self._offsets.get(row.topic, -1) + 1
             self.times[row.topic, 0, offset] = row.timestamp_ms
             records.append(Record(row.topic, 0, offset, row.timestamp_ms, row.key, row.value, ()))
         for first in range(0, len(records), BATCH):
             self._fold(records[first : first + BATCH])
-        while self._work.due_ms <= self._context.row.now:
+        while self._ticks:
             self._fold([])
         return self._sent(_staged(self._context, self._work))
 
@@ -76,8 +78,13 @@ class Direct:
         return found
 
     def _fold(self, records: list[Record]) -> None:
-        now = self._context.row.now
-        self._work.process([tick(0, now), *records] if self._work.due_ms <= now else records)
+        first = [tick(0, self._context.row.now, self._work.changes)] if self._ticks else []
+        self._work.process([*first, *records])
+
+    @property
+    def _ticks(self) -> bool:
+        """Whether timers are due, or the catalog has changes that somebody is to be told of."""
+        return self._work.due_ms <= self._context.row.now or self._work.changes > 0
 
     def _sent(self, sent: Outbox) -> list[Push]:
         pushes: list[Push] = []

@@ -19,10 +19,11 @@ class Ask(msgspec.Struct, gc=False):
     """May this campaign push, on this event, or as its timer is due?
 
     ``event`` is the one that asks, or that armed the timer: then it says no more than who, when and where. ``keys``:
-    the items that the campaign is about. ``due_ms``: when the timer was due (0: there is none), ``timer`` its name.
-    ``occasion`` is the same for asks that compete. ``refusal`` is the cheap rule that says no before any push of this
-    batch, if one does. ``query`` is its place among the queries, or ``NOT_RANKED``. ``told``: so much of what the batch
-    has for shoppers' slates was told before it. ``segment``: the shopper's, where it is ranked; ``NONE`` without one.
+    the items that the campaign is about, ``prices`` what they cost before, in cents (``Armed.prices``). ``due_ms``:
+    when the timer was due (0: there is none), ``timer`` its name. ``occasion`` is the same for asks that compete.
+    ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place among
+    the queries, or ``NOT_RANKED``. ``told``: so much of what the batch has for shoppers' slates was told before it.
+    ``segment``: the shopper's, where it is ranked; ``NONE`` without one.
     """
 
     event: Event
@@ -35,6 +36,11 @@ class Ask(msgspec.Struct, gc=False):
     query: int = NOT_RANKED
     told: int = 0
     segment: int = NONE
+    prices: tuple[int, ...] = ()
+
+    def price_before(self, key: int) -> int:
+        """What an item cost before, in cents; 0 if that is not what the campaign is about."""
+        return dict(zip(self.keys, self.prices, strict=False)).get(key, 0)
 
 
 class Lesson(msgspec.Struct, gc=False):

@@ -7,7 +7,8 @@ lateness, or not newer than the user's erasure, is late. Both are counted and ch
 Campaigns ask with an event, or at a tick, when a timer that an event armed is due. All that is asked of one shopper at
 one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events,
 ticks and the item index, which stands still, never from what was sent, so that they too are the same wherever a batch
-is cut.
+is cut. A tick may also tell of changes of the catalog, which arm timers of those who watch the items
+(``campaigns/watching.py``).
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ import msgspec
 
 from streamer.core import profile as profiles
 from streamer.core.ask import NOT_RANKED, Ask, Lesson
-from streamer.core.campaigns import arming
+from streamer.core.campaigns import arming, watching
 from streamer.core.campaigns.audience import belongs
 from streamer.core.campaigns.cycles import Cycles
 from streamer.core.campaigns.firing import armed_by, fire
+from streamer.core.campaigns.watching import Swept, Watching, sweep
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.intake import Reset, Tick
 from streamer.core.items.deltas import touched_before
 from streamer.core.items.leads import leads_of
 from streamer.core.names import NONE
+from streamer.core.packed import RECENT
 from streamer.core.policy import state as states
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 _NO_STATE: Final = PolicyState()
 _NOTHING: Final[frozenset[int]] = frozenset()
+_NOT_SWEPT: Final = Swept({}, [], None)
 
 
 class Batch:
@@ -85,13 +89,28 @@ class Batch:
         """``events``: only the first may be a tick. ``broken``: shoppers whose timers raise, and are dropped."""
         users = list(dict.fromkeys(event.user for event in events if not isinstance(event, Tick)))
         self.reached: list[str] = []
+        self.swept = _NOT_SWEPT
         if events and isinstance(events[0], Tick):
-            self.reached = views.due.first(max(now, events[0].time), settings.timers.fired_per_tick)
-            users = list(dict.fromkeys([*(read_due_key(key)[1] for key in self.reached), *users]))
+            tick = events[0]
+            now_ms = max(now, tick.time)
+            self.reached = views.due.first(now_ms, settings.timers.fired_per_tick)
+            if tick.changes:
+                limit = settings.timers.told_per_tick
+                self.swept = sweep(
+                    views.watch, views.items, policy.book, now_ms=now_ms, until=tick.changes, limit=limit
+                )
+            due = [read_due_key(key)[1] for key in self.reached]
+            users = list(dict.fromkeys([*(news.user for news in self.swept.news), *due, *users]))
         self.profiles: dict[str, Profile | None] = dict(zip(users, views.profiles.get_many(users), strict=True))
         self.seen: dict[str, bytes | None] = dict(zip(users, views.seen.get_many(users), strict=True))
         self.policy: dict[str, PolicyState | None] = dict(zip(users, views.policy.get_many(users), strict=True))
         self.due: dict[str, bytes | None] = {}
+        self._watches = bool(policy.book.watching)
+        # While there are rows, those that go are taken out, also if no campaign asks for them any more.
+        self._unwatches = self._watches or views.watch.count > 0
+        self.watching = Watching(views.watch, views.items.changes.position, self.swept)
+        if self._unwatches:
+            self.watching.know(watching.keys_of(event for event in events if isinstance(event, Event)))
         self.dirty_profiles: dict[str, None] = {}
         self.dirty_seen: dict[str, None] = {}
         self.dirty_policy: dict[str, None] = {}
@@ -185,6 +204,8 @@ class Batch:
         if self.pending is not None:
             self.settled += self.pending.see(event, before, after, self.now)
         reactions = self._policy.book.reactions.get(event.type)
+        if self._unwatches and event.lines:
+            self._watch(event, event_type, before, after, watch=reactions is not None and reactions.watch)
         if reactions is None:
             return
         if reactions.timed:
@@ -234,15 +255,21 @@ class Batch:
                 ask.query, ask.segment = query, segment
                 case.bought = _NOTHING if campaign.listing.again else bought
             elif (until := deferred_until(ask.refusal, case, policy)) is not None and until > self.now:
-                timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True)
+                timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
                 self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
             self.asks.append(ask)
 
     # -- timers
 
     def _tick(self, time_ms: int) -> None:
-        """Look at those shoppers whose live row of table ``due`` is reached; rows that are not live any more go."""
+        """Tell of changes; then look at those shoppers whose live row of table ``due`` is reached. Rows that are not
+        live any more go.
+        """
         self.now = max(self.now, time_ms)
+        for news in self.swept.news:
+            self.firing = news.user
+            if news.user not in self._broken:
+                self._tell(news)
         for key in self.reached:
             due_ms, user = read_due_key(key)
             self.firing = user
@@ -266,9 +293,37 @@ class Batch:
         for campaign, timer, keys in fired:
             event = armed_by(timer, user)
             # No event is newer than the timer's moment: the profile is as of now.
-            asks.append(Ask(event, self._case(campaign, event, timer.due_ms, 0), keys, timer.due_ms, timer.timer))
+            case = self._case(campaign, event, timer.due_ms, 0)
+            if campaign.triggers.watches:
+                still = watching.holds(timer, campaign, self._index)
+                asks.append(Ask(event, case, still[0], timer.due_ms, timer.timer, prices=still[1]))
+            else:
+                asks.append(Ask(event, case, keys, timer.due_ms, timer.timer))
         if asks:
             self._ask(asks, profile, self.now)
+
+    def _tell(self, news: watching.News) -> None:
+        """Arm the timer of a campaign for what a shopper watches."""
+        index, timers = self._index, self._state(news.user).armed
+        item = index.id_of(index.dense(news.change.key))
+        self._arm(news.user, watching.armed(timers, news, item, self.now, self._settings.timers.items))
+
+    def _watch(
+        self, event: Event, event_type: EventType, before: Profile | None, after: Profile, *, watch: bool
+    ) -> None:
+        """Have a shopper watch the items of an event; what was bought, or is remembered no more, is watched no more."""
+        user, rows = event.user, self.watching
+        for line in event.lines:
+            key = watching.watch_key(line.key, user)
+            if event_type.kind == "purchase":
+                rows.put(key, None)
+            elif watch and self._watches and RECENT.find(after.items, line.key) != -1:
+                earlier = rows.get(key)
+                if earlier is None or earlier.time_ms <= event.time:
+                    rows.put(key, watching.watched(earlier, event, line, self._index))
+        if before is not None and len(after.items) >= self._settings.profile.recent_items * RECENT.size:
+            for item in {recent.key for recent in before.recents()} - {recent.key for recent in after.recents()}:
+                rows.put(watching.watch_key(item, user), None)
 
     def _arm(self, user: str, timers: tuple[Armed, ...]) -> None:
         """Have these timers, and a row of table ``due`` if one is due before the shopper would be looked at."""
@@ -308,6 +363,11 @@ class Batch:
             self._put(user, state.standing, sent, state.armed, state.wake_ms)
 
     def _erase(self, user: str, event: Event) -> None:
+        if self._unwatches and (profile := self.profiles[user]) is not None:
+            keys = [watching.watch_key(recent.key, user) for recent in profile.recents()]
+            self.watching.know(keys)
+            for key in keys:
+                self.watching.put(key, None)
         self.profiles[user] = self.seen[user] = None
         self.erased[user] = None
         self.told.append(Told("erased", user, event.time))
@@ -325,6 +385,9 @@ class Batch:
         effects.seen |= {user: self.seen[user] for user in self.dirty_seen}
         effects.policy |= {user: self.policy[user] for user in self.dirty_policy}
         effects.due |= self.due
+        if self._unwatches:
+            effects.watch |= self.watching.dirty
+            effects.watching = self.watching.count, *self.watching.swept
         if self.pending is not None:
             effects.pending |= {key: self.pending.rows[key] for key in self.pending.dirty}
             effects.outcomes += [outcome_of(waited, told, self._foreseeing) for waited, told in self.settled]

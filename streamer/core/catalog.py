@@ -31,6 +31,11 @@ class CatalogEntry(msgspec.Struct, frozen=True, gc=False):
     more: str = ""
     vector: tuple[float, ...] = ()
 
+    @property
+    def in_stock(self) -> bool:
+        """Whether it can be had, as far as the shop says."""
+        return self.stock is None or self.stock > 0
+
 
 class _Row(msgspec.Struct):
     title: str | None = None

@@ -236,7 +236,7 @@ class _Deciding:
             ask.event,
             ask.case,
             slate,
-            words(int(ranked.items[first]), index, ask.case.campaign),
+            words(int(ranked.items[first]), index, ask.case.campaign, ask.price_before(int(ranked.keys[first]))),
             explain(ranked, first, ask.query, index, self.views.model),
             identity=decision.candidate_id,
             model_version=decision.model_version,

@@ -12,6 +12,7 @@ from streamer.core.names import NONE
 
 if TYPE_CHECKING:
     from streamer.core.campaigns.budget import Spent
+    from streamer.core.campaigns.watching import Watch
     from streamer.core.events import Event
     from streamer.core.items.leads import Leads
     from streamer.core.models.example import Example
@@ -163,8 +164,9 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Effects:
     """Everything one micro-batch asks for.
 
-    Rows in ``profiles``, ``seen``, ``policy``, ``pending`` and ``due`` replace what the tables hold; ``None`` deletes
-    the row.
+    Rows in ``profiles``, ``seen``, ``policy``, ``pending``, ``due`` and ``watch`` replace what the tables hold;
+    ``None`` deletes the row. ``watching``: how many rows ``watch`` has then, and up to where they have been told of
+    changes of the catalog (``Swept.until``); ``None``: as before.
     ``slates`` likewise: pushes that wait for their responses; ``responses``: of those whose time is over;
     ``slates_counts``: of both, and of the feedback on them (``uplift.joining.COUNTED``).
     ``spent``: by campaign, what its coupons have cost with those of the batch.
@@ -182,6 +184,8 @@ class Effects:
     policy: dict[str, PolicyState | None] = field(default_factory=dict)
     pending: dict[str, Slot | None] = field(default_factory=dict)
     due: dict[str, bytes | None] = field(default_factory=dict)
+    watch: dict[str, Watch | None] = field(default_factory=dict)
+    watching: tuple[int, int, str] | None = None
     candidates: list[Outgoing] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streamer.core.catalog import CatalogEntry, is_item_id, read_entry
+from streamer.core.changes import Changes
 from streamer.core.content.embeddings import EmbeddingIndex
 from streamer.core.content.texts import Said, TextIndex
 from streamer.core.decay import NOTHING
@@ -77,7 +78,8 @@ class ItemIndex:
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
     ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
     are what else leads to items, ``titles`` finds items by words, ``shelves`` new and trending ones; ``texts`` and
-    ``embeddings`` tell how alike items are. ``problem``: why the catalog's last refused entry was refused.
+    ``embeddings`` tell how alike items are. ``changes`` are those of the catalog that campaigns wait for. ``problem``:
+    why the catalog's last refused entry was refused.
     """
 
     def __init__(
@@ -85,11 +87,14 @@ class ItemIndex:
         capacity: int = 1024,
         sessions: SessionSettings | None = None,
         content: ContentSettings | None = None,
+        *,
+        keep_changes: bool = False,
     ) -> None:
         content = content or ContentSettings()
         self.texts = TextIndex(content.text_words)
         self.embeddings = EmbeddingIndex(content)
         self.problem = ""
+        self.changes = Changes(kept=keep_changes)
         self.sessions = SessionIndex(sessions or SessionSettings(), self.mention_many)
         self.nodes = Nodes(self)
         self.vectors = VectorIndex(self.mention_many)
@@ -304,14 +309,25 @@ class ItemIndex:
         if problem := self.embeddings.refuses(entry.vector):
             self.problem = problem
             return False
-        dense = self._mention(item_key(item_id))
+        key = item_key(item_id)
+        dense = self._mention(key)
         self.version += 1
         self._ids[dense] = item_id
         self.embeddings.tell(dense, entry.vector)
+        self._note(key, self._catalog.get(dense), entry)
         # The numbers are not kept beside what they were projected to.
         self._catalog[dense] = msgspec.structs.replace(entry, vector=()) if entry.vector else entry
         self._retell(dense)
         return True
+
+    def _note(self, key: int, before: CatalogEntry | None, entry: CatalogEntry) -> None:
+        """Note down whether an item can be had for less, or again; of one named for the first time nobody knows."""
+        if before is None:
+            return
+        if 0 < entry.price_cents < before.price_cents:
+            self.changes.note(key, "cheaper")
+        if entry.in_stock and not before.in_stock:
+            self.changes.note(key, "back")
 
     def _retell(self, dense: int) -> None:
         """Set an item's attributes from what its two sources say."""
@@ -324,7 +340,7 @@ class ItemIndex:
             brand = self.brands.id(entry.brand) if entry.brand else brand
             title = entry.title or title
             cents = entry.price_cents or cents
-            self.in_stock[dense] = entry.stock is None or entry.stock > 0
+            self.in_stock[dense] = entry.in_stock
         self.brand[dense] = brand
         self._titles[dense] = title
         self.price[dense] = log2(float(cents)) if cents else np.nan

@@ -9,7 +9,7 @@ import msgspec
 from streamer.core.effects import DeadLetter
 from streamer.core.parse import exceeded, parse
 from streamer.core.partition import partition_of
-from streamer.core.record import TICK, Rejection
+from streamer.core.record import TICK, Rejection, changes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,13 @@ class Reset(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """The stream time is at least this: the timers that are due by then fire."""
+    """The stream time is at least this: the timers that are due by then fire.
+
+    ``changes``: before that, changes of the catalog up to this offset are told to who watches the items; 0: none.
+    """
 
     time: int
+    changes: int = 0
 
 
 def read(
@@ -48,7 +52,7 @@ def read(
     readable: list[tuple[Record, Event | Reset | Tick]] = []
     for record in records:
         if record.topic == TICK:
-            readable.append((record, Tick(record.offset)))
+            readable.append((record, Tick(record.offset, changes_of(record))))
             continue
         found = (_reset(record, limits) if record.value is None else None) or parse(record, limits)
         if isinstance(found, Rejection):

@@ -11,11 +11,12 @@ from streamer.core.timers import read_due_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from streamer.core.campaigns.watching import Watch
     from streamer.core.effects import Effects
     from streamer.core.events import Event
     from streamer.core.intake import Reset
     from streamer.core.record import Record
-    from streamer.core.views import DueRows, Rows, Views
+    from streamer.core.views import DueRows, Rows, Views, WatchRows
 
     Readable = list[tuple[Record, Event | Reset | Tick]]
 
@@ -34,7 +35,8 @@ def parts(readable: Readable) -> Iterator[Readable]:
 
 def over(views: Views, effects: Effects) -> Views:
     """The views with the rows that effects ask for in them."""
-    if not (effects.seen or effects.policy or effects.due or effects.slates or effects.spent):
+    written = effects.seen or effects.policy or effects.due or effects.slates or effects.spent or effects.watching
+    if not written:
         return views
     return replace(
         views,
@@ -45,6 +47,7 @@ def over(views: Views, effects: Effects) -> Views:
         due=_DueOver(effects.due, views.due),
         slates=_Over(effects.slates, views.slates),
         spent={**views.spent, **effects.spent},
+        watch=_WatchOver(effects.watch, effects.watching, views.watch),
     )
 
 
@@ -73,3 +76,28 @@ class _DueOver:
         # So many more may be gone of the table's first.
         old = [key for key in self._table.first(until_ms, limit + len(gone)) if key not in gone]
         return sorted({*old, *new})[:limit]
+
+
+class _WatchOver(_Over["Watch"]):
+    """As ``_Over``, of table ``watch``."""
+
+    def __init__(
+        self, rows: Mapping[str, Watch | None], watching: tuple[int, int, str] | None, table: WatchRows
+    ) -> None:
+        super().__init__(rows, table)
+        self._watching = table
+        self.count, offset, after = watching or (table.count, *table.swept)
+        self.swept = offset, after
+
+    def between(self, spans: Sequence[tuple[str, str]], limit: int) -> list[tuple[int, str, Watch]]:
+        rows = self._rows
+        # So many more may be gone of the table's first.
+        found = {(place, key): row for place, key, row in self._watching.between(spans, limit + len(rows))}
+        for place, (start, end) in enumerate(spans):
+            for key, row in rows.items():
+                if start <= key < end:
+                    if row is None:
+                        found.pop((place, key), None)
+                    else:
+                        found[place, key] = row
+        return [(place, key, found[place, key]) for place, key in sorted(found)][:limit]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streamer.core.campaigns.budget import Spent
+    from streamer.core.campaigns.watching import Watch
     from streamer.core.index import ItemIndex
     from streamer.core.models.model import Model
     from streamer.core.policy.state import PolicyState
@@ -60,10 +61,39 @@ class NothingDue:
         return []
 
 
+class WatchRows(Rows["Watch"], Protocol):
+    """The table of who watches what: keys are of ``campaigns/watching.py``, so that their order is that of items.
+
+    ``count``: of its rows. ``swept``: up to where changes have been told (``Swept.until``).
+    """
+
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def swept(self) -> tuple[int, str]: ...  # noqa: D102
+
+    def between(self, spans: Sequence[tuple[str, str]], limit: int) -> list[tuple[int, str, Watch]]:
+        """Of the rows between the keys of each span, the end left out, the first ``limit`` in the order of the spans
+        and then of their keys: the place of the span, the key and the row.
+        """
+        ...
+
+
+class NobodyWatches(NoRows):
+    """A table of who watches what without rows."""
+
+    count = 0
+    swept = 0, ""
+
+    def between(self, spans: Sequence[tuple[str, str]], limit: int) -> list[tuple[int, str, Watch]]:  # noqa: ARG002
+        """Nothing."""
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The tables are by user, ``pending`` by slot, ``due`` by time; ``spent`` is by campaign. The others are replicas:
-    they stand still during a step.
+    """The tables are by user, ``pending`` by slot, ``due`` by time, ``watch`` by item and user; ``spent`` is by
+    campaign. The others are replicas: they stand still during a step.
     """
 
     profiles: Rows[Profile]
@@ -78,3 +108,4 @@ class Views:
     uplift: ServedUplift = field(default_factory=ServedUplift)
     spent: Mapping[str, Spent] = field(default_factory=dict)
     segments: ServedSegments = field(default_factory=ServedSegments)
+    watch: WatchRows = field(default_factory=NobodyWatches)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from streamer.replay.log import Log
 
 Run = tuple[str, int, int]
-"""Logical topic, first and last offset: folded one after the other. Of a tick: ``TICK``, time in milliseconds, 0."""
+"""Logical topic, first and last offset: folded one after the other. Of a tick: ``TICK``, time in milliseconds, and up
+to which offset it tells of changes of the catalog (0: of none).
+"""
 
 
 class Batch(msgspec.Struct):

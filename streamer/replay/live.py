@@ -71,7 +71,7 @@ async def _task(
         # The ends of several topics are of one moment only if no commit came in between.
         if later is not None or await _first(consumer, journal, journal_next) is None:
             row = tables.pop("tasks").get(str(partition).encode())
-            return Task(Window({}, {} if row is None else dict(_TASK.decode(row).positions)), tables)
+            return Task(Window({}, {} if row is None else _TASK.decode(row).window), tables)
 
 
 async def _first(consumer: AIOKafkaConsumer, journal: TopicPartition, begin: int) -> Row | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
@@ -40,6 +41,9 @@ class Pinned:
         self._consumer, self._begins, self._physical, self._make_role = consumer, begins, physical, make_role
         self._lag_kept_ms, self._age_ms = lag_kept_ms, age_ms
         self.rows = 0
+        self._made_ms = int(time.time() * 1000)
+        #: By topic, the offset after the last record that is old enough to be compacted.
+        self._old: dict[str, int] = {}
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -61,15 +65,26 @@ class Pinned:
                 await self._apply(topic, partition, at)
         return anew
 
+    def whole_from(self, topic: str) -> int:
+        """From which offset on nothing can have been compacted away of a topic of one partition that was followed."""
+        log = self._logs.get((topic, 0))
+        return 0 if log is None or log.hole is None else self._old.get(topic, 0)
+
     async def _apply(self, topic: str, partition: int, end: int) -> None:
         log = self._logs.get((topic, partition))
         if log is None:
             log = self._logs[topic, partition] = self._open(topic, partition)
-        apply = self.role.appliers[topic]
+        apply, place = self.role.appliers[topic], self.role.places.get(topic)
         while records := await log.until(end):
             for record in records:
+                if place is not None:
+                    place(record.offset)
+                    if record.timestamp < self._made_ms - self._lag_kept_ms.get(topic, 0):
+                        self._old[topic] = record.offset + 1
                 apply(record.key, record.value)
             self.rows += len(records)
+        if place is not None:
+            place(end)
         self._applied[topic, partition] = end
         if log.hole is not None and log.hole < end and self._lag_kept_ms.get(topic, 0) < self._age_ms:
             raise ReplayRefused(

@@ -106,7 +106,14 @@ class Refold:
 
     async def _run(self, topic: str, first: int, last: int) -> Iterable[Record]:
         if topic == TICK:
-            return [tick(self.context.partition, first)]
+            row = self.context.row
+            if last and row.watched and row.swept < (whole := self.pinned.whole_from("catalog")):
+                raise ReplayRefused(
+                    f"task {self.context.partition} had yet to tell of changes of the catalog from offset {row.swept} "
+                    f"on, and what was written there before offset {whole} may have been compacted since. What was "
+                    "written within min.compaction.lag.ms is kept whole: --from with a later time"
+                )
+            return [tick(self.context.partition, first, last)]
         log = self._inputs.get(topic)
         if log is None:
             raise ReplayRefused(f"the journal names topic {topic!r}, which this program does not fold")

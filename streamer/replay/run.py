@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streamer.replay.target import Target
     from streamer.settings import Settings
 
-TABLES: Final = ("due", "pending", "policy", "profile", "seen", "slates")
+TABLES: Final = ("due", "pending", "policy", "profile", "seen", "slates", "watch")
 
 #: Records folded between two transactions: some tenths of a second of work.
 RECORDS_A_COMMIT: Final = 4_000
@@ -188,7 +188,7 @@ class _Task:
         outbox = Outbox()
         async for row in rows(Log(self._consumer, place, span.begin), span.end, request.to_ms):
             if row.timestamp >= request.from_ms and self._begin is None:
-                self._begin = dict(refold.context.row.positions)
+                self._begin = refold.context.row.window
             candidates = await refold.fold(row)
             next_row = row.offset + 1
             report.commits += 1
@@ -228,7 +228,7 @@ class _Task:
     async def _settle(self, outbox: Outbox, next_row: int) -> Outbox:
         if len(outbox):
             await self._producer.commit(outbox, {})
-        at = dict(self._refold.context.row.positions)
+        at = self._refold.context.row.window
         window = Window(at if self._begin is None else self._begin, at, sorted(self._request.users), next_row)
         self._refold.settle({"window": msgspec.json.encode(window)})
         return Outbox()

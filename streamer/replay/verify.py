@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streamer.settings import Settings
 
 LIVE: Final = "live"
-TABLES: Final = ("profile", "policy", "seen", "pending", "due", "slates")
+TABLES: Final = ("profile", "policy", "seen", "pending", "due", "slates", "watch")
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,8 @@ from agents.replicas import supersede
 from agents.roles.user import UserRole
 from agents.topics import BY_NAME, REPLICATED, TopicSettings, create_topics
 from agents.transaction import ExactlyOnce
+from streamer.campaign_settings import CampaignSettings
+from streamer.campaigns import load
 from streamer.core.events import item_key
 from streamer.core.index import ItemIndex
 from streamer.core.items.rows import index_row, tells_all
@@ -101,14 +104,14 @@ def test_of_a_key_s_rows_only_the_last_that_tells_all_is_applied() -> None:
     assert newest == {}
 
 
-def role_of(prefix: str, broker: Broker) -> UserRole:
-    """A user role as a worker makes it."""
+def role_of(prefix: str, broker: Broker, *campaigns: str) -> UserRole:
+    """A user role as a worker makes it, with these campaigns on."""
 
     def fail(what: str, exc: BaseException) -> None:
         raise AssertionError(what) from exc
 
     return UserRole(
-        CoreSettings(),
+        CoreSettings(campaigns=load(CampaignSettings(on=campaigns or ("next",)))),
         topic=TopicSettings(prefix=prefix).physical,
         client=broker.client,
         metrics=Metrics(role="user"),
@@ -173,6 +176,61 @@ def test_a_worker_that_starts_stands_where_a_replay_gets_to(broker: Broker, pref
         for record in await read_topic(broker.client, topics.physical("item-index")):
             into(every)(record.key, record.value)
         assert described(every)["tops"] == described(live.items)["tops"]
+
+    asyncio.run(scenario())
+
+
+def test_changes_of_the_catalog_lie_at_the_same_offsets_for_all_who_read_it(broker: Broker, prefix: str) -> None:
+    """For a worker that was there, one that starts later, and a replay: a task goes on with any of them."""
+    topics = TopicSettings(prefix=prefix)
+
+    async def tell(committer: ExactlyOnce, price: float, stock: int) -> None:
+        outbox = Outbox()
+        row = json.dumps({"price": price, "stock": stock}).encode()
+        outbox.add(topics.physical("catalog"), 0, b"lamp", row)
+        await committer.commit(outbox, {})
+
+    async def until(role: UserRole, position: int) -> None:
+        while role.items.changes.position < position:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+    async def scenario() -> None:
+        await create_topics(broker.client, topics, topics=[BY_NAME[name] for name in REPLICATED])
+        committer = ExactlyOnce(broker.client, transactional_id=f"{prefix}c", group=f"{prefix}c", timeout_ms=10_000)
+        await committer.start()
+        for price, stock in ((10.0, 1), (9.0, 1), (9.0, 0)):
+            await tell(committer, price, stock)
+        first, second = (role_of(prefix, broker, "price-drop") for _ in range(2))
+        off = role_of(prefix, broker)
+        for role in (first, off):
+            await role.replicas().start()
+            await asyncio.wait_for(role.replicas().ready.wait(), 30)
+        before = first.replicas().positions(), list(first.items.changes.since(0))
+        for price, stock in ((8.0, 0), (8.0, 3), (12.0, 3), (11.0, 2)):
+            await tell(committer, price, stock)
+        async with reader(broker.client) as consumer:
+            (place,) = await partitions_of(consumer, [topics.physical("catalog")])
+            end = (await consumer.end_offsets([place]))[place]
+        await asyncio.wait_for(until(first, end), 30)
+        after = first.replicas().positions(), list(first.items.changes.since(0))
+        await second.replicas().start()
+        await asyncio.wait_for(second.replicas().ready.wait(), 30)
+        for role in (first, second, off):
+            await role.replicas().stop()
+        await committer.close()
+        # A record and its transaction's marker are two offsets.
+        assert [(change.offset, change.kind) for change in before[1]] == [(2, "cheaper")]
+        assert [(change.offset, change.kind) for change in after[1]] == [(8, "back"), (12, "cheaper")]
+        assert (list(second.items.changes.since(0)), second.items.changes.position) == (after[1], end)
+        assert list(off.items.changes.since(0)) == []
+        async with reader(broker.client) as consumer:
+            begins = await beginnings(consumer, [topics.physical(name) for name in REPLICATED])
+            make = lambda: role_of(prefix, broker, "price-drop")  # noqa: E731
+            replayed = Pinned(consumer, begins, topics.physical, make, lag_kept_ms={}, age_ms=0)
+            for positions, changes in (before, after):
+                await replayed.move(positions)
+                assert list(replayed.role.items.changes.since(0)) == changes
+                assert replayed.role.items.changes.position == positions["catalog"][0]
 
     asyncio.run(scenario())
 

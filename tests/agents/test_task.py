@@ -45,6 +45,7 @@ class Listing:
     units: Mapping[str, int] = {}
     commit_interval_s = 0.001
     due_ms = NEVER
+    changes = 0
     reached = 0
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from state.codecs import StructCodec
 from state.memory import open_store
 from state.store import TaskIdentity
 from state.table import TableSpec
-from streamer.core.record import TICK, Record, tick
+from streamer.core.record import TICK, Record, changes_of, tick
 from tests.agents.test_task import Committed, fetched, turns, until
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ class Alarms:
     commit_interval_s = 0.001
 
     def __init__(self, *due: int, at_once: int = 10) -> None:
-        self.due, self.at_once, self.reached = sorted(due), at_once, 0
+        self.due, self.at_once, self.reached, self.changes = sorted(due), at_once, 0, 0
         self.folded: list[tuple[str, int]] = []
         self.fired: list[tuple[int, int]] = []
+        self.told: list[tuple[int, int]] = []
+        self.told_at_once = 1 << 30
         self.at_tick: Callable[[], object] = list
         self._row = TaskRow({})
 
@@ -71,6 +73,9 @@ class Alarms:
                 reached = [at for at in self.due if at <= now][: self.at_once]
                 self.due, self.reached = self.due[len(reached) :], len(reached)
                 self.fired += [(at, now) for at in reached]
+                if changes := changes_of(record):
+                    self.told.append((changes, now))
+                    self.changes = max(0, self.changes - self.told_at_once)
         return {"applied": sum(record.topic != TICK for record in records)}
 
     def before_commit(self) -> None:
@@ -333,3 +338,102 @@ def test_a_wall_clock_that_jumps_ahead_does_not_take_the_stream_time_with_it(mon
     assert before <= ticking_ms() < before + 60_000
     monkeypatch.setattr("time.time", lambda: before / 1000 - 3600)
     assert abs(ticking_ms() - (before - 3_600_000)) <= 1
+
+
+def test_changes_of_the_catalog_are_told_at_a_tick_while_events_come() -> None:
+    """At the stream's time, in front of what is folded next; the journal says up to where."""
+    role, broker = Alarms(), Kept()
+
+    async def drive() -> None:
+        task = opened(role, broker, idle_tick_ms=3_600_000)
+        task.start()
+        feed(task, 0, 3)
+        await until(lambda: len(role.folded) == 3)
+        await turns()
+        assert role.told == []
+        role.changes = 17
+        task.wake()
+        await until(lambda: role.told == [(17, 2)])
+        feed(task, 3, 5)
+        await until(lambda: len(role.folded) == 6)
+        await task.close()
+
+    asyncio.run(drive())
+    assert role.told == [(17, 2)]
+    told = [run for row in broker.journal for batch in row["batches"] for run in batch["runs"]]
+    assert told == [["browse", 0, 2], [TICK, 2, 17], ["browse", 3, 4]]
+
+
+def test_changes_wait_for_the_clock_where_the_stream_stands_still(wall: Wall) -> None:
+    """A task that has folded nothing yet, or nothing lately, knows no time to tell them at but the clock's."""
+    role = Alarms()
+
+    async def drive() -> None:
+        task = opened(role, idle_tick_ms=1)
+        task.context.row.now, role.changes, wall.ms = 40, 9, 5_000
+        task.start()
+        await turns()
+        await asyncio.sleep(0.002)
+        task.wake()
+        await turns()
+        assert role.told == []  # nobody has said that the input is read to its end
+        task.merge.mark("browse", at_end=True)
+        task.wake()
+        await until(lambda: role.told == [(9, 5_000)])
+        await task.close()
+
+    asyncio.run(drive())
+
+
+def test_an_event_after_a_long_silence_is_folded_before_changes_are_told() -> None:
+    """Or they would be told as of the time of the silence."""
+    role = Alarms()
+
+    async def drive() -> None:
+        task = opened(role, idle_tick_ms=3_600_000)
+        task.context.row.now, role.changes = -50, 9
+        task.start()
+        feed(task, 0, 3)
+        await until(lambda: bool(role.told))
+        await task.close()
+
+    asyncio.run(drive())
+    assert role.told == [(9, 2)]
+    assert [topic for topic, _ in role.folded] == ["browse"] * 3 + [TICK]
+
+
+def test_without_a_clock_changes_wait_for_an_event() -> None:
+    """Its own time is all that such a task goes by."""
+    role = Alarms()
+
+    async def drive() -> None:
+        task = opened(role, idle_tick_ms=0)
+        role.changes = 9
+        task.start()
+        task.merge.mark("browse", at_end=True)
+        task.wake()
+        await turns()
+        assert role.told == []
+        feed(task, 0, 1)
+        await until(lambda: role.told == [(9, 0)])
+        await task.close()
+
+    asyncio.run(drive())
+
+
+def test_more_changes_than_a_tick_takes_are_told_tick_by_tick_between_events() -> None:
+    """Neither waits for all of the other."""
+    role = Alarms()
+
+    async def drive() -> None:
+        task = opened(role, idle_tick_ms=3_600_000, max_batch_events=2)
+        role.told_at_once, role.changes = 3, 9
+        feed(task, 0, 6)
+        task.start()
+        await until(lambda: len(role.told) == 3 and len(role.folded) == 9)
+        await task.close()
+
+    asyncio.run(drive())
+    topics = [topic for topic, _ in role.folded]
+    assert [offset for topic, offset in role.folded if topic == "browse"] == list(range(6))
+    assert topics.index(TICK) < topics.index("browse", topics.index(TICK))

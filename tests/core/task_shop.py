@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from streamer.core.campaigns.watching import Watch
 from streamer.core.effects import Effects
 from streamer.core.engine import Engine
 from streamer.core.index import ItemIndex
@@ -19,7 +20,8 @@ from streamer.core.models.model import ServedModel
 from streamer.core.policy.state import PolicyState
 from streamer.core.predictions.pending import Slot
 from streamer.core.profile import Profile
-from streamer.core.record import TICK, Record
+from streamer.core.record import Record
+from streamer.core.record import tick as ticked
 from streamer.core.timers import read_due_key
 from streamer.core.uplift.model import ServedUplift
 from streamer.core.uplift.slates import Slates
@@ -53,6 +55,25 @@ class Table(Generic[V]):
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = msgspec.msgpack.encode(row)
+
+
+class Watching(Table[Watch]):
+    """Table ``watch``: who watches what, and up to where they were told of changes."""
+
+    def __init__(self) -> None:
+        super().__init__(Watch)
+        self.swept = 0, ""
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def between(self, spans: Sequence[tuple[str, str]], limit: int) -> list[tuple[int, str, Watch]]:
+        found = []
+        for place, (start, end) in enumerate(spans):
+            keys = sorted(key for key in self.rows if start <= key < end)
+            found += [(place, key, row) for key, row in zip(keys, self.get_many(keys), strict=True) if row]
+        return found[:limit]
 
 
 class Due:
@@ -97,9 +118,9 @@ def record(user: str, kind: str, time: int = T0, **data: Any) -> Record:
     return Record(topic, partition, max(0, offset), timestamp, key, json.dumps(body).encode())
 
 
-def tick(time: int) -> Record:
-    """What a task adds to its journal when a timer is due."""
-    return Record(TICK, 0, time, time, None, None)
+def tick(time: int, changes: int = 0) -> Record:
+    """What a task adds to its journal when a timer is due, or the catalog has changed."""
+    return ticked(0, time, changes)
 
 
 class Shop:
@@ -108,12 +129,13 @@ class Shop:
     def __init__(self, settings: CoreSettings, index: ItemIndex | None = None, **where: int) -> None:
         self.settings = settings
         self.engine = Engine(settings)
-        self.index = ItemIndex() if index is None else index
+        self.index = ItemIndex(keep_changes=True) if index is None else index
         self.model = ServedModel()
         self.profiles, self.seen, self.policy = Table(Profile), Table(bytes), Table(PolicyState)
         self.pending, self.due = Table(Slot), Due()
         self.slates, self.uplift = Table(Slates), ServedUplift()
         self.spent: dict[str, Spent] = {}
+        self.watch = Watching()
         self.views = Views(
             self.profiles,
             self.seen,
@@ -125,6 +147,7 @@ class Shop:
             slates=self.slates,
             uplift=self.uplift,
             spent=self.spent,
+            watch=self.watch,
         )
         self.deltas = ItemDeltas()
         self.total = Effects(0)
@@ -139,6 +162,11 @@ class Shop:
         self.due.put_all(effects.due)
         self.slates.put_all(effects.slates)
         self.spent.update(effects.spent)
+        self.watch.put_all(effects.watch)
+        if effects.watching is not None:
+            count, offset, after = effects.watching
+            assert count == len(self.watch.rows)
+            self.watch.swept = offset, after
         total = self.total
         total.now = effects.now
         total.counts += effects.counts
@@ -166,6 +194,13 @@ class Shop:
                 self.index.apply_row(key, index_row(state, self.settings.items))
         self.deltas = ItemDeltas()
 
+    def catalog(self, item: str, **said: Any) -> int:
+        """A record of topic ``catalog``: its offset."""
+        changes = self.index.changes
+        assert self.index.apply_catalog(item, json.dumps(said).encode() if said else None)
+        changes.position += 1
+        return changes.position - 1
+
     def reasons(self) -> list[str]:
         return [decision.reason for decision in self.total.decisions]
 
@@ -184,6 +219,8 @@ class Shop:
                 sorted(self.due.keys),
                 total.outcomes,
                 sorted(self.slates.rows.items()),
+                sorted(self.watch.rows.items()),
+                self.watch.swept,
                 total.responses,
                 sorted(self.spent.items()),
                 sorted(total.slates_counts.items()),

@@ -61,7 +61,7 @@ def test_a_replay_gives_the_tables_and_candidates_of_two_workers_one_of_them_kil
 def recut(row: Row) -> Row:
     """The same records in the same order, each a micro-batch of its own."""
     singles = [
-        Batch([(topic, at, 0 if topic == TICK else at)], {}, batch.replicas)
+        Batch([(topic, at, last if topic == TICK else at)], {}, batch.replicas)
         for batch in row.commit.batches
         for topic, first, last in batch.runs
         for at in ([first] if topic == TICK else range(first, last + 1))

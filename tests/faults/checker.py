@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Inputs and tables of each role.
 ROLES: Final = {
-    "user": (INPUTS, ("profile", "seen", "policy", "pending", "due", "slates", "tasks")),
+    "user": (INPUTS, ("profile", "seen", "policy", "pending", "due", "slates", "watch", "tasks")),
     "item": (("item-updates",), ("items", "tasks")),
     "trainer": (("examples",), ("model_state", "tasks")),
 }

@@ -19,6 +19,8 @@ PERSONAL: Final = ("profile", "seen", "policy")
 BASE_RSS: Final = 256 << 20
 PER_USER: Final = 2 << 10
 PER_ITEM: Final = 2 << 10
+#: In a key of table ``watch``, where the shopper begins: behind the item in hexadecimal digits and a slash.
+WATCH_USER: Final = 17
 
 
 def check_erasures(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
@@ -39,6 +41,14 @@ def check_erasures(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
                 for user, mark in marks.items():
                     if user.encode() in rows and (what := _kept(table, rows[user.encode()], mark, forgotten[user])):
                         yield Breach(10, f"{where} key {user}", f"{what}, erased up to {mark}")
+        for where, rows in (
+            (f"changelog-user-watch:{partition}", evidence.last_rows("changelog-user-watch", partition)),
+            (f"user-{partition} table watch", evidence.table("user", partition, "watch")),
+        ):
+            for key, value in rows.items():
+                user = key.decode()[WATCH_USER:]
+                if (time_ms := state.row(value)[0]) <= marks.get(user, -1):
+                    yield Breach(10, f"{where} key {key!r}", f"of {time_ms}, erased up to {marks[user]}")
         policies = evidence.last_rows("changelog-user-policy", partition)
         for user, mark in marks.items():
             if load.partition_of(user.encode(), evidence.partitions) == partition and user.encode() not in policies:
@@ -82,7 +92,7 @@ def check_replay(evidence: Evidence, _: Walked) -> Iterator[Breach]:
         yield Breach(11, "streamer replay", what)
     for partition in range(evidence.partitions):
         replayed = shadow.tables.get(partition, {})
-        for table in (*PERSONAL, "pending", "due", "slates"):
+        for table in (*PERSONAL, "pending", "due", "slates", "watch"):
             live, again = evidence.last_rows(f"changelog-user-{table}", partition), replayed.get(table, {})
             for key in sorted(live.keys() | again.keys()):
                 if live.get(key) != again.get(key):

@@ -56,7 +56,9 @@ class Timer:
         rec, said = self.rec, self.said
         place = [rec.topic, rec.partition, rec.offset]
         event = [said.time, said.id, said.source, said.type, *place, said.fingerprint]
-        return [self.campaign, self.due_ms, *event, [plain.item_key(item) for item in self.items], "", self.waits]
+        keys = [plain.item_key(item) for item in self.items]
+        # Last is what they cost before, of timers that the catalog's changes arm.
+        return [self.campaign, self.due_ms, *event, keys, "", self.waits, []]
 
 
 @dataclass(slots=True)

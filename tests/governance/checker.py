@@ -44,11 +44,13 @@ RULES: Final = (
     "unmatched",
     "out_of_place",
     "clock",
+    "news",
 )
 """``budget``: a coupon costs another sum than it should, or makes all, or those of a day, cost more than they may.
 ``arm``: a ranked decision or a candidate tells other arms of experiments than its shopper's; ``unmatched``: a
 decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing that the journal folds
-then; ``clock``: decided at another time than the task's stream time."""
+then; ``clock``: decided at another time than the task's stream time; ``news``: a push says of the catalog what it has
+not said, or to who never wanted the item."""
 
 TICK: Final = "tick"
 
@@ -104,6 +106,8 @@ class _Task:
         self._shown: dict[str, tuple[tuple[str, ...], int]] = {}
         self._catalog = deque(run.of("catalog", 0))
         self._goods: dict[str, dict[str, Any]] = {}
+        self._said: dict[str, list[dict[str, Any]]] = {}
+        self._read = 0
         self._gone: set[str] = set()
         self._held: set[str] = set()
         self._controls: set[tuple[str, str]] = set()
@@ -151,6 +155,7 @@ class _Task:
         if not positions:
             return
         end = positions[0] if isinstance(positions, list) else positions.get("0", 0)
+        self._read = max(self._read, end)
         while self._catalog and self._catalog[0].offset < end:
             rec = self._catalog.popleft()
             if rec.value is None:
@@ -158,6 +163,7 @@ class _Task:
                 self._gone.add(rec.key)
             else:
                 self._goods[rec.key] = json.loads(rec.value)
+                self._said.setdefault(rec.key, []).append(self._goods[rec.key])
                 self._gone.discard(rec.key)
 
     def _decided_at_tick(self) -> None:
@@ -193,8 +199,11 @@ class _Task:
     def _apply(self, shopper: Standing, body: dict[str, Any]) -> None:
         data, time_ms = body["data"], body["ms"]
         match body["type"]:
+            case "view" | "click" | "wishlist" | "cart":
+                shopper.wanted |= set(_items(data))
             case "purchase":
                 shopper.bought |= set(_items(data))
+                shopper.wanted -= set(_items(data))
             case "push_dismissed":
                 shopper.dismissals += 1
                 shown, pushed_ms = self._shown.get(data["candidate_id"], ((), 0))
@@ -276,6 +285,8 @@ class _Task:
         self._allowed(rec, candidate["channel"], shopper)
         self._not_too_often(rec, shopper)
         self._fit_to_show(rec, items, campaign, shopper)
+        if (trigger := candidate.get("trigger", {})).get("topic") == "catalog":
+            self._is_news(rec, trigger, candidate, shopper)
 
     def _allowed(self, rec: Rec, channel: str, shopper: Standing) -> None:
         now_ms = shopper.sent[-1][0]
@@ -321,6 +332,23 @@ class _Task:
         lately = [shown for time_ms, _, shown, _ in shopper.sent[:-1] if time_ms > now_ms - rules.repeat_ms]
         if shown_again := set(items) & set().union(*lately):
             self._broke("repeat", rec.place, f"shows {sorted(shown_again)} again")
+
+    def _is_news(self, rec: Rec, trigger: dict[str, Any], candidate: dict[str, Any], shopper: Standing) -> None:
+        """It follows from what the catalog has said by now, of what the shopper wanted."""
+        items = [item["id"] for item in candidate["items"]]
+        if unwanted := set(items) - shopper.wanted:
+            self._broke("news", rec.place, f"tells of {sorted(unwanted)}, which {rec.key} did not look at")
+        if trigger["offset"] >= self._read:
+            self._broke("news", rec.place, f"follows from catalog:{trigger['offset']}, read up to {self._read}")
+        *before, now = self._said.get(items[0]) or [{}]
+        if trigger["type"] == "price_drop":
+            told = candidate["template"]["vars"]
+            was, price = float(told["price_was"]), float(told["price"])
+            most = max((entry.get("price", 0) for entry in before), default=0)
+            if price != now.get("price") or not price < was <= most:
+                self._broke("news", rec.place, f"says {was} is now {price}; the catalog said {most}, then {now}")
+        elif trigger["type"] != "back_in_stock" or all(entry.get("stock", 1) for entry in before):
+            self._broke("news", rec.place, f"says {items[0]} is back, which was never gone")
 
     def _broke(self, rule: str, where: str, what: str) -> None:
         assert rule in RULES

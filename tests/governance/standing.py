@@ -17,7 +17,8 @@ class Standing:
     """One shopper. ``said``: by word, what was said last by event time, and when.
 
     ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when the
-    last push with it that was dismissed was sent; ``dismissals``: since the last click.
+    last push with it that was dismissed was sent; ``dismissals``: since the last click. ``wanted``: items looked at,
+    wished for or put into the cart, and not bought since.
     """
 
     said: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class Standing:
     erased_ms: int = 0
     sent: list[tuple[int, str, tuple[str, ...], frozenset[str]]] = field(default_factory=list)
     bought: set[str] = field(default_factory=set)
+    wanted: set[str] = field(default_factory=set)
     dismissed: dict[str, int] = field(default_factory=dict)
     dismissals: int = 0
     seen: set[tuple[str, str]] = field(default_factory=set)

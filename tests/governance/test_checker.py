@@ -152,6 +152,37 @@ def _another_time(run: Made) -> None:
     run.push(0, decided_at=made.rfc3339(run.start_ms + 1), expires_at=made.rfc3339(run.start_ms + HOUR_MS))
 
 
+def _drop(run: Made, item: str, was: str, price: str, offset: int = 0) -> None:
+    run.item("a", price=20.0)
+    run.item("a", price=15.0)
+    run.event(0, "view", item=item)
+    trigger = {"type": "price_drop", "topic": "catalog", "offset": offset}
+    run.push(HOUR_MS, trigger=trigger, template={"vars": {"price_was": was, "price": price}})
+
+
+def _drop_to_another_price(run: Made) -> None:
+    _drop(run, "a", "20.00", "14.00")
+
+
+def _drop_from_another_price(run: Made) -> None:
+    _drop(run, "a", "25.00", "15.00")
+
+
+def _drop_of_what_nobody_wanted(run: Made) -> None:
+    _drop(run, "b", "20.00", "15.00")
+
+
+def _drop_that_is_yet_to_be_read(run: Made) -> None:
+    _drop(run, "a", "20.00", "15.00", offset=99)
+
+
+def _back_but_never_gone(run: Made) -> None:
+    run.item("a", stock=3)
+    run.item("a", stock=4)
+    run.event(0, "cart", topic="purchase", item="a")
+    run.push(HOUR_MS, trigger={"type": "back_in_stock", "topic": "catalog", "offset": 0})
+
+
 def _day_cap(run: Made) -> None:
     for n in range(4):
         run.push(n * 8 * HOUR_MS - n, [f"i{n}"], campaign=f"c{n}")
@@ -219,6 +250,11 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "not folded": ("out_of_place", _not_folded),
     "too soon": ("out_of_place", _too_soon),
     "another time": ("clock", _another_time),
+    "drop to another price": ("news", _drop_to_another_price),
+    "drop from another price": ("news", _drop_from_another_price),
+    "drop of another item": ("news", _drop_of_what_nobody_wanted),
+    "drop to come": ("news", _drop_that_is_yet_to_be_read),
+    "never gone": ("news", _back_but_never_gone),
 }
 
 
@@ -258,6 +294,13 @@ def _clean() -> Made:
     run.candidate("c-timer", user, "again", ["w"])
     run.push(2 * DAY_MS + HOUR_MS, ["z"], user)
     run.push(7 * DAY_MS + 2 * HOUR_MS, ["x"], user)
+    run.item("n", price=10.0, stock=0)
+    run.event(12 * DAY_MS, "view", user, item="n")
+    run.item("n", price=9.0, stock=1)
+    back, drop = ({"type": kind, "topic": "catalog", "offset": 0} for kind in ("back_in_stock", "price_drop"))
+    run.push(12 * DAY_MS + HOUR_MS, ["n"], user, trigger=back)
+    told = {"vars": {"price_was": "10.00", "price": "9.00"}}
+    run.push(20 * DAY_MS + HOUR_MS, ["n"], user, trigger=drop, template=told)
     # Stream time does not go back: what is planted comes weeks later.
     run.start_ms += LATER_MS
     return run
@@ -267,7 +310,7 @@ def test_a_run_that_keeps_to_the_rules_has_none():
     """Up to the edges: gap and caps just kept, quiet hours just over, a timer, a yes after an opt-out."""
     verdict = check(_clean().run)
     assert verdict.counts == {}
-    assert (verdict.decisions, verdict.pushes) == (6, 5)
+    assert (verdict.decisions, verdict.pushes) == (8, 7)
 
 
 def test_coupons_of_all_tasks_are_added_up():

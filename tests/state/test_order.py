@@ -56,6 +56,28 @@ def test_a_range_is_the_first_rows_between_two_keys_over_every_generation(disk: 
     assert [key for key, _ in rows.range("", "\U0010ffff", 9)] == ["b", "c", "e", "f"]
 
 
+@pytest.mark.parametrize("limit", range(8))
+def test_ranges_are_what_each_range_gives_one_after_the_other(disk: Disk, limit: int) -> None:
+    """Up to the limit, over every generation; a span may come twice, and one may be empty."""
+    store = disk.open()
+    rows = store.table("rows")
+    for key in ("a1", "a2", "b1", "d1"):
+        rows.put(key, b"committed")
+    commit(store, rows=1)
+    rows.put("a0", b"taken")
+    rows.delete("b1")
+    rows.put("a2", b"taken")
+    store.take_changes()
+    rows.put("a2", b"dirty")
+    rows.put("b2", b"dirty")
+    rows.delete("d1")
+    spans = [("b", "c"), ("d", "e"), ("a", "b"), ("a2", "a2\0"), ("b", "a")]
+    each = [(place, key, row) for place, span in enumerate(spans) for key, row in rows.range(*span, 99)]
+    assert [(place, key) for place, key, _ in each] == [(0, "b2"), (2, "a0"), (2, "a1"), (2, "a2"), (3, "a2")]
+    assert rows.ranges(spans, limit) == each[:limit]
+    assert rows.ranges([], limit) == []
+
+
 def test_integer_keys_have_ranges_in_their_order(disk: Disk) -> None:
     """Also where a number takes more bytes than its neighbour."""
     counts = disk.open().table("counts")

@@ -53,8 +53,9 @@ def _after(timer: Armed, event: Event, reactions: Reactions) -> Armed | None:
         return None
     if timer.campaign in reactions.drop and timer.keys:
         gone = {line.key for line in event.lines}
-        keys = tuple([key for key in timer.keys if key not in gone])
-        return msgspec.structs.replace(timer, keys=keys) if keys else None
+        left = [place for place, key in enumerate(timer.keys) if key not in gone]
+        keys, prices = (tuple([row[place] for place in left if row]) for row in (timer.keys, timer.prices))
+        return msgspec.structs.replace(timer, keys=keys, prices=prices) if keys else None
     return timer
 
 
@@ -73,9 +74,16 @@ def _armed(
 
 
 def arm(
-    campaign: str, due_ms: int, event: Event, keys: tuple[int, ...], timer: str = "", *, waits: bool = False
+    campaign: str,
+    due_ms: int,
+    event: Event,
+    keys: tuple[int, ...],
+    timer: str = "",
+    *,
+    waits: bool = False,
+    prices: tuple[int, ...] = (),
 ) -> Armed:
-    """A timer that an event arms."""
+    """A timer that an event arms, or news."""
     return Armed(
         campaign,
         due_ms,
@@ -90,6 +98,7 @@ def arm(
         keys,
         timer,
         waits,
+        prices,
     )
 
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class Reactions(msgspec.Struct, frozen=True, gc=False):
     """What an event of one type sets off: campaigns that ask at once, timers that are armed, taken back, or lose items.
 
-    ``timed``: whether any timer is touched.
+    ``timed``: whether any timer is touched. ``watch``: whether a campaign wants to be told of its items from then on.
     """
 
     ask: tuple[Campaign, ...] = ()
     arm: tuple[Campaign, ...] = ()
     cancel: frozenset[str] = frozenset()
     drop: frozenset[str] = frozenset()
+    watch: bool = False
 
     @property
     def timed(self) -> bool:
@@ -32,14 +33,17 @@ class Reactions(msgspec.Struct, frozen=True, gc=False):
 class Book:
     """``by_name``: every campaign. ``reactions``: by event type, those types alone that anything reacts to.
 
-    ``caps_ms``: how far back the campaigns' own gaps look at most; their other caps look a week back.
+    ``caps_ms``: how far back the campaigns' own gaps look at most; their other caps look a week back. ``watching``:
+    those that wait for news of what a shopper watches, and ``watch_ms``: for how long at most.
     """
 
-    __slots__ = ("by_name", "caps_ms", "reactions")
+    __slots__ = ("by_name", "caps_ms", "reactions", "watch_ms", "watching")
 
     def __init__(self, campaigns: Sequence[Campaign]) -> None:
         self.by_name = {campaign.name: campaign for campaign in campaigns}
         self.caps_ms = max((campaign.caps.min_gap_ms for campaign in campaigns), default=0)
+        self.watching = tuple(campaign for campaign in campaigns if campaign.triggers.watches)
+        self.watch_ms = max((campaign.triggers.within_ms for campaign in self.watching), default=0)
         types: dict[str, None] = {}
         for campaign in campaigns:
             triggers = campaign.triggers
@@ -51,7 +55,8 @@ def _reactions(event_type: str, campaigns: Sequence[Campaign]) -> Reactions:
     on = [campaign for campaign in campaigns if event_type in campaign.triggers.on]
     return Reactions(
         ask=tuple(campaign for campaign in on if campaign.triggers.at_once),
-        arm=tuple(campaign for campaign in on if not campaign.triggers.at_once),
+        arm=tuple(campaign for campaign in on if not (campaign.triggers.at_once or campaign.triggers.watches)),
         cancel=frozenset(c.name for c in campaigns if event_type in c.triggers.cancel_on),
         drop=frozenset(c.name for c in campaigns if event_type in c.triggers.drop_on),
+        watch=any(campaign.triggers.watches for campaign in on),
     )

@@ -10,8 +10,13 @@ from typing import Final, Literal
 
 import msgspec
 
-Due = Literal["after", "silence", "rebuy"]
-"""When a timer is due: a fixed time after its event, after a silence, or when something is usually bought again."""
+Due = Literal["after", "silence", "rebuy", "price_drop", "back_in_stock"]
+"""When a timer is due: a fixed time after its event, after a silence, when something is usually bought again, or when
+the catalog says that what the shopper watches costs less, or can be had again.
+"""
+
+PRICE_DROP: Final = "price_drop"
+BACK_IN_STOCK: Final = "back_in_stock"
 
 Source = Literal["next", "discover", "trigger"]
 """Which list is drawn on: all that suits, what of it is new to the shopper, or the campaign's own items."""
@@ -32,6 +37,10 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
 
     ``best_within_ms``: a timer of any kind waits on, so long at most, for the hour of the day at which the shopper is
     most often there (``hours.py``).
+
+    ``due`` "price_drop" and "back_in_stock": the events of ``on`` arm nothing; for ``within_ms`` from the last of them
+    the shopper watches their items. A timer is armed, ``after_ms`` from then, by a change of the catalog: the item
+    costs less by at least the share ``drop`` of its price then, or can be had again.
     """
 
     on: tuple[str, ...]
@@ -45,11 +54,18 @@ class Triggers(msgspec.Struct, frozen=True, gc=False):
     most_ms: int = 0
     first_ms: int = 0
     best_within_ms: int = 0
+    within_ms: int = 14 * 86_400_000
+    drop: float = 0.1
 
     @property
     def at_once(self) -> bool:
         """Whether it asks with its event, without a timer."""
         return self.due == "after" and not self.after_ms and not self.best_within_ms
+
+    @property
+    def watches(self) -> bool:
+        """Whether it waits for news of what its events show interest in."""
+        return self.due in {PRICE_DROP, BACK_IN_STOCK}
 
 
 class Audience(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from streamer.core.campaigns.campaign import (
+    PRICE_DROP,
     Audience,
     Campaign,
     Caps,
@@ -20,7 +21,7 @@ from streamer.core.campaigns.campaign import (
     Source,
     Triggers,
 )
-from streamer.core.campaigns.words import VARIABLES
+from streamer.core.campaigns.words import PRICE_WAS, VARIABLES
 from streamer.core.candidates.registry import GENERATORS
 from streamer.core.events import EVENT_TYPES
 from streamer.core.tags import TAGS
@@ -193,6 +194,8 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "at_most": Key("most_ms", duration),
             "first": Key("first_ms", duration),
             "best_hour_within": Key("best_within_ms", _part_of_day),
+            "within": Key("within_ms", duration),
+            "drop": Key("drop", _share),
         },
     ),
     "audience": (
@@ -225,7 +228,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
         Message,
         {
             "template": Key("template", _text),
-            "variables": Key("variables", _list(_one_of(*VARIABLES))),
+            "variables": Key("variables", _list(_one_of(*VARIABLES, PRICE_WAS))),
             "fixed": Key("fixed", _fixed),
             "channels": Key("channels", _list(_one_of(*CHANNELS))),
             "urgency": Key("urgency", _one_of("normal", "high")),
@@ -311,10 +314,22 @@ def _required(cls: type[Any], field: str) -> bool:
 def _contradictions(fields: Mapping[str, Any]) -> list[str]:
     triggers: Triggers = fields["triggers"]
     problems = []
-    if triggers.due != "after" and triggers.after_ms:
+    if triggers.due in {"silence", "rebuy"} and triggers.after_ms:
         problems.append(f'triggers.after: a timer with due = "{triggers.due}" works out its own delay')
-    if triggers.due == "after" and (triggers.least_ms or triggers.most_ms or triggers.first_ms):
+    if triggers.due not in {"silence", "rebuy"} and (triggers.least_ms or triggers.most_ms or triggers.first_ms):
         problems.append('triggers.due: at_least, at_most and first are for due = "silence" or "rebuy"')
+    if not triggers.watches and triggers.within_ms != Triggers(()).within_ms:
+        problems.append('triggers.within: it is for due = "price_drop" or "back_in_stock"')
+    if triggers.watches and triggers.best_within_ms:
+        problems.append(f'triggers.best_hour_within: with due = "{triggers.due}" news do not wait for it')
+    if triggers.watches and not triggers.restart:
+        problems.append(f'triggers.restart: with due = "{triggers.due}" news are always added to those before')
+    if triggers.due == PRICE_DROP and not 0.001 <= triggers.drop < 1:
+        problems.append("triggers.drop: choose a share between 0.001 and 0.999")
+    if triggers.due != PRICE_DROP and triggers.drop != Triggers(()).drop:
+        problems.append('triggers.drop: it is for due = "price_drop"')
+    if triggers.due != PRICE_DROP and PRICE_WAS in fields["message"].variables:
+        problems.append(f'message.variables: {PRICE_WAS} is for due = "price_drop"')
     if triggers.due == "silence" and not triggers.first_ms:
         problems.append("triggers.first: say how long a shopper who came only once may be away")
     if triggers.at_once and (triggers.cancel_on or triggers.drop_on):

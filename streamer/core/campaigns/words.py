@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
 
 
-def words(dense: int, index: ItemIndex, campaign: Campaign) -> dict[str, str]:
-    """The message's variables, "" for what is not known of the item, its fixed words, and those of its coupon."""
+def words(dense: int, index: ItemIndex, campaign: Campaign, before_cents: int = 0) -> dict[str, str]:
+    """The message's variables, "" for what is not known of the item, its fixed words, and those of its coupon.
+
+    ``before_cents``: what the item cost before (0: unknown).
+    """
     message, coupon = campaign.message, campaign.coupon
-    told = {name: VARIABLES[name](dense, index) for name in message.variables} | dict(message.fixed)
+    told = {name: VARIABLES[name](dense, index) if name in VARIABLES else "" for name in message.variables}
+    if PRICE_WAS in told:
+        told[PRICE_WAS] = _money(before_cents)
+    told |= dict(message.fixed)
     return told if coupon is None else told | coupon.words()
 
 
@@ -38,7 +44,10 @@ def category_of(dense: int, index: ItemIndex) -> int:
 
 
 def _price(dense: int, index: ItemIndex) -> str:
-    cents = price_cents(dense, index)
+    return _money(price_cents(dense, index))
+
+
+def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}" if cents else ""
 
 
@@ -63,3 +72,6 @@ VARIABLES: Final[dict[str, Callable[[int, ItemIndex], str]]] = {
     "category": _category,
 }
 """What a message may be told: ``title`` (the id if there is none), ``brand``, ``price`` and ``category``."""
+
+PRICE_WAS: Final = "price_was"
+"""What the first item cost before; of a campaign that waits for drops of prices."""

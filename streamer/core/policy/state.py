@@ -88,7 +88,8 @@ class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``time_ms`` to ``fingerprint`` are the event's; ``source``, ``id`` and ``timer`` make the candidate's identity.
     ``keys``: the items that it is about, newest last. ``waits``: it was asked, and is to be asked again, whatever its
-    campaign's triggers say (a deferral).
+    campaign's triggers say (a deferral). ``prices``: of a timer that news armed, what each of ``keys`` cost before,
+    cents; 0 where that is not what it is about.
     """
 
     campaign: str
@@ -104,6 +105,12 @@ class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     keys: tuple[int, ...] = ()
     timer: str = ""
     waits: bool = False
+    prices: tuple[int, ...] = ()
+
+    @property
+    def items(self) -> list[tuple[int, int]]:
+        """``keys`` with ``prices``."""
+        return list(zip(self.keys, self.prices, strict=True)) if self.prices else [(key, 0) for key in self.keys]
 
 
 class PolicyState(msgspec.Struct, frozen=True, array_like=True, gc=False):
