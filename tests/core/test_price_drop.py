@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from state.codecs import StructCodec
 from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load
 from streamer.core.campaigns import watching
-from streamer.core.campaigns.watching import watch_key
+from streamer.core.campaigns.watching import Watch, watch_key
 from streamer.core.events import item_key
+from streamer.core.policy.state import PolicyState
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, ProfileSettings
 from streamer.core.timer_settings import TimerSettings
 from tests.core.task_shop import T0, Shop, browsing, record, tick
@@ -397,3 +399,23 @@ def test_the_stream_is_hard() -> None:
                 seen.add(decision.reason)
     assert told_of == set(BOTH)
     assert {"sent", "quiet_hours", "outbid", "bought"} <= seen
+
+
+def test_a_row_from_before_there_was_such_news_is_read_as_it_was() -> None:
+    """A timer without prices, as it lies in table ``policy`` of earlier releases."""
+    row = bytes.fromhex(
+        "0194dc0012c305c000c000c000000000000000000000909196cf0000018bcfe56800a46e65787491039104c205919dad636172742d72656d"
+        "696e646572cf0000018bd000df40cf0000018bcfe56800a3652d31a473686f70a463617274a87075726368617365022a079201cfffffffff"
+        "ffffffffa0c3cf0000018bd000df40"
+    )
+    (timer,) = StructCodec(PolicyState).decode(row).armed
+    assert (timer.campaign, timer.keys, timer.prices, timer.waits) == ("cart-reminder", (1, 2**64 - 1), (), True)
+    assert timer.items == [(1, 0), (2**64 - 1, 0)]
+
+
+def test_a_row_of_who_watches_what_stays_as_it_is() -> None:
+    """Bytes that lie on disks and in changelogs."""
+    row = bytes.fromhex("0194cf0000018bcfe56800cd26fc1192a463617274a476696577")
+    codec = StructCodec(Watch)
+    assert codec.decode(row) == Watch(1_700_000_000_000, 9_980, 17, ("cart", "view"))
+    assert codec.encode(codec.decode(row)) == row
