@@ -79,7 +79,9 @@ def foretold(path: Path, fixed_ms: float) -> tuple[list[tuple[str, float, float,
         keys = list(dict.fromkeys(line.key for line in event.lines))
         usual = learned.cycles.of(keys, event.time)
         for key, usual_ms in zip(keys, usual, strict=True):
-            at = BOUGHT.find(after.purchased, key)
+            # Of an order of more lines than a profile remembers some are gone already.
+            if (at := BOUGHT.find(after.purchased, key)) == -1:
+                continue
             _, last_s, first_s, orders = BOUGHT.unpack_from(after.purchased, at)
             own_ms, gaps = (last_s - first_s) * 1000, orders - 1
             own = own_ms / gaps if gaps else 0.0
