@@ -51,8 +51,9 @@ class Learned:
 
     def see(self, event: Any, before: Profile | None) -> None:
         """The gaps that an order closes; what it was bought with is no matter here."""
-        pairs = [pair for pair in leads_of(event, before, self.settings).pairs if pair[1] and pair[1][0] in _PLACES]
-        self._deltas.add(event, [], self.settings, Leads([], pairs))
+        leads = leads_of(event, before, self.settings)
+        pairs = [pair for pair in leads.pairs if pair[1] and pair[1][0] in _PLACES]
+        self._deltas.add(event, [], self.settings, Leads(leads.counted, pairs))
 
     def publish(self) -> None:
         """Let the index know."""
