@@ -1,9 +1,9 @@
 """Is what was bought bought again when campaign `buy-again` says? On a log of real purchases.
 
 Of each item of an order it is foretold when it is due again, as of then, in three ways: by the shopper's own gaps alone
-(so nothing is said of what was bought once), with the item's own cycle as one gap more, and by a fixed time that is the
-log's own median gap. It is right if the shopper's next purchase of it is less than a week, or less than a quarter of
-the gap, from there. The last ``--horizon`` days are not foretold for, as nobody knows what came of those.
+(so nothing is said of what was bought once), with the item's own cycle where there are none, and by a fixed time that
+is the log's own median gap. It is right if the shopper's next purchase of it is less than a week, or less than a
+quarter of the gap, from there. The last ``--horizon`` days are not foretold for, as nobody knows what came of those.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def foretold(path: Path, fixed_ms: float) -> tuple[list[tuple[str, float, float,
             _, last_s, first_s, orders = BOUGHT.unpack_from(after.purchased, at)
             own_ms, gaps = (last_s - first_s) * 1000, orders - 1
             own = own_ms / gaps if gaps else 0.0
-            both = (own_ms + usual_ms) / (gaps + 1) if usual_ms else own
+            both = own or usual_ms
             if (open_one := waiting.get((event.user, key))) is not None:
                 if event.time - open_one[1] < SHORTEST_S * 1000:
                     continue

@@ -1,8 +1,7 @@
-"""When something is usually bought again: the shopper's own times, and what others' say of the item.
+"""After how long an item is bought again, by what all shoppers did with it.
 
-An item bought once has no rhythm of the shopper's yet, and one bought twice hardly; what all shoppers do with it has
-(``items/gaps.py``). So the item's own cycle counts as one more of the shopper's gaps; where the item was seldom bought
-again, its category's does.
+Of an item bought once a shopper has no rhythm yet, but the others have (``items/gaps.py``); where it was seldom bought
+again, its category has.
 """
 
 from __future__ import annotations

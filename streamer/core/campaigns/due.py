@@ -47,16 +47,14 @@ def _usual(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -
 def bought_again(triggers: Triggers, profile: Profile, now_ms: int, cycles: Cycles) -> list[tuple[int, int]]:
     """When (ms) each item (its key) that the shopper bought is usually bought again, as far as is known by now.
 
-    The cycle is the mean of the shopper's own gaps and, as one more of them, the item's (``cycles.py``).
+    The cycle is the mean of the shopper's own gaps, and the item's (``cycles.py``) where it was bought once.
     """
     found = []
     bought = profile.bought()
     usual = cycles.of([each.key for each in bought], now_ms) if bought else []
     for (key, last_s, first_s, orders), usual_ms in zip(bought, usual, strict=True):
         gaps, own_ms = orders - 1, (last_s - first_s) * 1000.0
-        if usual_ms:
-            own_ms, gaps = own_ms + usual_ms, gaps + 1
-        cycle_ms = own_ms / gaps if gaps else triggers.first_ms
+        cycle_ms = own_ms / gaps if gaps else usual_ms or triggers.first_ms
         if cycle_ms > 0:
             found.append((last_s * 1000 + _within(triggers, triggers.rhythm * cycle_ms), key))
     return found
