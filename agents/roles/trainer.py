@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHALLENGER_BLOCK = "challenger/river"
+#: Of topic ``model``: what the features of a model weigh, under this and the model's name.
+IMPORTANCE = "importance/"
 
 
 class TrainerRole:
@@ -74,6 +76,7 @@ class TrainerWork:
             log.error("%s", problem)
         self._examples = self._learners.ranker.examples
         self._commits = 0
+        self._told: dict[str, dict[str, float]] = {}
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
         """Predict, score, then learn, record by record."""
@@ -110,6 +113,11 @@ class TrainerWork:
             own = {key: value for key, value in figures.items() if not key.startswith("served_")}
             context.metrics.model(name, own if name.startswith(PREDICT) else figures)
             context.outbox.add(send, 0, f"metrics/{name}".encode(), orjson.dumps(figures))
+        importance = learners.importance()
+        for name, weighs in importance.items():
+            if weighs != self._told.get(name):
+                context.outbox.add(send, 0, f"{IMPORTANCE}{name}".encode(), orjson.dumps(weighs))
+        self._told = importance
         context.metrics.vectors(len(learners.vectors), learners.vectors.loss)
         context.metrics.examples(learners.ranker.examples - self._examples)
         self._examples = learners.ranker.examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streamer.evaluation.report import predicted
+from streamer.evaluation.report import predicted, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +36,15 @@ def show(console: Console, found: Found) -> None:
         )
     ranker, retrieval = found["ranker"], found["retrieval"]
     console.print(
-        f"\n{found['model']}: log loss {ranker['logloss']:.4f}, AUC {ranker['auc']:.4f}, calibration error "
-        f"{ranker['calibration_error']:.4f}; {retrieval['pool']:.0f} candidates a list, {retrieval['recall']:.3f} "
-        "of the targets among them",
+        f"\n{found['model']}: {ranked(ranker)}; {retrieval['pool']:.0f} candidates a list, "
+        f"{retrieval['recall']:.3f} of the targets among them",
         soft_wrap=True,
     )
     for name, told in found["predictions"].items():
         console.print(f"predicts {name}: {predicted(told)}", soft_wrap=True)
+    for model, weighs in found["importance"].items():
+        heaviest = ", ".join(f"{name} {value:.3f}" for name, value in list(weighs.items())[:8])
+        console.print(f"{model} looks at: {heaviest}", soft_wrap=True)
     stages = ", ".join(f"{name} {stage['p50']:.2f}" for name, stage in found["stages"].items())
     console.print(
         f"{found['events']:,} events, {found['groups']:,} lists, {found['targets']:,} targets; "

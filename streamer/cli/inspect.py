@@ -41,11 +41,17 @@ def item(*, item_id: str, options: Options) -> None:
     _show(asyncio.run(inspector.item(options.settings(), item_id)), f"item {item_id}")
 
 
-@inspect.command(epilog=examples("streamer inspect model", "streamer inspect model metrics"))
+@inspect.command(
+    epilog=examples(
+        "streamer inspect model",
+        "streamer inspect model metrics/champion          how well it predicts",
+        "streamer inspect model importance/champion       what its features weigh, the heaviest first",
+    )
+)
 @click.argument("block", metavar="[ID]", required=False)
 @with_settings
 def model(*, block: str | None, options: Options) -> None:
-    """The model's published blocks, or the one called ID: parameters, and how well it predicts."""
+    """The model's published blocks, or the one called ID: parameters, how well it predicts, what its features weigh."""
     from streamer import inspect as inspector
 
     found = asyncio.run(inspector.model(options.settings()))

@@ -107,6 +107,15 @@ class Learners:
             **self.segments.metrics(),
         }
 
+    def importance(self) -> dict[str, dict[str, float]]:
+        """What the features of each model weigh, by the names of ``metrics``; of those that have met anything."""
+        found = {
+            **self.ranker.importance(),
+            **{PREDICT + name: figures for name, figures in self.predictions.importance().items()},
+            **{UPLIFT + name: figures for name, figures in self.uplift.importance().items()},
+        }
+        return {name: figures for name, figures in found.items() if figures}
+
     def digests(self) -> dict[str, str]:
         """Of each learner: equal for equal records in equal order."""
         return {

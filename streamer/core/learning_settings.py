@@ -12,7 +12,15 @@ _POSITIVE: Final = (
     *("learning_rate", "net_rate", "factor_rate", "bias_rate"),
     *("clip", "factors", "max_negatives", "challenger_every", "promotion_alpha", "promotion_horizon"),
 )
-_NOT_NEGATIVE: Final = ("learn_rate", "l1", "l2", "prior_strength", "metrics_memory", "collapse_share")
+_NOT_NEGATIVE: Final = (
+    "learn_rate",
+    "l1",
+    "l2",
+    "prior_strength",
+    "metrics_memory",
+    "collapse_share",
+    "importance_every",
+)
 _MOST_FACTORS: Final = 64
 
 
@@ -34,7 +42,8 @@ class LearningSettings:
     promoted. ``promotion_by``: better at what, the reciprocal ``rank`` of the first row taken up or the log ``loss`` of
     the list. ``promotion_alpha``: the chance that it was not, over all time; ``promotion_horizon``: a comparison that
     is undecided after so many examples begins anew. ``collapse_share``: nothing is learned while examples have less
-    than this share of the content they usually have; 0 for never.
+    than this share of the content they usually have; 0 for never. ``importance_every``: what the features weigh is
+    looked at in each so-manieth example, which bounds what that costs; 0 for never.
     """
 
     model: str = "listwise"
@@ -56,6 +65,7 @@ class LearningSettings:
     promotion_alpha: float = 0.01
     promotion_horizon: int = 20_000
     collapse_share: float = 0.25
+    importance_every: int = 8
 
     def __post_init__(self) -> None:
         """Raise ValueError, with a line for each, for what cannot be used."""

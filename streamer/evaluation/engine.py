@@ -25,6 +25,7 @@ from streamer.core.models.trainer import Trainer
 from streamer.core.policy.diversity import diversify
 from streamer.core.predictions.example import outcome_of
 from streamer.core.predictions.pending import Pending
+from streamer.core.predictions.served import PREDICT
 from streamer.core.predictions.trainer import PredictionTrainer
 from streamer.core.queries import Queries
 from streamer.core.rank import rank, retrieve
@@ -191,6 +192,11 @@ class Engine:
             name: {key: round(value, 6) if isfinite(value) else None for key, value in measures.items()}
             for name, measures in self.predictions.metrics().items()
         }
+
+    def importance(self) -> dict[str, dict[str, float]]:
+        """What features weigh (``models.importance``), by model, of those that have learned."""
+        predictors = {PREDICT + name: weighs for name, weighs in self.predictions.importance().items()}
+        return {name: weighs for name, weighs in (self.trainer.importance() | predictors).items() if weighs}
 
     def digest(self, ranks: bytes) -> str:
         """BLAKE2b-128 of the state of users, items and model, and of ``ranks``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from streamer.evaluation.report import predicted
+from streamer.evaluation.report import predicted, ranked
 from streamer.evaluation.series import OURS
 from streamer.evaluation.svg import Bar, Line, bars, lines, table
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Found = Mapping[str, Any]
 
+_HEAVIEST: Final = 24
 _STYLE: Final = (
     """
 :root{color-scheme:light dark;--bg:#fff;--ink:#1c2024;--dim:#60646c;--rule:#e3e5e8;
@@ -55,6 +56,7 @@ def page(found: Found, name: str) -> str:
         *_families(found),
         *_calibration(found),
         *_predictions(found),
+        *_importance(found),
         *_beyond(found),
         *_cost(found),
     ]
@@ -153,9 +155,8 @@ def _calibration(found: Found) -> list[str]:
     ideal = [(min(seen), min(seen)), (max(seen), max(seen))] if seen else []
     return [
         (
-            f"<h2>Are its probabilities true?</h2><p>Prequential, whole pools: log loss {ranker['logloss']:.4f}, AUC "
-            f"{ranker['auc']:.4f}, calibration error {ranker['calibration_error']:.5f}. A dot is a fortieth of all; "
-            "on the dashed line as many were taken up as was said.</p>"
+            f"<h2>Are its probabilities true?</h2><p>Prequential, whole pools: {ranked(ranker)}. A dot is a "
+            "fortieth of all; on the dashed line as many were taken up as was said.</p>"
         ),
         lines(
             [Line("as said", ideal, "faint"), Line("observed", points, "s0", dots=True)],
@@ -170,6 +171,20 @@ def _predictions(found: Found) -> list[str]:
     """What was predicted of shoppers."""
     says = [f"<p>{escape(name)}: {escape(predicted(told))}.</p>" for name, told in found["predictions"].items()]
     return ["<h2>What it predicts of shoppers</h2>", *says]
+
+
+def _importance(found: Found) -> list[str]:
+    """What each model looks at."""
+    out = [
+        (
+            "<h2>What the models look at</h2><p>How far a feature moves a score from the mean of its list, or of all "
+            "before where a list is one row: mean absolute log-odds, of each model as it was when it met the list.</p>"
+        )
+    ]
+    for model, weighs in found["importance"].items():
+        heaviest = list(weighs.items())[:_HEAVIEST]
+        out += [f"<p>{escape(model)}</p>", bars([Bar(n, v, f"{v:.3f}") for n, v in heaviest], says="log-odds")]
+    return out
 
 
 def _beyond(found: Found) -> list[str]:

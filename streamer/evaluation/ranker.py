@@ -5,6 +5,7 @@ Prequential: every list is judged as it was scored, before anything was learned 
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,18 +31,18 @@ class RankerQuality:
             self._all.update(labels.astype(np.float64), ranked.p, np.ones(len(labels)))
 
     def figures(self) -> dict[str, object]:
-        """``logloss``, ``auc``, ``calibration_error``; ``calibration``: by bin, rows, predicted and observed share."""
+        """``logloss``, ``auc``, ``calibration_error``, ``None`` where nobody can say: all without a list that can be
+        judged, and the AUC if rows never differed. ``calibration``: by bin, rows, predicted and observed share.
+        """
         found = self._all
-        if not found.updates:
-            return {"logloss": 0.0, "auc": 0.0, "calibration_error": 0.0, "calibration": []}
         # Most of a pool is all but hopeless; equal bins would show nothing but that, hence so many of them.
         bins = [[round(v, 6) for v in (b.weight, b.predicted, b.observed)] for b in found.calibration(40)]
-        return {
-            "logloss": round(found.logloss(), 6),
-            "auc": round(found.auc(), 6),
-            "calibration_error": round(found.calibration_error(), 6),
-            "calibration": bins,
+        told = {
+            "logloss": found.logloss(),
+            "auc": found.auc(),
+            "calibration_error": found.calibration_error(),
         }
+        return {name: round(v, 6) if isfinite(v) else None for name, v in told.items()} | {"calibration": bins}
 
 
 class Families:

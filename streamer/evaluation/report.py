@@ -34,7 +34,8 @@ class Report(ListReport, frozen=True, kw_only=True):
 
     ``ranker``: log loss, AUC and calibration; ``retrieval``: the pool and what each family gave; ``curve``: hr@20 and
     mrr@20 by stretches of the run, by ranking; ``predictions``: of the shoppers' behaviour, prequential figures by
-    predictor, null where there is nothing to tell; ``stages``: what each cost; ``baseline_ms``: mean ms of a list.
+    predictor, null where there is nothing to tell; ``importance``: by model what its features weigh, the heaviest
+    first; ``stages``: what each cost; ``baseline_ms``: mean ms of a list. What nobody can say of ``ranker`` is null.
     """
 
     events: int
@@ -51,7 +52,16 @@ class Report(ListReport, frozen=True, kw_only=True):
     baseline_ms: dict[str, float]
     model: str
     predictions: dict[str, dict[str, float | None]]
+    importance: dict[str, dict[str, float]]
     outcomes: dict[str, Outcomes] | None = None
+
+
+def ranked(told: Mapping[str, Any]) -> str:
+    """How good ``Report.ranker`` says its probabilities are, in words, or why nobody can say."""
+    if told["logloss"] is None:
+        return "no list had anything to learn from"
+    auc = "all rows came out alike, so no AUC" if told["auc"] is None else f"AUC {told['auc']:.4f}"
+    return f"log loss {told['logloss']:.4f}, {auc}, calibration error {told['calibration_error']:.5f}"
 
 
 def predicted(told: Mapping[str, Any]) -> str:

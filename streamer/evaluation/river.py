@@ -76,6 +76,10 @@ class RiverTrainer:
                 learn(known, bool(y), w) if self._weighs else learn(known, bool(y))
             self.version += 1
 
+    def importance(self) -> dict[str, dict[str, float]]:
+        """Not told."""
+        return {}
+
     def digest(self) -> str:
         """BLAKE2b-128 of how many examples were learned and of the pickled model; of this version of River."""
         return blake2b(f"{self.name}:{self.version}".encode() + dumps(self._model), digest_size=16).hexdigest()

@@ -181,6 +181,7 @@ def evaluate(
         stages=run.stages.milliseconds(),
         baseline_ms={name: round(1000 * s / lists, 3) for name, s in run.baseline_seconds.items()},
         predictions=run.engine.foretold(),
+        importance=run.engine.importance(),
         model=settings.model or type(run.engine.trainer.champion).__name__,
         outcomes={"next": run.next.outcomes(), "discover": run.discover.outcomes()} if outcomes else None,
     )

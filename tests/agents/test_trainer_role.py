@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import orjson
 
 from agents.metrics import Metrics
 from agents.outbox import Outbox
@@ -69,6 +70,31 @@ def test_a_restarted_trainer_goes_on_where_the_last_commit_left_it():
 
     assert any(key.startswith(b"champion/") for key in without)
     assert after_restart == without
+
+
+def test_what_features_weigh_is_published_when_it_has_changed_and_survives_a_restart():
+    """Each eighth example is looked at: the next two change nothing."""
+    disk = MemoryDisk()
+    context, work = opened(disk)
+
+    def told():
+        work.before_commit()
+        context.store.take_changes()
+        context.store.committed({})
+        rows = [row for _, some in context.outbox.take() for row in some]
+        return [orjson.loads(value) for key, value, *_ in rows if key == b"importance/champion"]
+
+    work.process(records(8))
+    (weighs,) = told()
+    assert set(weighs) == set(FEATURE_NAMES)
+    assert list(weighs.values()) == sorted(weighs.values(), reverse=True)
+    work.process(records(2, first=8))
+    assert told() == []
+    context.store.close()
+    context, work = opened(disk)
+    assert told() == [weighs]
+    work.process(records(6, first=10))
+    assert told() not in ([], [weighs])
 
 
 def with_challengers():

@@ -330,6 +330,15 @@ def test_it_learns_what_there_is_to_learn_and_is_calibrated() -> None:
     assert told["rate"] == pytest.approx(0.3 * 0.6 + 0.7 * 0.02, abs=0.05)
 
 
+def test_what_tells_buyers_from_others_weighs_most() -> None:
+    trainer = PredictionTrainer(ALL.predictions)
+    for example in outcomes(1000):
+        trainer.learn_one(example)
+    weighs = trainer.importance()["purchase"]
+    assert next(iter(weighs)) in {"in_cart", "carted_now", "newest_in_cart", "cart_rate"}
+    assert trainer.importance()["churn"] == {}
+
+
 def test_outcomes_are_scored_before_they_are_learned_from() -> None:
     trainer = PredictionTrainer(ALL.predictions)
     (first,) = outcomes(1)
@@ -353,6 +362,7 @@ def test_a_trainer_goes_on_from_its_state_and_its_blocks_are_served(cut: int) ->
         again.learn_one(example)
     assert again.digest() == whole.digest()
     assert again.metrics()["purchase"]["auc"] == whole.metrics()["purchase"]["auc"]
+    assert again.importance() == whole.importance()
 
     served = Served()
     blocks = whole.blocks()

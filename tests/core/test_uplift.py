@@ -104,6 +104,17 @@ def test_the_figures_say_that_it_is_of_use() -> None:
     assert figures["opt_out"]["auc"] > 0.7
 
 
+def test_what_the_models_look_at_is_told_of_what_happens_anyway_and_of_what_a_push_changes() -> None:
+    """And a trainer that is restored tells the same."""
+    learned = taught(responses(9, 200, held_back=0.3))
+    weighs = learned.importance()
+    assert {name.startswith("conversion.push.") for name in weighs["conversion"]} == {True, False}
+    assert max(weighs["conversion"].values()) > 0.0
+    again = UpliftTrainer(SETTINGS)
+    assert not again.restore(learned.rows())
+    assert again.importance() == weighs
+
+
 def test_an_opt_out_that_costs_enough_makes_it_silent_to_those_who_would() -> None:
     """Both groups buy more if pushed; one of them leaves."""
     stays = replace(KINDS["persuadable"], opt_out=0.001, dismissals=0.1)

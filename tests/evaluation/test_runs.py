@@ -6,8 +6,10 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 
 from streamer.core.features import FEATURES
@@ -15,7 +17,8 @@ from streamer.core.settings import CoreSettings
 from streamer.evaluation.ablate import ablate, families, without
 from streamer.evaluation.compare import against, read_outcomes
 from streamer.evaluation.page import page
-from streamer.evaluation.report import predicted
+from streamer.evaluation.ranker import RankerQuality
+from streamer.evaluation.report import predicted, ranked
 from streamer.evaluation.run import Run, evaluate
 from streamer.evaluation.settings import EvaluateSettings
 from tests.evaluation.shop import event, shop
@@ -110,11 +113,28 @@ def test_the_page_is_whole_and_fetches_nothing():
     assert (parsed.links, parsed.open) == ([], [])
     assert "&lt;shop&gt;.csv" in text
     assert not re.search(r"url\(|@import|<script|nan|inf\b", text)
-    assert text.count("<svg") == 9
+    assert text.count("<svg") == 10
+    assert found["importance"]["champion"]
+    assert "What the models look at" in text
 
 
 def test_a_page_of_nothing_is_a_page():
     assert "Nothing to show" in page(msgspec.to_builtins(evaluate([], SETTINGS)), "empty.csv")
+
+
+def test_a_ranker_that_nobody_can_judge_has_no_figures_rather_than_zeros():
+    """Without a list of which something was taken up; and an AUC needs rows that differ."""
+    nothing = evaluate([], SETTINGS)
+    assert {nothing.ranker[name] for name in ("logloss", "auc", "calibration_error")} == {None}
+    assert ranked(nothing.ranker) == "no list had anything to learn from"
+    assert ranked(nothing.ranker) in page(msgspec.to_builtins(nothing), "empty.csv")
+    quality = RankerQuality()
+    quality.add(SimpleNamespace(p=np.array([0.5])), np.array([True]))
+    told = quality.figures()
+    assert told["auc"] is None
+    assert told["logloss"] == pytest.approx(0.693147)
+    assert "no AUC" in ranked(told)
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 def test_a_predictor_whose_outcomes_never_differ_is_said_to_have_nothing_to_tell_apart():

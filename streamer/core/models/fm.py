@@ -103,9 +103,13 @@ class Fm:
 
         With the bias they add up to the log-odds.
         """
-        sums = self._sums(row[:, None])[:, 0]
-        pairs = (self.vectors * (sums - self.vectors * row[:, None])).sum(axis=1)
-        parts: Floats = (self.weights + 0.5 * pairs) * row
+        return self.contributions_many(row[:, None])[:, 0]
+
+    def contributions_many(self, x: Floats) -> Floats:
+        """As ``Learner.contributions_many``."""
+        vectors = self.vectors[:, :, None]
+        pairs = (vectors * (self._sums(x) - vectors * x[:, None, :])).sum(axis=1)
+        parts: Floats = (self.weights[:, None] + 0.5 * pairs) * x
         return parts
 
     def is_finite(self) -> bool:

@@ -148,11 +148,15 @@ class Listwise:
 
         With what that piece has at 0 they add up to the log-odds.
         """
+        return self.contributions_many(row[:, None])[:, 0]
+
+    def contributions_many(self, x: Floats) -> Floats:
+        """As ``Learner.contributions_many``."""
         linear, w1, b1, w2, b2, w3, _, level = self._parts(self.theta)
-        one = w1 @ row + b1
-        two = w2 @ np.maximum(one, 0.0) + b2
-        inner = ((w3 * (two > 0)) @ w2) * (one > 0)
-        parts: Floats = (self.slope * (linear + inner @ w1) + level) * row
+        one = w1 @ x + b1[:, None]
+        two = w2 @ np.maximum(one, 0.0) + b2[:, None]
+        inner = (w2.T @ (w3[:, None] * (two > 0))) * (one > 0)
+        parts: Floats = (self.slope * (linear[:, None] + w1.T @ inner) + level[:, None]) * x
         return parts
 
     def is_finite(self) -> bool:

@@ -89,6 +89,10 @@ class Logistic:
         """As ``Model.contributions``."""
         return self.weights * row
 
+    def contributions_many(self, x: Floats) -> Floats:
+        """As ``Learner.contributions_many``."""
+        return self.weights[:, None] * x
+
     def is_finite(self) -> bool:
         """Whether every parameter is a finite number, and scores of it are."""
         return abs(self.bias) < _ABSURD and bool((np.abs(self.weights) < _ABSURD).all())

@@ -68,6 +68,10 @@ class Learner(Model, Protocol):
         """
         ...
 
+    def contributions_many(self, x: Floats) -> Floats:
+        """``contributions`` of each column of features [F, n]."""
+        ...
+
     def is_finite(self) -> bool:
         """Whether every parameter is a finite number of a sane size."""
         ...

@@ -16,6 +16,7 @@ import numpy as np
 from streamer.core.models import logistic
 from streamer.core.models.contest import Contest, ContestState
 from streamer.core.models.guard import Guard, GuardState
+from streamer.core.models.importance import Importance
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
 from streamer.core.models.registry import MODELS, learner
@@ -33,6 +34,8 @@ LEARNER_BLOCK: Final = "trainer/learner"
 CONTEST_BLOCK: Final = "trainer/contest"
 CHALLENGER: Final = "challenger/"
 """Of the trainer's own table: a challenger's block and, after another slash, what it leaves out."""
+IMPORTANCE_BLOCK: Final = "trainer/importance/"
+"""Of the trainer's own table: what the features of a kind weigh."""
 
 
 class LearnerRow(msgspec.Struct, array_like=True):
@@ -76,6 +79,8 @@ class Trainer:
         self.contest, self._guard = Contest(settings), Guard(settings.collapse_share)
         self._models: dict[str, Learner] = {kind: learner(kind, settings) for kind in self.contest.kinds}
         self._figures = {kind: BinaryMetrics(settings.metrics_memory) for kind in self.contest.kinds}
+        memory = -(-settings.metrics_memory // max(settings.importance_every, 1))
+        self._importance = {kind: Importance(model.names, memory) for kind, model in self._models.items()}
         self.examples = self.rows = self.refused = self.held = self.restored = 0
         self.collapsed = False
         self._served = BinaryMetrics(settings.metrics_memory)
@@ -126,6 +131,10 @@ class Trainer:
         if self.collapsed:
             self.held += 1
             return p
+        every = self._settings.importance_every
+        if every and self.examples % every == 0:
+            for kind, importance in self._importance.items():
+                importance.update(self._models[kind].contributions_many(x), w)
         loss = self.contest.measure.loss
         losses = {self.contest.champion: loss(y, p, w)}
         for kind in self.contest.rivals():
@@ -185,6 +194,8 @@ class Trainer:
             model = self._models[kind]
             kept[CHALLENGER + kind] = model.block()
             kept[f"{CHALLENGER}{kind}/learner"] = encode(ChallengerRow(_bytes(model), self._figures[kind].state()))
+        for kind, importance in self._importance.items():
+            kept[IMPORTANCE_BLOCK + kind] = importance.state()
         kept[CONTEST_BLOCK] = encode(ContestRow(self.contest.state(), self._guard.state, self.held))
         return kept
 
@@ -204,6 +215,9 @@ class Trainer:
         told = self._restore_champion(blocks, last)
         champion.version = newest
         self._good = (champion.block(), champion.memory())
+        if not (told or problem):
+            for kind, importance in self._importance.items():
+                importance.restore(blocks.get(IMPORTANCE_BLOCK + kind))
         return told or problem
 
     def _restore_contest(self, blocks: Mapping[str, bytes]) -> tuple[str, str]:
@@ -288,6 +302,12 @@ class Trainer:
         """By kind, its prequential figures on the same examples, and ``gain``: what it is better by a list, so far."""
         comparisons = self.contest.comparisons
         return {kind: {**self._measures(kind), "gain": comparisons[kind].mean()} for kind in self.contest.rivals()}
+
+    def importance(self) -> dict[str, dict[str, float]]:
+        """What features weigh (``models.importance``): of the ``champion``, and of each challenger by its kind."""
+        champion = self._importance[self.contest.champion].figures()
+        rivals = {CHALLENGER + kind: self._importance[kind].figures() for kind in self.contest.rivals()}
+        return {"champion": champion, **rivals}
 
     def _measures(self, kind: str) -> dict[str, float]:
         figures = self._figures[kind]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import numpy as np
 
+from streamer.core.models.importance import Importance
 from streamer.core.models.logistic import OnlineLogistic, from_block
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import ModelRefused
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LEARNER: Final = "trainer/predict/"
 """Of the trainer's own table only: what the block of a predictor leaves out."""
+_IMPORTANCE: Final = "trainer/importance/predict/"
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
@@ -60,6 +62,7 @@ class _Learner:
         )
         self.key, self.row_key = PREDICT + predictor.name, LEARNER + predictor.name
         self.own, self.served = BinaryMetrics(settings.metrics_memory), BinaryMetrics(settings.metrics_memory)
+        self.importance = Importance(predictor.names, settings.metrics_memory)
         self.outcomes = self.refused = self.first = 0
         self.touched = False
 
@@ -74,6 +77,7 @@ class _Learner:
         self.served.update(y, example.served(), ones)
         self.outcomes += 1
         self.first += int(np.argmax(p)) == example.outcome
+        self.importance.update(self.model.contributions_many(x), ones)
         if not self.model.learn_many(x, y, ones, p):
             self.refused += 1
         elif not self.touched:
@@ -89,7 +93,8 @@ class _Learner:
             self.own.state(),
             self.served.state(),
         )
-        return {self.key: self.model.block(), self.row_key: msgspec.msgpack.encode(row)}
+        importance = {_IMPORTANCE + self.predictor.name: self.importance.state()}
+        return {self.key: self.model.block(), self.row_key: msgspec.msgpack.encode(row), **importance}
 
     def restore(self, blocks: Mapping[str, bytes]) -> str:
         if self.key not in blocks or self.row_key not in blocks:
@@ -105,6 +110,7 @@ class _Learner:
         self.outcomes, self.refused, self.first = row.outcomes, row.refused, row.first
         self.own.restore(row.own)
         self.served.restore(row.served)
+        self.importance.restore(blocks.get(_IMPORTANCE + self.predictor.name))
         self.touched = False
         return ""
 
@@ -168,6 +174,10 @@ class PredictionTrainer:
         ``rate``: the share of rows that came true; ``first``: of outcomes, how often the likeliest choice came true.
         """
         return {name: learner.metrics() for name, learner in self._learners.items()}
+
+    def importance(self) -> dict[str, dict[str, float]]:
+        """What features weigh (``models.importance``), by predictor."""
+        return {name: learner.importance.figures() for name, learner in self._learners.items()}
 
     def digest(self) -> str:
         """BLAKE2b-128 of all parameters and counters: equal for equal outcomes in equal order, on any machine.

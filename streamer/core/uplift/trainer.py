@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import numpy as np
 
+from streamer.core.models.importance import Importance
 from streamer.core.models.logistic import from_block
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
 from streamer.core.models.model import ModelRefused
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 LEARNER: Final = "trainer/uplift/"
 """Of the trainer's own table only: what the block of a model leaves out, and the figures."""
 _FIGURES_ROW: Final = f"{LEARNER}figures"
+_IMPORTANCE: Final = "trainer/importance/uplift/"
 _PUSHED, _HELD = "pushed", "held_back"
 _ONE: Final = np.ones(1)
 
@@ -63,6 +65,7 @@ class UpliftTrainer:
         self._models = {name: shape.learner(settings) for name, shape in SHAPES.items()}
         self._told = {name: BinaryMetrics(settings.metrics_memory) for name in (_PUSHED, _HELD, CLICK, OPT_OUT)}
         self._uplift = UpliftFigures(settings.metrics_memory)
+        self._importance = {name: Importance(shape.names, settings.metrics_memory) for name, shape in SHAPES.items()}
         self.responses = self.pushed = self.refused = 0
         self._unpublished: dict[str, None] = {}
         self._unsaved: dict[str, None] = {}
@@ -83,6 +86,7 @@ class UpliftTrainer:
             learned[TAKEN] = x, response.taken
         for name, (row, label) in learned.items():
             model = self._models[name]
+            self._importance[name].update(model.contributions_many(row[:, None]), _ONE)
             if not model.learn_row(row, float(label)):
                 self.refused += 1
                 continue
@@ -125,6 +129,7 @@ class UpliftTrainer:
             model = self._models[name]
             found[UPLIFT + name] = model.block()
             found[LEARNER + name] = model.memory().astype("<f8").tobytes()
+            found[_IMPORTANCE + name] = self._importance[name].state()
         self._unsaved.clear()
         return found
 
@@ -153,6 +158,7 @@ class UpliftTrainer:
             return f"{name}: {refusal}"
         if not model.remember(kept, np.frombuffer(memory if len(memory) % 8 == 0 else b"", dtype="<f8")):
             return f"{name}: the covariance is not of this list of features"
+        self._importance[name].restore(rows.get(_IMPORTANCE + name))
         return ""
 
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -179,6 +185,10 @@ class UpliftTrainer:
             "version": float(self._models[CONVERSION].version),
         }
         return found
+
+    def importance(self) -> dict[str, dict[str, float]]:
+        """What features weigh (``models.importance``), by model: of what happens anyway, and of what a push changes."""
+        return {name: importance.figures() for name, importance in self._importance.items()}
 
     def digest(self) -> str:
         """BLAKE2b-128 of all parameters and counters: equal for equal responses in equal order, on any machine.
