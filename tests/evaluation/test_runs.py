@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
@@ -22,6 +23,9 @@ from streamer.evaluation.report import predicted, ranked
 from streamer.evaluation.run import Run, evaluate
 from streamer.evaluation.settings import EvaluateSettings
 from tests.evaluation.shop import event, shop
+
+if TYPE_CHECKING:
+    from streamer.core.rank import Ranked
 
 SETTINGS = EvaluateSettings(baselines="popularity,blend", replicates=50)
 
@@ -128,8 +132,8 @@ def test_a_ranker_that_nobody_can_judge_has_no_figures_rather_than_zeros():
     assert {nothing.ranker[name] for name in ("logloss", "auc", "calibration_error")} == {None}
     assert ranked(nothing.ranker) == "no list had anything to learn from"
     assert ranked(nothing.ranker) in page(msgspec.to_builtins(nothing), "empty.csv")
-    quality = RankerQuality()
-    quality.add(SimpleNamespace(p=np.array([0.5])), np.array([True]))
+    quality, alone = RankerQuality(), cast("Ranked", SimpleNamespace(p=np.array([0.5])))
+    quality.add(alone, np.array([True]))
     told = quality.figures()
     assert told["auc"] is None
     assert told["logloss"] == pytest.approx(0.693147)
