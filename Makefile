@@ -67,7 +67,7 @@ lint: $(STAMP) ## ruff, its formatting, mypy, import-linter
 
 .PHONY: fast
 fast: $(STAMP)
-	@$(BIN)/pytest -q -m "not kafka and not e2e" $(ARGS)
+	@$(BIN)/pytest -q -m "not kafka and not e2e" --hypothesis-profile=fast $(ARGS)
 
 .PHONY: format
 format: $(STAMP) ## put the code into its one format and fix what ruff can fix

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from streamer.broker import EmbeddedBroker, answers, free_port, node_properties
 from streamer.kafka_runtime import KAFKA
+from tests.examples import FAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+settings.register_profile(FAST, max_examples=25)
 
 E2E = Path(__file__).parent / "e2e"
 

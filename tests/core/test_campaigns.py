@@ -15,6 +15,7 @@ from streamer.campaigns import load, shipped
 from streamer.core.campaigns.campaign import Audience
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
 from tests.core.task_shop import T0, Shop, browsing, record, tick
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from streamer.core.effects import Candidate
@@ -172,7 +173,7 @@ def everything() -> Shop:
     return made
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.sets(st.integers(1, 554), max_size=30))
 def test_timers_and_pushes_do_not_depend_on_where_a_batch_was_cut(cuts: set[int]) -> None:
     """With the same ticks in the same places: rows, candidates and decisions, byte for byte."""

@@ -16,6 +16,7 @@ from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, Pol
 from streamer.core.timer_settings import TimerSettings
 from streamer.core.timers import read_due_key
 from tests.core.task_shop import T0, Shop, browsing, record, tick
+from tests.examples import examples
 
 COUNT = 160
 SETTINGS = CoreSettings(
@@ -66,7 +67,7 @@ def run(seed: int, cuts: set[int]) -> Shop:
     return Shop(SETTINGS, start().index).run(hard(seed), cuts)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 10**6), st.sets(st.integers(1, COUNT - 1), max_size=20))
 def test_with_the_same_ticks_a_cut_cannot_be_seen(seed: int, cuts: set[int]) -> None:
     """Rows of all tables, candidates, decisions, byte for byte; also cut at every record."""
