@@ -417,3 +417,21 @@ def test_a_row_of_the_table_survives_its_encoding() -> None:
     rows = shop.pending.get_many(sorted(shop.pending.rows))
     assert rows
     assert all(isinstance(row, Slot) and row.opens for row in rows)
+
+
+def test_what_is_foreseen_of_many_is_to_the_bit_what_is_foreseen_of_each() -> None:
+    """However many, also where some were asked before, one twice, and some have no choices at all."""
+    profiles = {}
+    for n in range(400):
+        kind = ("view", "cart", "purchase", "search")[n % 7 % 4]
+        one = event(f"user-{n % 90}", kind, T0 + n * MINUTE_MS, f"item-{n % 13}", f"category-{n % 5}" if n % 3 else "")
+        profiles[one.user] = fold(profiles.get(one.user), one, ALL.profile)
+    now_ms, served = T0 + 500 * MINUTE_MS, Served()
+    for name in BY_NAME:
+        alone = [Foresight(profile, now_ms, served, ALL) for profile in profiles.values()]
+        told = [each.of(name) for each in alone]
+        together = [Foresight(profile, now_ms, served, ALL) for profile in profiles.values()]
+        assert together[3].of(name) == told[3]
+        Foresight.ask([*together, together[5]], name)
+        assert [each._said[name] for each in together] == told
+    Foresight.ask([], "churn")

@@ -17,6 +17,8 @@ from streamer.core.predictions.predictor import YES_OR_NO, Moment
 from streamer.core.predictions.registry import BY_NAME, PREDICTORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from streamer.core.predictions.predictor import Predictor
@@ -93,6 +95,20 @@ class Foresight:
         self._foreseeing = foreseeing
         self._said: dict[str, dict[int, float]] = {}
 
+    @staticmethod
+    def ask(many: Iterable[Foresight], name: str) -> None:
+        """Have all predict by one predictor at once: of each the same as if asked alone. They share their models."""
+        fresh = [each for each in {id(each): each for each in many}.values() if name not in each._said]  # noqa: SLF001
+        predictor = BY_NAME[name]
+        described = [predictor.describe(each._moment) for each in fresh]  # noqa: SLF001
+        rows = [row for _, own in described for row in own]
+        if not rows:
+            return
+        p = fresh[0]._chances(predictor, rows)  # noqa: SLF001
+        for each, (keys, _) in zip(fresh, described, strict=True):
+            each._said[name] = dict(zip(keys, p[: len(keys)], strict=True))  # noqa: SLF001
+            p = p[len(keys) :]
+
     def of(self, name: str) -> dict[int, float]:
         """The probability of each choice of a predictor, by key; empty if there is nothing to predict from.
 
@@ -102,13 +118,14 @@ class Foresight:
             return said
         predictor = BY_NAME[name]
         keys, rows = predictor.describe(self._moment)
-        found: dict[int, float] = {}
-        if keys:
-            # As they are learned from: a float16 each.
-            x = np.array(rows, dtype="<f2").T.astype(np.float64)
-            p = self._foreseeing.probabilities(name, predictor.features_id, x)
-            found = dict(zip(keys, p.tolist(), strict=True))
+        found = dict(zip(keys, self._chances(predictor, rows), strict=True)) if keys else {}
         self._said[name] = found
+        return found
+
+    def _chances(self, predictor: Predictor, rows: list[list[float]]) -> list[float]:
+        # As they are learned from: a float16 each.
+        x = np.array(rows, dtype="<f2").T.astype(np.float64)
+        found: list[float] = self._foreseeing.probabilities(predictor.name, predictor.features_id, x).tolist()
         return found
 
     def chance(self, name: str) -> float:

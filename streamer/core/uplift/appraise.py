@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamer.core.events import key64
+from streamer.core.predictions.served import Foresight
 from streamer.core.sampling import TRIED, share
 from streamer.core.uplift.features import FEATURES_ID, Moment, describe
 from streamer.core.uplift.model import CONVERSION
@@ -33,6 +34,9 @@ def appraise(
         for proposal, terms in zip(proposals, settings, strict=True)
         if money.open_slates or terms.worth_by == "uplift" or proposal.case.campaign.coupon is not None
     ]
+    foresights = [proposal.case.foresight for proposal in told if proposal.case.foresight is not None]
+    for name in ("churn", "purchase"):
+        Foresight.ask(foresights, name)
     for proposal in told:
         proposal.row = describe(moment_of(proposal))
     for proposal, expected in zip(told, model.forecasts([proposal.row for proposal in told]), strict=True):
