@@ -421,7 +421,7 @@ def test_a_row_of_the_table_survives_its_encoding() -> None:
 
 def test_what_is_foreseen_of_many_is_to_the_bit_what_is_foreseen_of_each() -> None:
     """However many, also where some were asked before, one twice, and some have no choices at all."""
-    profiles = {}
+    profiles: dict[str, Profile] = {}
     for n in range(400):
         kind = ("view", "cart", "purchase", "search")[n % 7 % 4]
         one = event(f"user-{n % 90}", kind, T0 + n * MINUTE_MS, f"item-{n % 13}", f"category-{n % 5}" if n % 3 else "")
