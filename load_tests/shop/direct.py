@@ -84,7 +84,7 @@ class Direct:
     @property
     def _ticks(self) -> bool:
         """Whether timers are due, or the catalog has changes that somebody is to be told of."""
-        return self._work.due_ms <= self._context.row.now or self._work.changes > 0
+        return bool(self._work.due_ms <= self._context.row.now or self._work.changes > 0)
 
     def _sent(self, sent: Outbox) -> list[Push]:
         pushes: list[Push] = []

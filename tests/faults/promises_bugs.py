@@ -29,7 +29,7 @@ def keeps_the_profile_of_an_erased_user(evidence: Evidence) -> None:
     for rec in evidence.all("changelog-user-profile"):
         policy = evidence.last_rows("changelog-user-policy", rec.partition).get(rec.key or b"")
         erased_ms = state.row(policy)[0][9] if policy is not None else 0
-        if rec.value is not None and state.row(rec.value, 3)[0] <= erased_ms:
+        if rec.value is not None and state.row(rec.value, 4)[0] <= erased_ms:
             again(evidence, rec)
             return
     raise AssertionError("nobody with a profile was erased")

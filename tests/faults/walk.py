@@ -28,6 +28,7 @@ RANKED_REASONS: Final = {
     "dismissed",
     "low_score",
     "outbid",
+    "not_worth_it",
 }
 
 
