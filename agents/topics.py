@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from agents.access import refusal
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
@@ -55,6 +57,10 @@ class TopicError(RuntimeError):
 
 class UnreachableError(TopicError):
     """No broker answers."""
+
+
+class NotLetInError(TopicError):
+    """A broker answers and refuses the login, or the user lacks a permission: it would be no other the next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +294,20 @@ async def describe(
 
     async with _admin(client) as admin:
         found = {t["topic"]: t["partitions"] for t in await admin.describe_topics() if not t["error_code"]}
-        present = [settings.physical(spec.name) for spec in topics if settings.physical(spec.name) in found]
+        wanted = [settings.physical(spec.name) for spec in topics]
+        await _check_hidden(admin, [topic for topic in wanted if topic not in found])
+        present = [topic for topic in wanted if topic in found]
         configs: dict[str, dict[str, str]] = {}
         if present:
             for response in await admin.describe_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, t) for t in present]
             ):
                 for resource in response.resources:
+                    if resource[0] == _TOPIC_FORBIDDEN:
+                        raise NotLetInError(
+                            f"the user may not read the settings of {resource[3]}: allow it DescribeConfigs on every "
+                            f"topic with the prefix {settings.prefix!r}"
+                        )
                     configs[resource[3]] = {entry[0]: entry[1] for entry in resource[4]}
     states = []
     for spec in topics:
@@ -359,6 +372,24 @@ def _miscut(present: Sequence[TopicState], settings: TopicSettings) -> list[str]
 
 
 _ALREADY_EXISTS: Final = 36
+_TOPIC_FORBIDDEN: Final = 29
+
+
+async def _check_hidden(admin: Any, missing: list[str]) -> None:
+    """Raise ``NotLetInError`` if some topics are missing only to whoever may not see them."""
+    from aiokafka.protocol.metadata import MetadataRequest
+
+    if not missing:
+        return
+    # A list of all topics leaves these out. The public call by names would have a broker that creates topics when they
+    # are asked for create them, cut anyhow.
+    request = MetadataRequest(missing, allow_auto_topic_creation=False)
+    answer = (await admin._send_request(request)).to_object()  # noqa: SLF001 - see above
+    if hidden := [topic["topic"] for topic in answer["topics"] if topic["error_code"] == _TOPIC_FORBIDDEN]:
+        raise NotLetInError(
+            f"the user may not see {', '.join(hidden)}: allow it Describe, DescribeConfigs, Read and Write there, and "
+            "Create if `streamer topics create` is to make them"
+        )
 
 
 @asynccontextmanager
@@ -372,9 +403,11 @@ async def _admin(client: Mapping[str, Any]) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        # What will not be otherwise the next time, such as a permission that is lacking, is nothing to wait for.
-        passing = isinstance(error, OSError) or error.retriable
-        raise (UnreachableError if passing else TopicError)(
+        if refused := await refusal(client):
+            raise NotLetInError(refused) from error
+        if isinstance(error, KafkaError) and not error.retriable:
+            raise NotLetInError(f"Kafka at {servers} refuses what it is asked: {error}") from error
+        raise UnreachableError(
             f"Kafka at {servers} does not answer ({error}): is it running, and are address and security settings "
             "right? `streamer broker` starts one on this machine."
         ) from error

@@ -16,7 +16,7 @@ from agents.app import App
 from agents.metrics import Metrics
 from agents.runtime import Runtime
 from agents.task import UnitsChangedError
-from agents.topics import UnreachableError, verify
+from agents.topics import NotLetInError, UnreachableError, verify
 from agents.web import WebError, WebServer
 
 if TYPE_CHECKING:
@@ -179,6 +179,8 @@ async def _problems(settings: WorkerSettings, *, await_kafka: bool) -> list[str]
     while True:
         try:
             return await verify(settings.kafka.client_kwargs(), settings.topics)
+        except NotLetInError as exc:
+            return [str(exc)]
         except UnreachableError as exc:
             if not await_kafka:
                 raise
