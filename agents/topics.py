@@ -385,7 +385,8 @@ async def _check_hidden(admin: Any, missing: list[str]) -> None:
     # are asked for create them, cut anyhow.
     request = MetadataRequest(missing, allow_auto_topic_creation=False)
     answer = (await admin._send_request(request)).to_object()  # noqa: SLF001 - see above
-    if hidden := [topic["topic"] for topic in answer["topics"] if topic["error_code"] == _TOPIC_FORBIDDEN]:
+    answered = sorted((topic["topic"], topic["error_code"]) for topic in answer["topics"])
+    if hidden := [topic for topic, code in answered if code == _TOPIC_FORBIDDEN]:
         raise NotLetInError(
             f"the user may not see {', '.join(hidden)}: allow it Describe, DescribeConfigs, Read and Write there, and "
             "Create if `streamer topics create` is to make them"

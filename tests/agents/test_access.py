@@ -86,7 +86,7 @@ async def test_a_login_where_there_is_none_is_told_with_the_setting_to_change(do
 @pytest.mark.kafka
 async def test_who_may_not_see_topics_is_not_told_to_create_them(doors: tuple[str, str]) -> None:
     """Kafka hides them from a list of all: they look as if they were missing."""
-    with pytest.raises(NotLetInError, match=r"the user may not see access\.browse.*: allow it Describe"):
+    with pytest.raises(NotLetInError, match=r"the user may not see access\.browse, .*: allow it Describe"):
         await verify(logging_in(doors[1], user="guest"), TOPICS)
 
 
