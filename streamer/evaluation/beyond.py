@@ -69,8 +69,8 @@ class Beyond:
         self._slots = self._pairs = 0
 
     def add(self, items: list[int]) -> None:
-        """A list of distinct items."""
-        self._block.append(items)
+        """A list of distinct items. What a catalog names and nobody has seen has no number, -1, and counts for nothing."""
+        self._block.append([item for item in items if item >= 0])
         if len(self._block) >= 256:
             self._flush()
 

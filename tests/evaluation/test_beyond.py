@@ -29,6 +29,15 @@ def test_figures_are_those_worked_out_by_hand():
     assert found["gini"] == pytest.approx((-3 * 0 - 1 * 1 + 1 * 1 + 3 * 2) / 16, abs=1e-6)
 
 
+def test_what_a_catalog_names_and_nobody_has_seen_counts_for_nothing():
+    """It has no number: -1."""
+    with_it, without = (Beyond(seen((0, 0), (1, 0), (2, 1), (3, 2))) for _ in range(2))
+    with_it.add([-1, 0, -1, 2])
+    with_it.add([-1])
+    without.add([0, 2])
+    assert with_it.figures() == without.figures()
+
+
 def test_items_of_the_same_users_are_no_diversity_and_of_others_full():
     alike = Beyond(seen(*((user, item) for user in range(30) for item in (0, 1))))
     alike.add([0, 1])
