@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from agents.metrics import Metrics
@@ -89,10 +90,16 @@ def test_coupons_sent_before_a_restart_count_after_it(opens: Callable[[], TaskSt
     last.close()
 
 
+class RowBefore(msgspec.Struct):
+    """A task's row before there were coupons."""
+
+    positions: dict[str, int]
+    now: int
+    timers: int
+    due_ms: int
+
+
 def test_a_row_of_before_coupons_has_spent_nothing() -> None:
     """Fields were added at its end: the version is the same."""
-    codec = StructCodec(TaskRow)
-    old = codec.encode(TaskRow({"browse": 7}, 5, 2, 9))
-    fields = old.replace(b"\x85", b"\x84", 1).removesuffix(b"\xa5spent\x80")
-    assert len(fields) < len(old)
-    assert codec.decode(fields) == TaskRow({"browse": 7}, 5, 2, 9)
+    old = StructCodec(RowBefore).encode(RowBefore({"browse": 7}, 5, 2, 9))
+    assert StructCodec(TaskRow).decode(old) == TaskRow({"browse": 7}, 5, 2, 9, {})

@@ -37,7 +37,6 @@ START = (T0 // DAY_MS + 30) * DAY_MS
 OPEN = PolicySettings(
     per_hour=1000, per_day=1000, min_gap_ms=0, repeat_window_ms=0, score_threshold=0.0, fatigue_bits=0.0, try_share=0.0
 )
-HALF = 0.5
 
 
 def campaign(**coupon: Any) -> Campaign:
@@ -59,12 +58,12 @@ def log_odds(p: float) -> float:
 def block(anyway: float, pushed: float, *, buyers: float = 0.0, name: str = "give") -> bytes:
     """A model by which all buy with these chances, more so who bought often; other campaigns change nothing."""
     before, after = log_odds(anyway), log_odds(pushed)
-    weights = np.zeros(2 * len(NAMES))
-    group = NAMES.index(f"campaign_{campaign_group(name):02d}")
+    names = SHAPES[CONVERSION].names
+    # What a click carries weighs nothing here: the last of them stays 0.
+    weights = np.zeros(len(names))
     weights[NAMES.index("always")], weights[NAMES.index("buyer")] = before, buyers
-    # Half of what a push changes is added for who is pushed, and taken off for who is not.
-    weights[group], weights[len(NAMES) + group] = (after - before) * HALF, after - before
-    return Logistic(SHAPES[CONVERSION].names, weights, 0.0, version=1).block()
+    weights[len(NAMES) + NAMES.index(f"campaign_{campaign_group(name):02d}")] = after - before
+    return Logistic(names, weights, 0.0, version=1).block()
 
 
 PERSUADABLE = block(0.05, 0.35, buyers=4.0)
