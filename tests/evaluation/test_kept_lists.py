@@ -40,8 +40,9 @@ def test_ranked_again_with_vectors_they_give_what_the_run_gives(lists):
     assert told["steps"] == lists.steps[-1] > len(lists) / 2
 
 
-# What goes first in a list is another item without ``recent``, so that other rows not taken up are drawn.
-@pytest.mark.parametrize(("family", "near"), [("recent", 0.02), ("trending", 1e-3), ("sessions", 1e-3), ("item", 1e-3)])
+# What goes first in a list may be another item without ``recent`` or ``trending``, so that other rows not taken up are
+# drawn: a list or two of the 91 then come out otherwise.
+@pytest.mark.parametrize(("family", "near"), [("recent", 0.02), ("trending", 0.02), ("sessions", 1e-3), ("item", 1e-3)])
 def test_a_family_left_out_is_left_out_as_in_an_ablation(lists, family, near):
     again = Without(lists, family)
     for n in range(len(lists)):
