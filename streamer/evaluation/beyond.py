@@ -69,7 +69,7 @@ class Beyond:
         self._slots = self._pairs = 0
 
     def add(self, items: list[int]) -> None:
-        """A list of distinct items. What a catalog names and nobody has seen has no number, -1, and counts for nothing."""
+        """A list of distinct items. -1, what a catalog names and nobody has seen, counts for nothing."""
         self._block.append([item for item in items if item >= 0])
         if len(self._block) >= 256:
             self._flush()
