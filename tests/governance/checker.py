@@ -107,7 +107,8 @@ class _Task:
         self._catalog = deque(run.of("catalog", 0))
         self._goods: dict[str, dict[str, Any]] = {}
         self._said: dict[str, list[dict[str, Any]]] = {}
-        self._read = 0
+        self._read = self._read_at_last = 0
+        self._ticks: set[int] = set()
         self._gone: set[str] = set()
         self._held: set[str] = set()
         self._controls: set[tuple[str, str]] = set()
@@ -116,17 +117,20 @@ class _Task:
     def walk(self) -> None:
         self._take_candidates()
         records = {(rec.topic, rec.offset): rec for rec in self._all_inputs()}
-        for entry in self._run.of("journal", self._partition):
-            for batch in json.loads(entry.value or b"{}")["batches"]:
-                self._follow_catalog(batch.get("replicas", {}).get("catalog"))
-                for topic, first, last in batch["runs"]:
-                    if topic == TICK:
-                        self._now = max(self._now, first)
-                        self._decided_at_tick()
-                        continue
-                    for offset in range(first, last + 1):
-                        if (rec := records.get((topic, offset))) is not None:
-                            self._fold(rec)
+        entries = self._run.of("journal", self._partition)
+        batches = [batch for entry in entries for batch in json.loads(entry.value or b"{}")["batches"]]
+        self._read_at_last = max(map(_catalog_read, batches), default=0)
+        self._ticks = {run[1] for batch in batches for run in batch["runs"] if run[0] == TICK}
+        for batch in batches:
+            self._follow_catalog(_catalog_read(batch))
+            for topic, first, last in batch["runs"]:
+                if topic == TICK:
+                    self._now = max(self._now, first)
+                    self._decided_at_tick()
+                    continue
+                for offset in range(first, last + 1):
+                    if (rec := records.get((topic, offset))) is not None:
+                        self._fold(rec)
         for rec in self._decisions:
             self._broke("out_of_place", rec.place, f"decides on {json.loads(rec.value or b'{}').get('o')}")
         for identity, (rec, _) in self._candidates.items():
@@ -150,11 +154,8 @@ class _Task:
             self._candidates.setdefault(identity, (rec, body))
             self._shown[identity] = tuple(item["id"] for item in body["items"]), _milliseconds(body["decided_at"])
 
-    def _follow_catalog(self, positions: Any) -> None:
+    def _follow_catalog(self, end: int) -> None:
         """The catalog up to where the task's copy of it was."""
-        if not positions:
-            return
-        end = positions[0] if isinstance(positions, list) else positions.get("0", 0)
         self._read = max(self._read, end)
         while self._catalog and self._catalog[0].offset < end:
             rec = self._catalog.popleft()
@@ -166,10 +167,21 @@ class _Task:
                 self._said.setdefault(rec.key, []).append(self._goods[rec.key])
                 self._gone.discard(rec.key)
 
+    def _read_later(self, decision: dict[str, Any]) -> bool:
+        """Whether it follows from news of the catalog that are told at a later tick, be it of the same stream time."""
+        if (sent := self._candidates.get(decision.get("d", ""))) is None:
+            return False
+        candidate = sent[1]
+        trigger, decided_ms = candidate.get("trigger", {}), _milliseconds(candidate["decided_at"])
+        if trigger.get("topic") != "catalog":
+            return False
+        unread = self._read <= trigger["offset"] < self._read_at_last
+        return unread or (decided_ms > self._now and decided_ms in self._ticks)
+
     def _decided_at_tick(self) -> None:
         while self._decisions:
             body = json.loads(self._decisions[0].value or b"{}")
-            if not body.get("t") or body["t"] > self._now:
+            if not body.get("t") or body["t"] > self._now or self._read_later(body):
                 return
             self._decided(self._decisions.popleft(), body)
 
@@ -384,3 +396,11 @@ def _category(entry: dict[str, Any]) -> str:
 
 def _milliseconds(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _catalog_read(batch: dict[str, Any]) -> int:
+    """Up to where the task's copy of the catalog was read as it decided a batch."""
+    positions = batch.get("replicas", {}).get("catalog")
+    if not positions:
+        return 0
+    return int(positions[0] if isinstance(positions, list) else positions.get("0", 0))
