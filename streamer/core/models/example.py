@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from streamer.core.examples import decoded, encode
 from streamer.core.models.model import on_grid
 
 if TYPE_CHECKING:
@@ -75,14 +76,12 @@ class Example(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``; at most ``MAX_BYTES``."""
-        return _encoder.encode(self)
+        return encode(self)
 
     @staticmethod
     def decode(value: bytes) -> Example | None:
         """The example, or ``None`` if the bytes are none."""
-        try:
-            example = _decoder.decode(value)
-        except (msgspec.DecodeError, RecursionError):
+        if (example := decoded(_decode, value)) is None:
             return None
         m = len(example.labels)
         sound = (
@@ -100,8 +99,7 @@ class Example(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return example if sound and np.isfinite(np.frombuffer(example.x, dtype="<f2")).all() else None
 
 
-_decoder: Final = msgspec.msgpack.Decoder(Example)
-_encoder: Final = msgspec.msgpack.Encoder()
+_decode: Final = msgspec.msgpack.Decoder(Example).decode
 
 
 def label(items: NDArray[np.int64], taken: Sequence[int]) -> NDArray[np.bool_]:

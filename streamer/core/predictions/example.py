@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from streamer.core.examples import decoded, encode
 from streamer.core.predictions.predictor import NONE_OF_THEM
 
 if TYPE_CHECKING:
@@ -58,14 +59,12 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
-        return _encode(self)
+        return encode(self)
 
     @staticmethod
     def decode(value: bytes) -> Outcome | None:
         """The outcome, or ``None`` if the bytes are none."""
-        try:
-            found = _decode(value)
-        except (ValueError, RecursionError):  # msgspec's decode errors are among them, and text that is none
+        if (found := decoded(_decode, value)) is None:
             return None
         m = len(found.p) // 4
         shaped = 0 < m <= _MOST_ROWS and len(found.p) == 4 * m and found.x and len(found.x) % (2 * m) == 0
@@ -77,7 +76,6 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return found if sound and np.isfinite(np.frombuffer(found.x, dtype="<f2")).all() else None
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Outcome).decode
 
 

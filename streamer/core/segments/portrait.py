@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from streamer.core.events import EVENT_TYPES
+from streamer.core.examples import decoded, encode
 from streamer.core.models.model import features_id
 from streamer.core.packed import AFFINITY
 from streamer.core.profile import CART, PURCHASE, SEARCH, VIEW, log2_cents
@@ -101,14 +102,12 @@ class Portrait(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="port
 
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
-        return _encode(self)
+        return encode(self)
 
     @staticmethod
     def decode(value: bytes) -> Portrait | None:
         """The portrait, or ``None`` if the bytes are none."""
-        try:
-            found = _decode(value)
-        except (ValueError, RecursionError):  # msgspec's decode errors are among them, and text that is none
+        if (found := decoded(_decode, value)) is None:
             return None
         if found.features == FEATURES_ID and len(found.x) != 2 * len(NAMES):
             return None
@@ -116,7 +115,6 @@ class Portrait(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="port
         return found if sound else None
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Portrait).decode
 
 

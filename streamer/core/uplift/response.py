@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import numpy as np
 
+from streamer.core.examples import decoded, encode
 from streamer.core.uplift.model import Forecast, unpacked
 
 if TYPE_CHECKING:
@@ -54,14 +55,12 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
 
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
-        return _encode(self)
+        return encode(self)
 
     @staticmethod
     def decode(value: bytes) -> Response | None:
         """The response, or ``None`` if the bytes are none."""
-        try:
-            found = _decode(value)
-        except (ValueError, RecursionError):  # msgspec's decode errors are among them, and text that is none
+        if (found := decoded(_decode, value)) is None:
             return None
         shaped = len(found.x) % 2 == 0 and 0 < len(found.x) <= 2 * _MOST_FEATURES
         # What could never have been otherwise compares with nothing.
@@ -69,5 +68,4 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
         return found if shaped and fair and np.isfinite(np.frombuffer(found.x, dtype="<f2")).all() else None
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Response).decode

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from streamer.core.events import EVENT_TYPES
+from streamer.core.examples import decoded, encode
 from streamer.core.profile import newest_items
 from streamer.core.sampling import STEPS, share
 
@@ -35,21 +36,18 @@ class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step/1")
 
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
-        return _encode(self)
+        return encode(self)
 
     @staticmethod
     def decode(value: bytes) -> Step | None:
         """The step, or ``None`` if the bytes are none."""
-        try:
-            found = _decode(value)
-        except (ValueError, RecursionError):  # msgspec's decode errors are among them, and text that is none
+        if (found := decoded(_decode, value)) is None:
             return None
         before, taken = len(found.before), len(found.taken)
         sound = before % 8 == taken % 8 == 0 and 0 < before <= 8 * _MOST_BEFORE and 0 < taken <= 8 * MOST_TAKEN
         return found if sound else None
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Step).decode
 
 
