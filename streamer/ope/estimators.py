@@ -102,9 +102,3 @@ def slopes(sums: Floats) -> Floats:
         out[..., 1, 5] = out[..., 2, 5] = out[..., 2, 6] = one
         out[..., 3, 7] = out[..., 4, 8] = out[..., 5, 1] = one
     return out
-
-
-def influences(rows: Floats) -> Floats:
-    """[n, 6]: how far each round moves each of ``values`` (the delta method), times n; they sum to 0."""
-    found: Floats = len(rows) * np.einsum("nc,ec->ne", rows, slopes(rows.sum(axis=0)))
-    return found
