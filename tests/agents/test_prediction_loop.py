@@ -5,12 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from agents.metrics import Metrics
-from agents.outbox import Outbox
-from agents.role import TaskContext, TaskRow
-from agents.roles.trainer import TrainerRole
 from agents.worker import make_user_role
-from state.memory import MemoryDisk, open_store
-from state.store import TaskIdentity
+from state.memory import MemoryDisk
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.predictions.registry import BY_NAME
 from streamer.core.predictions.served import PREDICT
@@ -19,6 +15,7 @@ from streamer.core.record import Record
 from streamer.core.settings import MINUTE_MS, CoreSettings
 from streamer.inspect import foretold, readable
 from streamer.settings import Settings
+from tests.agents.trainer_task import committed, opened
 from tests.core.task_shop import Shop, browsing
 
 ALL = CoreSettings(predictions=PredictionSettings(learn_rate=1.0))
@@ -26,22 +23,6 @@ ALL = CoreSettings(predictions=PredictionSettings(learn_rate=1.0))
 
 def shop() -> Shop:
     return Shop(ALL).run(browsing(400, users=20, step_ms=4 * MINUTE_MS))
-
-
-def opened(disk: MemoryDisk):
-    """The trainer's work on a task whose committed rows are on ``disk``."""
-    role = TrainerRole(ALL, commit_interval_s=1.0)
-    store = open_store(role.tables, TaskIdentity("trainer", 0, 1), disk)
-    context = TaskContext(0, 1, store, Outbox(), TaskRow({}), lambda name: name, Metrics(role="trainer"), None)
-    return context, role.open(context)
-
-
-def committed(context, work):
-    """Commit as a task does; what is published, by key."""
-    work.before_commit()
-    context.store.take_changes()
-    context.store.committed({})
-    return {key.decode(): value for _, rows in context.outbox.take() for key, value, *_ in rows}
 
 
 def records(outcomes) -> list[Record]:
@@ -53,11 +34,11 @@ def test_outcomes_come_back_as_parameters_that_predict_otherwise_than_the_priors
     assert len(told) > 100
     half = len(told) // 2
     disk = MemoryDisk()
-    context, work = opened(disk)
+    context, work = opened(disk, ALL)
     assert work.process(records(told[:half])) == {"applied": half}
     committed(context, work)
     context.store.close()
-    context, work = opened(disk)
+    context, work = opened(disk, ALL)
     work.process(records(told[half:]))
     published = committed(context, work)
 

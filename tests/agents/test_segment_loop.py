@@ -6,12 +6,8 @@ from dataclasses import replace
 
 from agents.clusters import kmeans
 from agents.metrics import Metrics
-from agents.outbox import Outbox
-from agents.role import TaskContext, TaskRow
-from agents.roles.trainer import TrainerRole
 from agents.worker import make_user_role
-from state.memory import MemoryDisk, open_store
-from state.store import TaskIdentity
+from state.memory import MemoryDisk
 from streamer.core.learners import Learners
 from streamer.core.names import NONE
 from streamer.core.record import Record
@@ -21,25 +17,10 @@ from streamer.core.segments.served import CENTRES
 from streamer.core.settings import MINUTE_MS, CoreSettings
 from streamer.inspect import readable, segment_of
 from streamer.settings import Settings
+from tests.agents.trainer_task import committed, opened
 from tests.core.task_shop import T0, Shop, browsing
 
 ON = CoreSettings(segments=SegmentSettings(learn_rate=1.0, count=4, first=60))
-
-
-def opened(disk: MemoryDisk):
-    """The trainer's work on a task whose committed rows are on ``disk``."""
-    role = TrainerRole(ON, commit_interval_s=1.0)
-    store = open_store(role.tables, TaskIdentity("trainer", 0, 1), disk)
-    context = TaskContext(0, 1, store, Outbox(), TaskRow({}), lambda name: name, Metrics(role="trainer"), None)
-    return context, role.open(context)
-
-
-def committed(context, work):
-    """Commit as a task does; what is published, by key."""
-    work.before_commit()
-    context.store.take_changes()
-    context.store.committed({})
-    return {key.decode(): value for _, rows in context.outbox.take() for key, value, *_ in rows}
 
 
 def test_portraits_come_back_as_centres_and_outlive_a_restart_of_the_trainer():
@@ -50,11 +31,11 @@ def test_portraits_come_back_as_centres_and_outlive_a_restart_of_the_trainer():
     assert len(sent) > 200
     records = [Record("examples", 0, n, 0, b"0", value) for n, value in enumerate(sent)]
     disk = MemoryDisk()
-    context, work = opened(disk)
+    context, work = opened(disk, ON)
     assert work.process(records[:100]) == {"applied": 100}
     assert CENTRES in committed(context, work)
     context.store.close()
-    context, work = opened(disk)
+    context, work = opened(disk, ON)
     work.process(records[100:])
     published = committed(context, work)
 

@@ -9,17 +9,14 @@ import msgspec
 import numpy as np
 import orjson
 
-from agents.metrics import Metrics
-from agents.outbox import Outbox
-from agents.role import TaskContext, TaskRow
-from agents.roles.trainer import TrainerRole
-from state.memory import MemoryDisk, open_store
-from state.store import TaskIdentity
+from state.memory import MemoryDisk
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example, build_example
 from streamer.core.models.registry import FEATURE_NAMES, FEATURES_ID
 from streamer.core.record import Record
 from streamer.core.settings import CoreSettings
+from tests.agents.trainer_task import committed as everything_committed
+from tests.agents.trainer_task import opened
 
 
 def records(count: int, first: int = 0):
@@ -36,20 +33,9 @@ def records(count: int, first: int = 0):
     return found
 
 
-def opened(disk: MemoryDisk, core: CoreSettings | None = None):
-    """The role's work on a task whose committed rows are on ``disk``."""
-    role = TrainerRole(core or CoreSettings(), commit_interval_s=1.0)
-    store = open_store(role.tables, TaskIdentity("trainer", 0, 1), disk)
-    context = TaskContext(0, 1, store, Outbox(), TaskRow({}), lambda name: name, Metrics(role="trainer"), None)
-    return context, role.open(context)
-
-
 def committed(context, work):
-    """Commit as a task does; what is published of the champion. (The challenger may fall back to its last snapshot.)"""
-    work.before_commit()
-    context.store.take_changes()
-    context.store.committed({})
-    return {key: value for _, rows in context.outbox.take() for key, value, *_ in rows if b"champion" in key}
+    """What a commit publishes of the champion. (The challenger may fall back to its last snapshot.)"""
+    return {key.encode(): value for key, value in everything_committed(context, work).items() if "champion" in key}
 
 
 def test_a_restarted_trainer_goes_on_where_the_last_commit_left_it():
