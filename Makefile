@@ -56,7 +56,7 @@ test: $(STAMP) ## the whole suite, with real Kafka started once
 	@$(BIN)/pytest -q $(ARGS)
 
 .PHONY: check
-check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker (three minutes)
+check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker (five minutes)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, its formatting, mypy, import-linter
