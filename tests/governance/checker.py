@@ -167,21 +167,24 @@ class _Task:
                 self._said.setdefault(rec.key, []).append(self._goods[rec.key])
                 self._gone.discard(rec.key)
 
-    def _read_later(self, decision: dict[str, Any]) -> bool:
-        """Whether it follows from news of the catalog that are told at a later tick, be it of the same stream time."""
+    def _comes_later(self, decision: dict[str, Any]) -> bool:
+        """Whether a push was decided at a later tick, though its timer was due before.
+
+        So it is with a timer that an event out of order armed for a time that was over, and with news of the catalog,
+        be the tick that tells them of the same stream time.
+        """
         if (sent := self._candidates.get(decision.get("d", ""))) is None:
             return False
         candidate = sent[1]
-        trigger, decided_ms = candidate.get("trigger", {}), _milliseconds(candidate["decided_at"])
-        if trigger.get("topic") != "catalog":
-            return False
-        unread = self._read <= trigger["offset"] < self._read_at_last
-        return unread or (decided_ms > self._now and decided_ms in self._ticks)
+        decided_ms, trigger = _milliseconds(candidate["decided_at"]), candidate.get("trigger", {})
+        if decided_ms > self._now and decided_ms in self._ticks:
+            return True
+        return trigger.get("topic") == "catalog" and bool(self._read <= trigger["offset"] < self._read_at_last)
 
     def _decided_at_tick(self) -> None:
         while self._decisions:
             body = json.loads(self._decisions[0].value or b"{}")
-            if not body.get("t") or body["t"] > self._now or self._read_later(body):
+            if not body.get("t") or body["t"] > self._now or self._comes_later(body):
                 return
             self._decided(self._decisions.popleft(), body)
 

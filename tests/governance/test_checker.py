@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -380,3 +380,26 @@ def test_a_cap_counts_the_window_that_ends_with_the_push():
         for n in range(4):
             run.push(n * (8 * HOUR_MS - sooner), [f"i{n}"], campaign=f"c{n}")
         assert check(run.run).counts == counts
+
+
+def _fired(at: int, **more: Any) -> Made:
+    """A timer that was due at 10 minutes, armed out of order after the tick of minute 20; fired at that of ``at``."""
+    run = Made()
+    run.event(15 * MINUTE_MS, "view", "other", item="b")
+    run.tick(20 * MINUTE_MS)
+    origin = run.event(5 * MINUTE_MS, "cart", topic="purchase", item="a")
+    run.tick(at)
+    run.decide(origin, "sent", campaign="next", d="c-0", t=run.start_ms + 10 * MINUTE_MS)
+    run.candidate("c-0", **more)
+    return run
+
+
+def test_a_timer_armed_out_of_order_for_a_time_that_is_over_fires_at_the_next_tick():
+    """The tick before it knew of no such timer: that its time was past is no violation."""
+    assert check(_fired(30 * MINUTE_MS).run).counts == {}
+
+
+def test_a_push_decided_at_no_tick_is_one_by_another_clock():
+    """Waiting for the tick that it was decided at must not excuse what was decided at none."""
+    run = _fired(30 * MINUTE_MS, decided_at=made.rfc3339(made.START_MS + 29 * MINUTE_MS))
+    assert check(run.run).counts == {"clock": 1}
