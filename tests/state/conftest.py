@@ -53,6 +53,12 @@ class Disk:
             self._store = None
 
 
+def commit(store: TaskStore, **positions: int) -> None:
+    """One whole transaction."""
+    store.take_changes()
+    store.committed(positions)
+
+
 @pytest.fixture(params=["memory", "rocks"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     """An empty disk of either back end."""

@@ -8,7 +8,7 @@ import pytest
 
 from state.codecs import RawCodec
 from state.table import TableSpec
-from tests.state.test_contract import commit
+from tests.state.conftest import commit
 
 if TYPE_CHECKING:
     from tests.state.conftest import Disk
