@@ -1,4 +1,4 @@
-"""What is predicted of shoppers: every predictor by one contract, outcomes as worked out by hand, for any cut."""
+"""Predictions that wait: their outcomes as worked out by hand, what is kept meanwhile, for any cut into batches."""
 
 from __future__ import annotations
 
@@ -6,40 +6,26 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.core.campaigns.campaign import NEXT
-from streamer.core.events import Event, Line, group_key, item_key
-from streamer.core.learning_settings import LearningSettings
-from streamer.core.policy.rule import Case
-from streamer.core.policy.state import Standing
+from streamer.core.events import group_key
 from streamer.core.prediction_settings import PredictionSettings
 from streamer.core.predictions import pending as module
-from streamer.core.predictions.example import Outcome, outcome_of
-from streamer.core.predictions.pending import Open, Pending, Settled, Slot
-from streamer.core.predictions.predictor import NONE_OF_THEM, Moment, Predictor
-from streamer.core.predictions.registry import BY_NAME, PREDICTORS
-from streamer.core.predictions.served import PREDICT, Foresight, Served
-from streamer.core.predictions.trainer import PredictionTrainer
+from streamer.core.predictions.pending import Pending, Settled, Slot
+from streamer.core.predictions.predictor import NONE_OF_THEM
+from streamer.core.predictions.registry import PREDICTORS
 from streamer.core.profile import Profile, fold
-from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
-from tests.core.task_shop import T0, Shop, browsing, record
+from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings
+from tests.core.foreseen import ALL, event
+from tests.core.task_shop import T0, Shop, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from streamer.core.events import Event
     from streamer.core.record import Record
-
-ALL = CoreSettings(predictions=PredictionSettings(learn_rate=1.0, slots=8))
-SPARSE = replace(ALL, learning=LearningSettings(learn_rate=0.0), policy=PolicySettings(rank_rate=0.0))
-
-
-def event(user: str, kind: str, time: int, item: str = "", category: str = "") -> Event:
-    lines = (Line(item, item_key(item), category=category),) if item else ()
-    return Event(user, f"{user}{time}{kind}", "t", kind, time, item_key(f"{user}{time}{kind}"), lines, query="shoes")
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +61,6 @@ class World:
 def passers_by(since: int, until: int, step: int = MINUTE_MS) -> Iterable[Event]:
     """One-time shoppers who keep the stream's time going, and point at slots."""
     return [event(f"passer {n}", "search", n) for n in range(since, until, step)]
-
-
-# --- outcomes by hand
 
 
 def test_a_purchase_before_the_visits_end_is_a_yes_and_silence_a_no_even_if_the_shopper_never_comes_again() -> None:
@@ -196,48 +179,6 @@ def test_everything_that_waits_is_settled_once_its_time_is_over_and_never_twice(
     assert {(name, mark) for name, mark in begun if name != "next_category"} <= set(told)
 
 
-# --- contract
-
-
-@pytest.fixture(scope="module")
-def moments() -> list[Moment]:
-    """Of a shop's shoppers, and of some strange ones."""
-    shop = Shop(SPARSE).run(browsing(500, users=25, seed=5, step_ms=MINUTE_MS))
-    profiles = [p for p in shop.profiles.get_many(sorted(shop.profiles.rows)) if p is not None]
-    empty = Profile(T0, T0)
-    return [Moment(p, p.last_ms, ALL.predictions, ALL.profile) for p in [*profiles, empty]]
-
-
-@pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda predictor: predictor.name)
-def test_rows_are_finite_of_unit_size_and_survive_their_encoding(predictor: Predictor, moments: list[Moment]) -> None:
-    for moment in moments:
-        keys, rows = predictor.describe(moment)
-        assert len(keys) == len(set(keys)) == len(rows)
-        for row in rows:
-            assert len(row) == len(predictor.names)
-            assert all(abs(value) <= 8 for value in row)
-        assert 0 < predictor.waits(moment) <= ALL.predictions.longest_wait_ms
-        assert predictor.describe(moment) == (keys, rows)
-
-
-@pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda predictor: predictor.name)
-def test_every_feature_tells_shoppers_apart(predictor: Predictor, moments: list[Moment]) -> None:
-    """One that is the same for everybody is a bug or a waste."""
-    rows = np.array([row for moment in moments for row in predictor.describe(moment)[1]])
-    still = {name for name, column in zip(predictor.names, rows.T, strict=True) if (column == column[0]).all()}
-    assert still <= {"always"}
-
-
-def test_names_are_unique_and_words_are_there() -> None:
-    assert len(BY_NAME) == len(PREDICTORS)
-    for predictor in PREDICTORS:
-        assert len(set(predictor.names)) == len(predictor.names)
-        assert predictor.says
-
-
-# --- in the engine
-
-
 def result(shop: Shop) -> list[Any]:
     return [sorted(shop.pending.rows.items()), [outcome.encode() for outcome in shop.total.outcomes], shop.result()]
 
@@ -285,153 +226,8 @@ def test_with_a_rate_of_zero_nothing_is_kept() -> None:
     assert not shop.total.outcomes
 
 
-def test_a_rule_can_ask_what_is_predicted_and_the_answer_is_the_served_models() -> None:
-    profile = fold(None, event("ann", "view", T0, "a", "shoes"), ALL.profile)
-    foresight = Foresight(profile, T0, Served(), ALL)
-    case = Case(NEXT, T0, T0, 0, 0.5, Standing(), (), foresight=foresight)
-    assert case.foresight is not None
-    assert 0.0 < case.foresight.chance("purchase") < 0.5
-    assert 0.0 < case.foresight.chance("churn") < 1.0
-    likeliest = case.foresight.likeliest("next_category")
-    assert likeliest is not None
-    assert likeliest[0] == group_key("shoes")
-    with pytest.raises(KeyError):
-        case.foresight.of("weather")
-
-
-# --- learning
-
-
-def outcomes(count: int = 400, seed: int = 3) -> list[Outcome]:
-    """Of shoppers who buy if they have put something into the cart in this visit, as a rule."""
-    rng = random.Random(seed)
-    purchase = BY_NAME["purchase"]
-    found = []
-    trainer = PredictionTrainer(ALL.predictions)
-    for n in range(count):
-        carts = rng.random() < 0.3
-        profile = fold(None, event("ann", "cart" if carts else "view", T0 + n, "a", "shoes"), ALL.profile)
-        keys, rows = purchase.describe(Moment(profile, T0 + n, ALL.predictions, ALL.profile))
-        x = np.array(rows, "<f2").tobytes()
-        waited = Open("purchase", purchase.features_id, 1, n, T0 + n, T0 + n, HOUR_MS, keys, x)
-        yes = rng.random() < (0.6 if carts else 0.02)
-        found.append(outcome_of(waited, 0 if yes else NONE_OF_THEM, trainer))
-    return found
-
-
-def test_it_learns_what_there_is_to_learn_and_is_calibrated() -> None:
-    trainer = PredictionTrainer(replace(ALL.predictions, metrics_memory=500))
-    for example in outcomes(4000):
-        trainer.learn_one(example)
-    told = trainer.metrics()["purchase"]
-    assert told["auc"] > 0.85
-    assert told["calibration_error"] < 0.05
-    assert told["outcomes"] == 4000
-    assert told["rate"] == pytest.approx(0.3 * 0.6 + 0.7 * 0.02, abs=0.05)
-
-
-def test_what_tells_buyers_from_others_weighs_most() -> None:
-    trainer = PredictionTrainer(ALL.predictions)
-    for example in outcomes(1000):
-        trainer.learn_one(example)
-    weighs = trainer.importance()["purchase"]
-    assert next(iter(weighs)) in {"in_cart", "carted_now", "newest_in_cart", "cart_rate"}
-    assert trainer.importance()["churn"] == {}
-
-
-def test_outcomes_are_scored_before_they_are_learned_from() -> None:
-    trainer = PredictionTrainer(ALL.predictions)
-    (first,) = outcomes(1)
-    trainer.learn_one(first)
-    said = first.served()[0]
-    loss = -np.log(said if first.outcome == 0 else 1 - said)
-    assert trainer.metrics()["purchase"]["logloss"] == pytest.approx(loss, abs=1e-6)
-
-
-@pytest.mark.parametrize("cut", [1, 150, 399])
-def test_a_trainer_goes_on_from_its_state_and_its_blocks_are_served(cut: int) -> None:
-    shown = outcomes()
-    whole, first = PredictionTrainer(ALL.predictions), PredictionTrainer(ALL.predictions)
-    for example in shown:
-        whole.learn_one(Outcome.decode(example.encode()) or pytest.fail("is not read"))
-    for example in shown[:cut]:
-        first.learn_one(example)
-    again = PredictionTrainer(ALL.predictions)
-    assert again.restore(first.state()) == ""
-    for example in shown[cut:]:
-        again.learn_one(example)
-    assert again.digest() == whole.digest()
-    assert again.metrics()["purchase"]["auc"] == whole.metrics()["purchase"]["auc"]
-    assert again.importance() == whole.importance()
-
-    served = Served()
-    blocks = whole.blocks()
-    assert set(blocks) == {PREDICT + "purchase"}
-    assert all(served.apply(key, block) for key, block in blocks.items())
-    assert whole.blocks() == {}
-    x = shown[0].x_many()
-    features = BY_NAME["purchase"].features_id
-    assert served.probabilities("purchase", features, x) == whole.probabilities("purchase", features, x)
-    assert served.version("purchase") == 1
-
-
-@pytest.mark.parametrize("name", list(BY_NAME))
-def test_a_block_of_another_predictor_or_damaged_brings_the_priors_back(name: str) -> None:
-    trainer = PredictionTrainer(ALL.predictions)
-    for example in outcomes(50):
-        trainer.learn_one(example)
-    block = trainer.state()[PREDICT + "purchase"]
-    served, fresh = Served(), Served()
-    if name != "purchase":
-        assert not served.apply(PREDICT + name, block)
-        assert served.problem
-    assert not served.apply(PREDICT + name, block[:-3])
-    assert not served.apply(PREDICT + name, b"")
-    x = np.ones((len(BY_NAME[name].names), 1))
-    features = BY_NAME[name].features_id
-    assert served.probabilities(name, features, x) == fresh.probabilities(name, features, x)
-    assert served.apply(PREDICT + "weather", b"")
-    assert served.apply("champion/logistic", b"")
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=80))
-def test_what_is_no_outcome_is_not_read_as_one(noise: bytes) -> None:
-    found = Outcome.decode(noise)
-    assert found is None or found.version == 1
-
-
-def test_an_outcome_with_a_byte_damaged_is_refused_or_leaves_a_finite_model() -> None:
-    (whole,) = outcomes(1)
-    for at in range(len(whole.encode())):
-        damaged = bytearray(whole.encode())
-        damaged[at] ^= 0xFF
-        trainer = PredictionTrainer(ALL.predictions)
-        if (read := Outcome.decode(bytes(damaged))) is not None:
-            trainer.learn_one(read)
-        assert np.isfinite(trainer.probabilities("purchase", BY_NAME["purchase"].features_id, whole.x_many())).all()
-
-
 def test_a_row_of_the_table_survives_its_encoding() -> None:
     shop = Shop(ALL).run(hard(4))
     rows = shop.pending.get_many(sorted(shop.pending.rows))
     assert rows
     assert all(isinstance(row, Slot) and row.opens for row in rows)
-
-
-def test_what_is_foreseen_of_many_is_to_the_bit_what_is_foreseen_of_each() -> None:
-    """However many, also where some were asked before, one twice, and some have no choices at all."""
-    profiles: dict[str, Profile] = {}
-    for n in range(400):
-        kind = ("view", "cart", "purchase", "search")[n % 7 % 4]
-        one = event(f"user-{n % 90}", kind, T0 + n * MINUTE_MS, f"item-{n % 13}", f"category-{n % 5}" if n % 3 else "")
-        profiles[one.user] = fold(profiles.get(one.user), one, ALL.profile)
-    now_ms, served = T0 + 500 * MINUTE_MS, Served()
-    for name in BY_NAME:
-        alone = [Foresight(profile, now_ms, served, ALL) for profile in profiles.values()]
-        told = [each.of(name) for each in alone]
-        together = [Foresight(profile, now_ms, served, ALL) for profile in profiles.values()]
-        assert together[3].of(name) == told[3]
-        Foresight.ask([*together, together[5]], name)
-        assert [each._said[name] for each in together] == told
-    Foresight.ask([], "churn")
