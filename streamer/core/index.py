@@ -21,14 +21,14 @@ from streamer.core.decay import NOTHING
 from streamer.core.events import item_key
 from streamer.core.exactmath import log2
 from streamer.core.items.rows import IndexRow, read_index_row
-from streamer.core.items.state import ItemState, strongest
 from streamer.core.names import NONE, Names
+from streamer.core.neighbours import NEIGHBOURS, Neighbours
 from streamer.core.nodes import Nodes
 from streamer.core.retrieval_settings import ContentSettings, SessionSettings
 from streamer.core.sessions.index import SessionIndex
 from streamer.core.shelves import Shelves
 from streamer.core.titles import TitleIndex
-from streamer.core.toplist import TopList
+from streamer.core.tops import Tops
 from streamer.core.vectors.index import VectorIndex
 
 if TYPE_CHECKING:
@@ -37,21 +37,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.decay import Sum
+    from streamer.core.items.state import ItemState
 
     Dense = NDArray[np.int64]
 
-NEIGHBOURS: Final = 32
-GROUPINGS: Final = ("category", "line", "band")
-"""The ways items are grouped, each an array of the index: an item is in one group of each, or in none."""
-_TRENDING: Final = 128
-_PER_CATEGORY: Final = 32
 _DAY_S: Final = 86_400.0
 _INFINITY: Final = float("inf")
 # A rate is counted as if so many views with an average outcome had been seen before.
 _SMOOTHING: Final = 20.0
 _CART_RATE: Final = 0.05
 _PURCHASE_RATE: Final = 0.02
-_NO_IDS: Final = np.zeros(0, np.int64)
 
 
 class _Told:
@@ -77,9 +72,9 @@ class ItemIndex:
     which are categories cut by brand and by price, or ``NONE``. ``first_day``: first seen, days since the epoch, inf
     if never. ``known``, ``in_stock``: masks. ``pair_level``: the level of one unit of the amounts of ``neighbours``.
     ``version`` counts applied rows. ``sessions`` are those of other shoppers, in terms of the same dense ids; ``nodes``
-    are what else leads to items, ``titles`` finds items by words, ``shelves`` new and trending ones; ``texts`` and
-    ``embeddings`` tell how alike items are. ``changes`` are those of the catalog that campaigns wait for. ``problem``:
-    why the catalog's last refused entry was refused.
+    are what else leads to items, ``titles`` finds items by words, ``tops`` the best of all and of each group,
+    ``shelves`` new and rising ones; ``texts`` and ``embeddings`` tell how alike items are. ``changes`` are those of the
+    catalog that campaigns wait for. ``problem``: why the catalog's last refused entry was refused.
     """
 
     def __init__(
@@ -99,6 +94,7 @@ class ItemIndex:
         self.nodes = Nodes(self)
         self.vectors = VectorIndex(self.mention_many)
         self.titles = TitleIndex()
+        self.tops = Tops(self)
         self.shelves = Shelves(self)
         self.categories = Names()
         self.brands = Names()
@@ -110,12 +106,7 @@ class ItemIndex:
         self._titles: list[str] = []
         self._seen: dict[int, _Told] = {}
         self._catalog: dict[int, CatalogEntry] = {}
-        self._trending = TopList(_TRENDING)
-        self._in_category: dict[int, TopList] = {}
-        self._in_line: dict[int, TopList] = {}
-        self._in_band: dict[int, TopList] = {}
-        # Neighbours as they came; put into the arrays only when somebody asks.
-        self._pending: dict[int, tuple[bytes, bytes] | ItemState] = {}
+        self._near = Neighbours(self._mention, capacity)
         self.keys = np.zeros(capacity, np.uint64)
         self.trend = np.full(capacity, NOTHING)
         self.popularity = np.full(capacity, NOTHING)
@@ -131,8 +122,6 @@ class ItemIndex:
         self.known = np.zeros(capacity, np.bool_)
         self.in_stock = np.ones(capacity, np.bool_)
         self.pair_level = np.zeros(capacity)
-        self._neighbours = np.full((capacity, NEIGHBOURS), NONE, np.int32)
-        self._amounts = np.zeros((capacity, NEIGHBOURS), np.float32)
 
     def __len__(self) -> int:
         """How many items were ever mentioned; their dense ids are ``range(len(index))``."""
@@ -200,6 +189,7 @@ class ItemIndex:
             new = np.full((2 * len(old), *old.shape[1:]), empty, old.dtype)
             new[: len(old)] = old
             setattr(self, name, new)
+        self._near.grow(self.capacity)
 
     # --- the two topics
 
@@ -218,13 +208,13 @@ class ItemIndex:
         if not 0 <= key < 1 << 64 or (new.item and new.item != known and item_key(new.item) != key):
             raise ValueError("the row is not of the item of its key")
         dense = self._mention(key)
-        self._pending[dense] = (new.neighbours, new.amounts)
+        self._near.put(dense, (new.neighbours, new.amounts))
         self._apply(dense, new, new.first_s, new.trend, new.popularity)
 
     def apply_state(self, state: ItemState) -> None:
         """As ``apply_row`` of the row of a state in this very process; a change of the state is to be told again."""
         dense = self._mention(state.key)
-        self._pending[dense] = state
+        self._near.put(dense, state)
         told = self._seen.get(dense)
         if told is None or told.trend is not state.trend or told.popularity is not state.popularity:
             trend, popularity = state.levels()
@@ -269,13 +259,7 @@ class ItemIndex:
         if not self._ids[dense]:
             return
         self.shelves.put(dense)
-        self._trending.offer(dense, trend)
-        if self._trending.crowded:
-            self.trending()
-        for kind in GROUPINGS:
-            group = int(getattr(self, kind)[dense])
-            if group != NONE:
-                self._top_of(kind, group).offer(dense, popularity)
+        self.tops.put(dense, trend, popularity)
 
     def _forget(self, key: int) -> None:
         dense = self._dense.get(key)
@@ -283,7 +267,7 @@ class ItemIndex:
             return
         self.version += 1
         self._seen.pop(dense, None)
-        self._pending[dense] = (b"", b"")
+        self._near.put(dense, (b"", b""))
         self.views[dense] = 0
         self.cart_rate[dense], self.purchase_rate[dense] = _CART_RATE, _PURCHASE_RATE
         self.first_day[dense] = _INFINITY
@@ -354,51 +338,11 @@ class ItemIndex:
         band = self.bands.id(f"{kind}\n{cost}") if kind and cost else NONE
         self.texts.tell(dense, Said(kind, name, cost, title, more))
         for grouping, group in (("category", category), ("line", line), ("band", band)):
-            self._regroup(grouping, dense, group)
+            self.tops.regroup(grouping, dense, group)
         self.known[dense] = bool(self._ids[dense]) and (entry is not None or dense in self._seen)
         self.shelves.put(dense)
 
     # --- what retrieval asks
-
-    def trending(self) -> Dense:
-        """The items of the highest trend, highest first, ties to the smaller key; at most 128."""
-        top = self._trending
-        return top.order(self.trend, self.keys, np.arange(len(self)) if top.stale else _NO_IDS)
-
-    def top_of(self, grouping: str, group: int) -> Dense:
-        """The most popular items of a group (its id), most popular first; at most 32.
-
-        ``grouping`` is one of ``GROUPINGS``.
-        """
-        top = self._groups(grouping).get(group)
-        if top is None:
-            return _NO_IDS
-        members = getattr(self, grouping)[: len(self)]
-        return top.order(self.popularity, self.keys, np.flatnonzero(members == group) if top.stale else _NO_IDS)
-
-    def _groups(self, grouping: str) -> dict[int, TopList]:
-        if grouping == "category":
-            return self._in_category
-        return self._in_line if grouping == "line" else self._in_band
-
-    def _top_of(self, grouping: str, group: int) -> TopList:
-        groups = self._groups(grouping)
-        top = groups.get(group)
-        if top is None:
-            top = groups[group] = TopList(_PER_CATEGORY)
-        elif top.crowded:
-            self.top_of(grouping, group)
-        return top
-
-    def _regroup(self, grouping: str, dense: int, group: int) -> None:
-        members = getattr(self, grouping)
-        before = int(members[dense])
-        if before != group:
-            members[dense] = group
-            if before != NONE:
-                self._top_of(grouping, before).offer(dense, NOTHING)
-            if group != NONE:
-                self._top_of(grouping, group).offer(dense, float(self.popularity[dense]))
 
     def neighbours(self, items: Dense, count: int = NEIGHBOURS) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The strongest neighbours of each item: dense ids [n, count], ``NONE`` where there are fewer; their amounts.
@@ -406,34 +350,7 @@ class ItemIndex:
         Strongest first, ties to the smaller key. An amount's worth at a time is
         ``amount * exp2(pair_level[item] - now / interest_half_life)``.
         """
-        if self._pending:
-            for item in items.tolist():
-                raw = self._pending.pop(item, None)
-                if raw is not None:
-                    self._resolve(item, raw)
-        return self._neighbours[items, :count], self._amounts[items, :count]
-
-    def _resolve(self, item: int, raw: tuple[bytes, bytes] | ItemState) -> None:
-        if isinstance(raw, tuple):
-            keys, amounts = np.frombuffer(raw[0], "<u8").tolist(), np.frombuffer(raw[1], "<f4").tolist()
-            pairs = [(key, amount) for key, amount in zip(keys, amounts, strict=True) if 0.0 < amount < _INFINITY]
-        else:
-            # As the published row would have them: amounts compare after rounding to single precision.
-            best = strongest(raw.neighbours(), NEIGHBOURS)
-            pairs = list(zip(best, np.array(list(best.values()), np.float32).tolist(), strict=True))
-        pairs.sort(key=_strongest_first)
-        del pairs[NEIGHBOURS:]
-        count = len(pairs)
-        # First, since a mention may grow the arrays.
-        ids = [self._mention(key) for key, _ in pairs]
-        self._neighbours[item, :count] = ids
-        self._neighbours[item, count:] = NONE
-        self._amounts[item, :count] = [amount for _, amount in pairs]
-        self._amounts[item, count:] = 0
-
-
-def _strongest_first(pair: tuple[int, float]) -> tuple[float, int]:
-    return -pair[1], pair[0]
+        return self._near.of(items, count)
 
 
 _NOT_SEEN: Final = _Told(NONE, NONE, "", 0)
@@ -453,6 +370,4 @@ _EMPTY: Final[dict[str, float]] = {
     "known": False,
     "in_stock": True,
     "pair_level": 0,
-    "_neighbours": NONE,
-    "_amounts": 0,
 }

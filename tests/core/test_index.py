@@ -68,10 +68,10 @@ def described(index: ItemIndex) -> dict[str, object]:
         for d in range(len(index))
         if index.known[d]
     }
-    tops = {name: index.keys[index.top_of("category", c)].tolist() for c, name in enumerate(index.categories.names)}
+    tops = {name: index.keys[index.tops.of("category", c)].tolist() for c, name in enumerate(index.categories.names)}
     return {
         "items": of_item,
-        "trending": index.keys[index.trending()].tolist(),
+        "trending": index.keys[index.tops.trending()].tolist(),
         "tops": {name: top for name, top in tops.items() if top},
     }
 
@@ -155,8 +155,8 @@ def test_an_item_that_is_forgotten_is_in_no_list() -> None:
     index.apply_row(KEYS[4], None)
     gone = {index.dense(KEYS[3]), index.dense(KEYS[4])}
     left = {index.dense(key) for key in KEYS} - gone
-    assert set(index.trending().tolist()) == left
-    assert set(index.top_of("category", index.categories.id("shoes")).tolist()) == left
+    assert set(index.tops.trending().tolist()) == left
+    assert set(index.tops.of("category", index.categories.id("shoes")).tolist()) == left
     assert [bool(index.known[index.dense(key)]) for key in KEYS[2:5]] == [True, False, True]
 
 

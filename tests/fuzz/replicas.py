@@ -110,9 +110,11 @@ def _digest(index: ItemIndex) -> tuple[object, ...]:
     lists = (repr(getattr(index, name)) for name in ("_ids", "_titles", "_dense", "_catalog", "version"))
     names = (repr(group.names) for group in (index.categories, index.brands))
     told = repr([(n, [getattr(t, s) for s in t.__slots__]) for n, t in index._seen.items()])
-    tops = repr([(n, sorted(t.members), t.floor, t.stale) for n, t in index._in_category.items()])
+    groups = [of_kind.items() for of_kind in index.tops._groups.values()]
+    tops = repr([(n, sorted(t.members), t.floor, t.stale) for group in groups for n, t in group])
     content = index.embeddings.vectors.tobytes(), index.embeddings.held, repr(index.texts._pending)
-    return (*arrays, *lists, *names, *content, told, tops, repr(index._pending), sorted(index._trending.members))
+    near = index._near._neighbours.tobytes(), index._near._amounts.tobytes(), repr(index._near._pending)
+    return (*arrays, *lists, *names, *content, told, tops, *near, sorted(index.tops._trending.members))
 
 
 def _index_row(rng: Random, tally: Tally, index: ItemIndex, good: Good) -> None:

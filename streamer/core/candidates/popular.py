@@ -25,7 +25,7 @@ def popular(
     """
     chosen = (affinities.place < groups).nonzero()[0]
     asked_for = affinities.group.take(chosen).tolist()
-    tops = {group: index.top_of(grouping, group)[:items] for group in set(asked_for)}
+    tops = {group: index.tops.of(grouping, group)[:items] for group in set(asked_for)}
     lists = [tops[group] for group in asked_for]
     sizes = np.array([len(top) for top in lists], np.int64)
     item = np.concatenate([_NO_ITEMS, *lists])

@@ -35,7 +35,7 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     chosen = (categories.place < settings.category_count).nonzero()[0]
     groups = categories.group.take(chosen).tolist()
     lists = {group: index.shelves.trending(group) for group in dict.fromkeys(groups)}
-    everywhere = index.trending()
+    everywhere = index.tops.trending()
     parts = [*(lists[group] for group in groups), *([everywhere] * asked.count)]
     sizes = np.array([len(part) for part in parts], np.int64)
     if not sizes.sum():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Proposals:
     """The items of the highest decayed trend, for every query. Score: 1 for the first, falling evenly to 0."""
-    top = index.trending()[: settings.trending_items]
+    top = index.tops.trending()[: settings.trending_items]
     score = 1.0 - np.arange(len(top)) / max(len(top), 1)
     queries = asked.count
     return Proposals(
