@@ -23,10 +23,10 @@ from agents.clock import steady_ms, ticking_ms
 from agents.merge import Merge, size_of
 from agents.outbox import positions_after, produced_times, runs
 from agents.pace import Pace
+from agents.positions import check_end, check_group, check_units
 from agents.recovery import BUSY_S, restore
 from agents.role import NEVER
 from streamer.core.record import tick
-from streamer.core.units import changed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,14 +44,6 @@ TASKS_TABLE = "tasks"
 LOOK_S = 1.0
 
 
-class PositionsDisagreeError(RuntimeError):
-    """The task's own row and the group's committed offsets name different positions."""
-
-
-class UnitsChangedError(RuntimeError):
-    """A setting was changed that the task's rows cannot be read without."""
-
-
 class Task:
     """Buffers, tables, producer and commit loop of one partition number."""
 
@@ -67,6 +59,7 @@ class Task:
         fail: Callable[[str, BaseException], None],
     ) -> None:
         self.role, self.context, self.settings = role, context, settings
+        self.name = f"{role.name}-{context.partition}"
         self.merge = Merge(role.inputs, first=role.first, wait_s=settings.merge_wait_ms / 1000)
         self.progressed_at = time.monotonic()
         self._committer, self._changelogs = committer, changelogs
@@ -113,38 +106,19 @@ class Task:
         context = self.context
         row = context.store.table(TASKS_TABLE).get(str(context.partition))
         if row is not None:
-            if told := changed(row.units, self.role.units):
-                raise UnitsChangedError(
-                    f"task {self.role.name}-{context.partition}: {told}. Its rows would be misread. "
-                    "Put the setting back, or begin anew under another topics.prefix."
-                )
+            check_units(self.name, row.units, self.role.units)
             context.row = msgspec.structs.replace(row, positions=dict(row.positions))
         context.row.units = dict(self.role.units)
-        self._check(committed, known=row is not None)
+        if self.settings.guarantee == "exactly_once":
+            check_group(self.name, context.row.positions, committed, known=row is not None)
         for topic, (begin, end) in bounds.items():
-            if (position := context.row.positions.get(topic, begin)) > end:
-                raise PositionsDisagreeError(
-                    f"task {self.role.name}-{context.partition}: it has folded {topic} up to {position}, and the topic "
-                    f"ends at {end}. The topic was made anew, or has lost its tail: what is written to it now would be "
-                    "passed over up to there. Bring the topic back, or begin anew under another topics.prefix."
-                )
+            position = context.row.positions.get(topic, begin)
+            check_end(self.name, topic, position, end)
             self.next_offsets[topic] = self._floors[topic] = position
             if begin > position:
                 self.lost_before(topic, begin)
                 context.row.positions[topic] = begin
         self._work = self.role.open(context)
-
-    def _check(self, committed: Mapping[str, int], *, known: bool) -> None:
-        ours = self.context.row.positions
-        for topic, offset in committed.items():
-            mine = ours.get(topic)
-            if mine != offset and (known or offset > 0) and self.settings.guarantee == "exactly_once":
-                raise PositionsDisagreeError(
-                    f"task {self.role.name}-{self.context.partition}: the consumer group stands at {topic}:{offset}, "
-                    f"the task's own row at {mine}. One of them was reset or lost. To go on from the task's row, which "
-                    "belongs to the tables, delete the group's offsets; to fold again from the group's offsets, the "
-                    "tables and their changelogs must be deleted too."
-                )
 
     def start(self) -> None:
         """Begin (or go on) cutting batches; one that does so already goes on. Two loops would fold past each other."""
@@ -152,9 +126,7 @@ class Task:
             return
         self._stopping.clear()
         self.progressed_at = self._fed_at = time.monotonic()
-        self._loop = asyncio.get_running_loop().create_task(
-            self._run(), name=f"{self.role.name}-{self.context.partition}"
-        )
+        self._loop = asyncio.get_running_loop().create_task(self._run(), name=self.name)
 
     async def pause(self) -> None:
         """Finish the batch in hand, commit it, drop what was only buffered. Tables and producer stay open."""
@@ -270,7 +242,7 @@ class Task:
         except asyncio.CancelledError:
             raise
         except BaseException as exc:  # every failure has one way out: the process ends, its supervisor restarts it
-            self._fail(f"task {self.role.name}-{self.context.partition}", exc)
+            self._fail(f"task {self.name}", exc)
             raise
 
     async def _process(self, records: list[Record]) -> None:
@@ -413,7 +385,7 @@ class Task:
             context.store.committed(positions, fresh_ms=steady_ms())
             faults.point("after-store-write")
         except Exception as exc:
-            self._fail(f"commit of task {self.role.name}-{self.context.partition}", exc)
+            self._fail(f"commit of task {self.name}", exc)
             raise
         finally:
             self._committing = None

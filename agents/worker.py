@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from agents import faults, memory
 from agents.app import App
 from agents.metrics import Metrics
+from agents.positions import UnitsChangedError
 from agents.runtime import Runtime
-from agents.task import UnitsChangedError
 from agents.topics import NotLetInError, UnreachableError, verify
 from agents.web import WebError, WebServer
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from agents.metrics import Metrics
 from agents.outbox import Outbox
+from agents.positions import PositionsDisagreeError, UnitsChangedError
 from agents.role import NEVER, TaskContext, TaskRow
 from agents.settings import RuntimeSettings
-from agents.task import TASKS_TABLE, PositionsDisagreeError, Task, UnitsChangedError
+from agents.task import TASKS_TABLE, Task
 from agents.worker import REFUSED
 from state.codecs import StructCodec
 from state.memory import open_store
@@ -266,9 +267,8 @@ def test_a_row_without_units_as_earlier_releases_wrote_it_is_read():
 
 
 def test_a_process_whose_rows_ask_for_another_setting_ends_with_the_code_of_what_no_restart_helps():
-    ends = (
-        "from agents.task import UnitsChangedError as E; from agents.worker import _fail; _fail('task', E('changed'))"
-    )
+    imports = "from agents.positions import UnitsChangedError as E; from agents.worker import _fail"
+    ends = f"{imports}; _fail('task', E('changed'))"
     assert subprocess.run([sys.executable, "-c", ends], check=False, capture_output=True).returncode == REFUSED
 
 
