@@ -16,7 +16,7 @@ from agents.app import App
 from agents.metrics import Metrics
 from agents.positions import UnitsChangedError
 from agents.runtime import Runtime
-from agents.topics import NotLetInError, UnreachableError, verify
+from agents.topic_admin import NotLetInError, UnreachableError, verify
 from agents.web import WebError, WebServer
 
 if TYPE_CHECKING:

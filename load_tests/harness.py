@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agents.clients import read_topic
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from streamer.broker import EmbeddedBroker
 from streamer.demo import ROLES, free_ports, is_ready
 from streamer.settings import Settings, flags, load

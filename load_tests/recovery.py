@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.outbox import Outbox
 from agents.recovery import restore
-from agents.topics import BY_NAME, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, TopicSettings
 from agents.transaction import ExactlyOnce
 from load_tests.harness import arguments, machine, process_cpu_seconds, write
 from state.codecs import RawCodec

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from streamer.broker import EmbeddedBroker
 from streamer.observer import Observer, quantiles
 from streamer.publish import publish, publish_catalog

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from agents.topics import BY_NAME, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, TopicSettings
 from streamer.broker import EmbeddedBroker, free_port
 from streamer.kafka_runtime import BrokerError
 from tests.processes import gone, wait_for

@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import DefaultPartitioner
 
 from agents.clients import read_topic
-from agents.topics import TOPICS, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import TOPICS, TopicSettings
 from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.parse import Limits, parse
 from streamer.core.record import Record

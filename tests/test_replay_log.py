@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from agents.clients import partitions_of, reader
-from agents.topics import TopicSpec, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import TopicSpec
 from streamer.replay.log import Log
 from streamer.settings import load
 

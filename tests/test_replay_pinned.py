@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from agents.clients import partitions_of, reader
 from agents.metrics import Metrics
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, TopicSpec, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, TopicSpec
 from streamer.core.settings import CoreSettings
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.pinned import Pinned

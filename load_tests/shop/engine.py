@@ -7,7 +7,7 @@ import dataclasses
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from load_tests.harness import Cluster
 from streamer.settings import flags, load
 

@@ -39,7 +39,7 @@ def broker(*, port: int, data_dir: Path | None, heap: str, topics: bool, options
     """
     from rich.console import Console
 
-    from agents.topics import create_topics
+    from agents.topic_admin import create_topics
     from streamer.broker import EmbeddedBroker
     from streamer.kafka_runtime import BrokerError
 

@@ -77,7 +77,8 @@ def examples(*lines: str) -> str:
 
 async def require_topics(settings: Settings, names: Sequence[str]) -> None:
     """Raise ``TopicError`` unless the topics called ``names`` are there and as they should be."""
-    from agents.topics import BY_NAME, TopicError, verify
+    from agents.topic_admin import TopicError, verify
+    from agents.topics import BY_NAME
 
     client = settings.kafka.client_kwargs()
     if found := await verify(client, settings.topics, topics=[BY_NAME[name] for name in names]):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Errors that say what to do, by where they live: looked up only if that module was loaded, as loading it takes time.
 _TOLD: Final = (
     ("streamer.kafka_runtime", "BrokerError"),
-    ("agents.topics", "TopicError"),
+    ("agents.topic_admin", "TopicError"),
     ("streamer.readers.source", "ReaderError"),
     ("streamer.publish", "PublishError"),
     ("streamer.replay.errors", "ReplayRefused"),

@@ -31,7 +31,7 @@ def create(*, options: Options) -> None:
 
     What exists is left alone, and then checked as by `verify`.
     """
-    from agents.topics import create_topics, verify
+    from agents.topic_admin import create_topics, verify
 
     settings = options.settings()
     client = settings.kafka.client_kwargs()
@@ -54,8 +54,8 @@ def verify(*, options: Options) -> None:
 
     Exit code 1 if not, with a line for each problem that says what to do. A worker asks the same before it starts.
     """
+    from agents.topic_admin import verify as ask
     from agents.topics import TOPICS
-    from agents.topics import verify as ask
 
     settings = options.settings()
     _tell(asyncio.run(ask(settings.kafka.client_kwargs(), settings.topics)))
@@ -70,7 +70,7 @@ def describe(*, as_json: bool, options: Options) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from agents.topics import describe as ask
+    from agents.topic_admin import describe as ask
 
     settings = options.settings()
     states = asyncio.run(ask(settings.kafka.client_kwargs(), settings.topics))

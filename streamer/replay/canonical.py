@@ -20,7 +20,8 @@ from agents.clients import partitions_of, reader
 from agents.clusters import kmeans
 from agents.roles.item import ItemRole
 from agents.roles.trainer import TrainerRole
-from agents.topics import BY_NAME, TopicError, describe, problems
+from agents.topic_admin import TopicError, describe, problems
+from agents.topics import BY_NAME
 from state.codecs import StructCodec
 from state.rocks import RocksMemory, open_store
 from state.store import TaskIdentity, digest_rows

@@ -9,7 +9,8 @@ from aiokafka import TopicPartition
 
 from agents.clients import partitions_of, reader
 from agents.role import TaskRow
-from agents.topics import BY_NAME, USER_TABLES, changelog, describe
+from agents.topic_admin import describe
+from agents.topics import BY_NAME, USER_TABLES, changelog
 from state.codecs import StructCodec
 from streamer.replay.base import Changelogs
 from streamer.replay.compare import Task, Window

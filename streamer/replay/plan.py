@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 
 from agents.clients import partitions_of
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, REPLICATED, USER_TABLES, TopicError, changelog, describe, problems
+from agents.topic_admin import TopicError, describe, problems
+from agents.topics import BY_NAME, REPLICATED, USER_TABLES, changelog
 from streamer.replay.errors import ReplayRefused
 from streamer.replay.journal import Outline, rows
 from streamer.replay.log import Log

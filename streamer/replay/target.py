@@ -11,7 +11,8 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.clients import read_topic
-from agents.topics import BY_NAME, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME
 from streamer.core.encode import rfc3339
 from streamer.replay.errors import ReplayRefused
 

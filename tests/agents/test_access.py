@@ -13,7 +13,8 @@ import pytest
 from agents import worker
 from agents.access import refusal
 from agents.settings import KafkaSettings
-from agents.topics import BY_NAME, NotLetInError, TopicSettings, UnreachableError, create_topics, verify
+from agents.topic_admin import NotLetInError, UnreachableError, create_topics, verify
+from agents.topics import BY_NAME, TopicSettings
 from streamer.broker import EmbeddedBroker, free_port, node_properties
 
 if TYPE_CHECKING:

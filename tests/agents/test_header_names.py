@@ -12,7 +12,8 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 
 from agents.header_names import Records, take_any
-from agents.topics import BY_NAME, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, TopicSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Broker

@@ -16,7 +16,8 @@ from agents.metrics import Metrics
 from agents.outbox import Outbox
 from agents.replicas import supersede
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, REPLICATED, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, REPLICATED, TopicSettings
 from agents.transaction import ExactlyOnce
 from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load

@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from agents.topics import (
-    BY_NAME,
-    ITEM_INPUTS,
-    REPLICATED,
-    TOPICS,
-    TRAINER_INPUTS,
-    USER_INPUTS,
-    TopicError,
-    TopicSettings,
-    TopicState,
-    create_topics,
-    describe,
-    problems,
-    verify,
-)
+from agents.topic_admin import TopicError, TopicState, create_topics, describe, problems, verify
+from agents.topics import BY_NAME, ITEM_INPUTS, REPLICATED, TOPICS, TRAINER_INPUTS, USER_INPUTS, TopicSettings
 from streamer.broker import free_port
 from streamer.core.events import EVENT_TYPES
 

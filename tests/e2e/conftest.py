@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.clients import read_topic
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from streamer.demo import ROLES, free_ports, is_ready
 from streamer.settings import Settings, load
 from streamer.supervisor import Supervisor

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from streamer.demo import free_ports, is_ready
 from streamer.supervisor import environment_of
 from tests.e2e.conftest import settings_for

@@ -21,7 +21,8 @@ from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
 from agents.clients import read_topic
-from agents.topics import BY_NAME, TopicSettings, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import BY_NAME, TopicSettings
 from streamer.core.encode import candidate as encoded
 from streamer.core.encode import rfc3339
 from tests.e2e.test_pipeline import event as event_of

@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from agents.clients import reader
 from agents.roles.user import UserRole
-from agents.topics import BY_NAME, TopicError, create_topics
+from agents.topic_admin import TopicError, create_topics
+from agents.topics import BY_NAME
 from state.memory import open_store
 from state.store import TaskIdentity
 from streamer.cli.main import _run as command

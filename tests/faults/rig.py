@@ -11,7 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING, Final, Self
 
 from agents.clients import read_topic
-from agents.topics import TOPICS, create_topics
+from agents.topic_admin import create_topics
+from agents.topics import TOPICS
 from streamer.demo import free_ports
 from streamer.settings import Settings, load
 from tests.faults.checker import ROLES

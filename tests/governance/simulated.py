@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agents.topics import create_topics
+from agents.topic_admin import create_topics
 from load_tests.harness import Cluster
 from load_tests.shop.engine import FAST
 from load_tests.shop.play import play
