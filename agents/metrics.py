@@ -65,6 +65,7 @@ class Metric:
 
 
 _ROLE, _BY_TOPIC, _BY_TASK = ("role",), ("role", "topic"), ("role", "partition")
+_BY_CAMPAIGN: Final = ("role", "campaign", "partition")
 
 METRICS: Final = (
     # What went in and came out.
@@ -78,6 +79,8 @@ METRICS: Final = (
     Metric("counter", "streamer_ranked_lists_total", "Lists ranked, to decide or to learn from."),
     Metric("counter", "streamer_items_folded_total", "Rows of the item index published."),
     Metric("counter", "streamer_slates_total", "Pushes that wait, and feedback that joins.", ("role", "outcome")),
+    Metric("gauge", "streamer_coupons_spent_cents", "What coupons sent may cost, in all.", _BY_CAMPAIGN),
+    Metric("gauge", "streamer_coupons_left_cents", "What more coupons may cost at the stream's time.", _BY_CAMPAIGN),
     Metric("counter", "streamer_timers_fired_total", "Timers that were due and asked for a push."),
     Metric("gauge", "streamer_timers_pending", "Timers that are armed.", _BY_TASK),
     Metric("gauge", "streamer_timers_late_seconds", "For how long the earliest timer has been due.", _BY_TASK),
@@ -257,6 +260,11 @@ class Metrics:
             # What the lists took, and not the folding of the events around them, most of which ask for none.
             spent = sum(effects.stage_seconds.get(stage, 0.0) for stage in _OF_A_LIST)
             self._all["streamer_decision_seconds"].observe(spent / effects.ranked)
+
+    def coupons(self, partition: int, campaign: str, spent_cents: int, left_cents: int) -> None:
+        """What a campaign's coupons of a task may cost in all, and what is left of its part of the budget."""
+        self._child("streamer_coupons_spent_cents", campaign, str(partition)).set(spent_cents)
+        self._child("streamer_coupons_left_cents", campaign, str(partition)).set(left_cents)
 
     # -- once a commit ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from state.codecs import RawCodec, StructCodec
 from state.errors import StateError
 from state.table import Table, TableSpec
 from streamer.core import encode
+from streamer.core.campaigns.budget import NOTHING, Budgets
 from streamer.core.campaigns.watching import Watch
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
@@ -203,6 +204,8 @@ class UserWork:
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}
         self._erased: dict[str, None] = {}
+        self._giving = [campaign for campaign in role.core.campaigns if campaign.coupon is not None]
+        self._tell_budgets()
 
     @property
     def due_ms(self) -> int:
@@ -312,6 +315,15 @@ class UserWork:
             self._touched[touch.event.user] = None
         self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)
+        self._tell_budgets()
+
+    def _tell_budgets(self) -> None:
+        """The task's part of each budget, of which a new day of the stream's time may have made more."""
+        context = self._context
+        budgets = Budgets(context.row.spent, context.partition, context.partitions)
+        for campaign in self._giving:
+            spent, left = context.row.spent.get(campaign.name, NOTHING), budgets.left(campaign, context.row.now)
+            context.metrics.coupons(context.partition, campaign.name, spent.cents, left)
 
     def _apply_timers(self, effects: Effects) -> None:
         """Table ``due``, and how many timers there are; ``policy`` is yet to be written."""

@@ -20,6 +20,7 @@ from state.store import TaskIdentity
 from streamer.core.campaigns.budget import Spent
 from streamer.core.settings import HOUR_MS, CoreSettings
 from streamer.core.uplift.model import CONVERSION, UPLIFT
+from tests.agents.test_metrics import samples
 from tests.core.task_shop import record
 from tests.core.test_coupons import OPEN, PERSUADABLE, START, campaign
 
@@ -88,6 +89,30 @@ def test_coupons_sent_before_a_restart_count_after_it(opens: Callable[[], TaskSt
     assert row is not None
     assert row.spent == {"give": Spent(START // 86_400_000 + 1, 100, 300)}
     last.close()
+
+
+def test_the_metrics_tell_what_coupons_have_cost_and_what_is_left_of_the_tasks_part() -> None:
+    """Of the day and of the whole, the less; a new day of the stream's time has its own; a restart tells it at once."""
+    store = memory.open_store(UserRole.tables, IDENTITY, memory.MemoryDisk())
+    metrics = Metrics(role="user")
+    context = TaskContext(0, 1, store, Outbox(), TaskRow({}), lambda name: name, metrics, None)
+    work = role().open(context)
+    told = [budget(metrics)]
+    for at in (0, 1, 24, 25):
+        kind = "view" if at == 24 else "cart"
+        work.process([record(f"user-{at}", kind, START + at * HOUR_MS, item=f"item-{at % 10}")])
+        told.append(budget(metrics))
+    assert told == [(0, 200), (100, 100), (200, 0), (200, 100), (300, 0)]
+
+    again = Metrics(role="user")
+    role().open(TaskContext(0, 1, store, Outbox(), context.row, lambda name: name, again, None))
+    assert budget(again) == (300, 0)
+
+
+def budget(metrics: Metrics) -> tuple[float, float]:
+    """Cents spent and cents left of the campaign, as a scraper reads them."""
+    told = samples(metrics)
+    return told["streamer_coupons_spent_cents", "give", "0"], told["streamer_coupons_left_cents", "give", "0"]
 
 
 class RowBefore(msgspec.Struct):

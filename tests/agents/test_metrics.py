@@ -71,6 +71,7 @@ def busy() -> Metrics:
     metrics.tables_memory(1, {"hot_rows": 512})
     metrics.block_cache(2048)
     metrics.timers(1, 12, 0.5)
+    metrics.coupons(1, "give", 300, 50)
     metrics.recovering(1, 40, 100, 0.5)
     metrics.standbys(1)
     metrics.standby_lag(2, 7)
@@ -201,6 +202,7 @@ def test_a_revoked_task_takes_its_gauges_along(busy):
     assert ("streamer_lag_records", "1", "browse") not in told
     assert ("streamer_rocksdb_bytes", "1") not in told
     assert ("streamer_tables_memory_bytes", "hot_rows", "1") not in told
+    assert ("streamer_coupons_left_cents", "give", "1") not in told
     assert told["streamer_lag_records", "11", "browse"] == 5
     busy.lag("browse", 1, 2)
     assert samples(busy)["streamer_lag_records", "1", "browse"] == 2
