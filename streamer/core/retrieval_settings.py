@@ -114,10 +114,10 @@ class RetrievalSettings:
     items that were bought with each; ``complement_items``: so many of all.
     ``search_items``: so many items that searchers chose, and as many that are called so, of which for each word the
     ``search_looked_at`` most popular are looked at. ``rising_items``: so many items that rise, and
-    ``rising_in_category`` of each category. ``newcomer_items``: so many that newcomers took, ``segment_items``: that
-    shoppers of the same segment took. ``fresh_items``: so many new items, which are those of fewer than ``fresh_views``
-    views. ``text_items``: so many new items that are most like the shopper's newest by their words,
-    ``embedding_items``: by the vectors that the catalog brings along.
+    ``rising_in_category`` of each category. ``newcomer_items``: so many that newcomers took, at this hour of the day
+    (UTC) and at any, ``segment_items``: that shoppers of the same segment took. ``fresh_items``: so many new items,
+    which are those of fewer than ``fresh_views`` views. ``text_items``: so many new items that are most like the
+    shopper's newest by their words, ``embedding_items``: by the vectors that the catalog brings along.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the

@@ -32,8 +32,8 @@ class ProfileSettings:
     ``session_gap_ms``: a longer silence begins a new session. ``price_memory``: the price mean and variance forget
     what is further back than about this many prices. ``search_chars``: a longer search is cut.
     ``allowed_lateness_ms``: an event older than its user's newest by more than this is dropped as late.
-    ``hour_visits``: of the hours of the day at which a shopper is there; when one has more visits (255 at most) all are
-    halved, so that old habits fade.
+    ``hour_visits``: of the hours of the day (UTC) at which a shopper is there; when one has more visits (255 at most)
+    all are halved, so that old habits fade.
     """
 
     recent_items: int = 32
