@@ -182,6 +182,38 @@ def test_likeness_among_some_items_is_that_of_each_of_them() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["text", "embedding"])
+def test_a_shopper_without_candidates_shifts_nobody_elses(kind: str) -> None:
+    """Nor does one who has nothing in common with any."""
+    catalog = a_catalog(11)
+    index = index_of(catalog, FOUR)
+    asked = asked_by(index, shopper("unheard of"), shopper("i1", "i2"), shopper("i3"), shopper("i4", "i5"))
+    whole = cosines(index, asked, list(catalog), kind)
+    query = np.repeat([1, 3], len(catalog))
+    item = np.array([index.dense(item_key(name)) for name in catalog] * 2)
+    if kind == "text":
+        assert asked.tastes is not None
+        some = index.texts.likeness(asked.tastes, query, item)
+    else:
+        assert asked.directions is not None
+        some = index.embeddings.likeness(asked.directions, query, item)
+    assert np.array(some).reshape(2, 2, len(catalog)).tolist() == whole[:, [1, 3]].tolist()
+    assert not whole[:, 0].any()
+    assert whole[:, [1, 3]].any(axis=(0, 2)).all()
+
+
+def test_likeness_to_more_items_than_are_multiplied_at_once_is_that_to_each() -> None:
+    """Of 64 shoppers, which is 32 items of 64 numbers at once."""
+    catalog, _ = new_items(100)
+    index = index_of(catalog, ContentSettings(vector_numbers=64))
+    asked = asked_by(index, *(shopper(f"new {n}") for n in range(64)))
+    assert asked.directions is not None
+    items = np.array([index.dense(item_key(item)) for item in catalog])
+    found = index.embeddings.among(asked.directions, items)
+    assert found.tolist() == cosines(index, asked, list(catalog), "embedding")[0].tolist()
+    assert found.argmax(axis=1).tolist() == list(range(64))
+
+
 def test_short_vectors_are_compared_as_they_are() -> None:
     """But for rounding to bytes."""
     catalog = a_catalog(5)

@@ -39,10 +39,10 @@ def nearest(among: Callable[[Ints], Floats], recents: Recents, index: ItemIndex,
     mine = (new.take(at) == recents.item).nonzero()[0]
     alike[recents.query.take(mine), at.take(mine)] = 0.0
     amount = np.maximum(alike * _FIXED, 0.0).astype(np.int64)
-    if len(new) > count:
-        # Most rows are no one's best: those are not worth a sort.
-        amount[amount < np.partition(amount, -count, axis=1)[:, -count, None]] = 0
-    query, at = amount.nonzero()
-    item, score = new.take(at), amount[query, at]
+    # Most rows are no one's best: those are not worth a sort.
+    least = np.partition(amount, -count, axis=1)[:, -count, None] if len(new) > count else 1
+    rows = (amount >= np.maximum(least, 1)).ravel().nonzero()[0]
+    query, at = np.divmod(rows, len(new))
+    item, score = new.take(at), amount.ravel().take(rows)
     chosen = best(query, score, index.keys.take(item), count)
     return Proposals(query.take(chosen), item.take(chosen), (score.take(chosen) / _FIXED,))

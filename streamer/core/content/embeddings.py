@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.core.content.shoppers import BY_PLACE, NEWEST, ratio
+from streamer.core.content.shoppers import BY_PLACE, NEWEST, ratio, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,8 @@ _SEED: Final = b"streamer: the signs that catalog vectors are projected with"
 _FINE: Final = float(1 << 20)
 _BYTE: Final = 127.0
 _FIRST: Final = 64
+_SMALL: Final = 1 << 17
+"""Products that a BLAS makes in the thread it is called from. More it shares out, and waits for a core to be free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +106,44 @@ class EmbeddingIndex:
         rows = (recents.place < NEWEST).nonzero()[0]
         place, query = recents.place.take(rows), recents.query.take(rows)
         vectors, length = self.many(recents.item.take(rows))
-        added = vectors * (BY_PLACE.take(place) / np.maximum(length, 1.0))[:, None]
-        newest = (place == 0).nonzero()[0]
+        added = np.zeros((NEWEST, count, self.size))
+        added[place, query] = vectors * (BY_PLACE.take(place) / np.maximum(length, 1.0))[:, None]
         total = np.zeros((2 * count, self.size))
-        # Added up in the order of the rows, so that no other query shows in a sum.
-        np.add.at(total, query, added)
-        total[query.take(newest) + count] = added.take(newest, axis=0)
+        # Added up in the order of the places, so that no other query shows in a sum.
+        for each in added:
+            total[:count] += each
+        total[count:] = added[0]
         largest = np.abs(total).max(axis=1)
         bytes_ = np.rint(total * np.where(largest > 0.0, _BYTE / np.maximum(largest, 1e-9), 0.0)[:, None])
         return Directions(count, bytes_.astype(np.int8), np.sqrt((bytes_ * bytes_).sum(axis=1)))
 
     def likeness(self, directions: Directions, query: Ints, item: Ints) -> tuple[Floats, Floats]:
-        """Cosines [n] of items and the shoppers of their queries, and of items and these shoppers' newest one."""
-        vectors, length = self.many(item)
-        every, newest = (
-            ratio(
-                np.einsum("ij,ij->i", vectors, directions.vector.take(at, axis=0).astype(np.float32)).astype(
-                    np.float64
-                ),
-                directions.length.take(at) * length,
-            )
-            for at in (query, query + directions.shoppers)
+        """Cosines [n] of items and the shoppers of their queries, and of items and these shoppers' newest one.
+
+        ``query`` is sorted.
+        """
+        shoppers = directions.shoppers
+        # Both vectors of a shopper, [shoppers, size, 2].
+        both = directions.vector.reshape(2, shoppers, self.size).transpose(1, 2, 0).astype(np.float32)
+        product, length = np.empty((len(item), 2), np.float32), np.empty(len(item))
+        for shopper, rows in zip(both, runs_of(query, shoppers), strict=True):
+            vectors, length[rows] = self.many(item[rows])
+            np.matmul(vectors, shopper, out=product[rows])
+        every, newest = product.T.astype(np.float64)
+        return (
+            ratio(every, directions.length.take(query) * length),
+            ratio(newest, directions.length.take(query + shoppers) * length),
         )
-        return every, newest
 
     def among(self, directions: Directions, items: Ints) -> Floats:
         """Cosines [shoppers, items] of all newest items with each of some."""
         vectors, length = self.many(items)
-        product = directions.vector[: directions.shoppers].astype(np.float32) @ vectors.T
-        return ratio(product.astype(np.float64), directions.length[: directions.shoppers, None] * length)
+        shoppers = directions.vector[: directions.shoppers].astype(np.float32).T
+        product = np.empty((len(items), directions.shoppers), np.float32)
+        rows = max(_SMALL // max(shoppers.size, 1), 1)
+        for start in range(0, len(items), rows):
+            np.matmul(vectors[start : start + rows], shoppers, out=product[start : start + rows])
+        return ratio(product.T.astype(np.float64), directions.length[: directions.shoppers, None] * length)
 
     def many(self, items: Ints) -> tuple[Singles, Floats]:
         """Vectors [n, size] and lengths [n] of items; zeros of those without one."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streamer.core.content.shoppers import BY_PLACE, NEWEST, ratio
+from streamer.core.content.shoppers import BY_PLACE, NEWEST, ratio, runs_of
 from streamer.core.exactmath import log2
 from streamer.core.titles import word_key
 from streamer.core.words import words_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Words = NDArray[np.intp]
 
 _BUCKETS: Final = 1 << 16
 _NO_WORD: Final = 0
@@ -68,8 +69,10 @@ class TextIndex:
         """Items with any word."""
         self._pending: dict[int, Said] = {}
         self._counts = np.zeros(_BUCKETS, np.int64)
-        self._levels = np.zeros(_BUCKETS, np.int64)
-        """The logarithm of each count."""
+        self._levels = np.zeros(_BUCKETS)
+        """The logarithm of each count, a whole number; of no word ``_most``."""
+        self._most = self._levels[_NO_WORD] = _ONE
+        """What a word is worth that a single item has."""
 
     def tell(self, item: int, said: Said) -> None:
         """This is said of an item (dense) from now on."""
@@ -103,13 +106,16 @@ class TextIndex:
         return Tastes(count, weight, np.sqrt((weight * weight).sum(axis=1)), column)
 
     def likeness(self, tastes: Tastes, query: Ints, item: Ints) -> tuple[Floats, Floats]:
-        """Cosines [n] of items and the shoppers of their queries, and of items and these shoppers' newest one."""
-        words, worth, length = self.many(item)
-        width = tastes.weight.shape[1]
-        at = tastes.column.take(words) + (query * width)[:, None]
-        every = (tastes.weight.take(at) * worth).sum(axis=1)
-        at += tastes.shoppers * width
-        newest = (tastes.weight.take(at) * worth).sum(axis=1)
+        """Cosines [n] of items and the shoppers of their queries, and of items and these shoppers' newest one.
+
+        ``query`` is sorted.
+        """
+        every, newest, length = np.empty((3, len(item)))
+        for shopper, rows in enumerate(runs_of(query, tastes.shoppers)):
+            words, worth, length[rows] = self.many(item[rows])
+            at = tastes.column.take(words).astype(np.intp)
+            np.vecdot(tastes.weight[shopper].take(at), worth, out=every[rows])
+            np.vecdot(tastes.weight[shopper + tastes.shoppers].take(at), worth, out=newest[rows])
         return (
             ratio(every, tastes.length.take(query) * length),
             ratio(newest, tastes.length.take(query + tastes.shoppers) * length),
@@ -118,24 +124,20 @@ class TextIndex:
     def among(self, tastes: Tastes, items: Ints) -> Floats:
         """Cosines [shoppers, items] of all newest items with each of some."""
         words, worth, length = self.many(items)
-        column, width = tastes.column.take(words), tastes.weight.shape[1]
-        item, at = (column < width - 1).nonzero()
-        found = np.zeros((tastes.shoppers, len(items)))
-        if not len(item):
-            return found
-        starts = np.flatnonzero(np.diff(item, prepend=-1))
-        weight = tastes.weight[: tastes.shoppers].take(column[item, at], axis=1) * worth[item, at]
-        shared = item.take(starts)
-        found[:, shared] = np.add.reduceat(weight, starts, axis=1) / length.take(shared)
+        at = tastes.column.take(words).astype(np.intp)
+        found = np.empty((tastes.shoppers, len(items)))
+        for shopper, cosines in enumerate(found):
+            np.vecdot(tastes.weight[shopper].take(at), worth, out=cosines)
+        found /= np.maximum(length, 1.0)
         found /= np.maximum(tastes.length[: tastes.shoppers], 1.0)[:, None]
         return found
 
-    def many(self, items: Ints) -> tuple[NDArray[np.uint16], Floats, Floats]:
+    def many(self, items: Ints) -> tuple[Words, Floats, Floats]:
         """Words [n, text_words], what they are worth, and the length of that [n]; all 0 of items without any."""
-        words = self.words.take(np.where(items < len(self.words), items, -1), axis=0, mode="wrap")
-        most = int(log2(self.described + 1.0) * _ONE) + _ONE
-        worth = np.where(words != _NO_WORD, most - self._levels.take(words), 0).astype(np.float64)
-        return words, worth, np.sqrt((worth * worth).sum(axis=1))
+        words = self.words.take(np.where(items < len(self.words), items, -1), axis=0, mode="wrap").astype(np.intp)
+        worth = self._levels.take(words)
+        np.subtract(self._most, worth, out=worth)
+        return words, worth, np.sqrt(np.vecdot(worth, worth))
 
     def settle(self) -> None:
         """Put what was told into the arrays."""
@@ -155,7 +157,8 @@ class TextIndex:
         np.subtract.at(self._counts, gone, 1)
         np.add.at(self._counts, come, 1)
         changed = np.array(gone + come, np.int64)
-        self._levels[changed] = log2(np.maximum(self._counts.take(changed), 1).astype(np.float64)) * _ONE
+        self._levels[changed] = np.trunc(log2(np.maximum(self._counts.take(changed), 1).astype(np.float64)) * _ONE)
+        self._most = self._levels[_NO_WORD] = int(log2(self.described + 1.0) * _ONE) + _ONE
 
     def _has(self, item: int) -> bool:
         return item < len(self.words) and bool(self.words[item, 0])
