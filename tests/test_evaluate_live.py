@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from streamer.core.events import Event
 from streamer.core.items.deltas import ItemDeltas
 from streamer.core.items.fold import apply_block
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from streamer.core.models.example import Example
 
 SETTINGS = CoreSettings(learning=LearningSettings(learn_rate=1.0))
+RECORDS = browsing(400, users=12)
 
 
 class Live:
@@ -59,13 +62,8 @@ class Live:
             self.shop.index.vectors.apply(name, block)
 
 
-def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(monkeypatch):
-    """With every event a lesson and the loops closed at once, both see the same states, lists, labels and models."""
-    records = browsing(400, users=12)
-    live = Live()
-    for record in records:
-        live.step(record)
-
+def evaluated(core: CoreSettings) -> list[bytes]:
+    """The examples that an evaluation of the same records learns from."""
     examples: list[Example] = []
 
     class Watched(Trainer):
@@ -73,18 +71,30 @@ def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(monk
             examples.extend(shown)
             super().learn(shown)
 
-    monkeypatch.setattr(module, "Trainer", Watched)
-    events = [found for record in records if isinstance(found := parse(record, Limits()), Event)]
-    assert len(events) == len(records)
-    evaluate(events, EvaluateSettings(baselines="none", core=SETTINGS))
+    events = [found for record in RECORDS if isinstance(found := parse(record, Limits()), Event)]
+    assert len(events) == len(RECORDS)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "Trainer", Watched)
+        evaluate(events, EvaluateSettings(baselines="none", core=core))
+    return [example.encode() for example in examples]
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[bytes]:
+    """With every event a lesson."""
+    return evaluated(SETTINGS)
+
+
+def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(examples):
+    """With the loops closed at once, both see the same states, lists, labels and models."""
+    live = Live()
+    for record in RECORDS:
+        live.step(record)
 
     assert len(examples) > 100
-    assert [e.encode() for e in live.shop.total.examples] == [e.encode() for e in examples]
+    assert [e.encode() for e in live.shop.total.examples] == examples
 
 
-def test_the_seed_of_the_samples_shows():
+def test_the_seed_of_the_samples_shows(examples):
     """So that the test above compares what it says: other samples are other examples."""
-    other = replace(SETTINGS, seed=2)
-    events = [found for record in browsing(400, users=12) if isinstance(found := parse(record, Limits()), Event)]
-    one, two = (evaluate(events, EvaluateSettings(baselines="none", core=core)) for core in (SETTINGS, other))
-    assert one.digest != two.digest
+    assert evaluated(replace(SETTINGS, seed=2)) != examples

@@ -24,6 +24,7 @@ from streamer.core.settings import CoreSettings
 from streamer.core.timers import due_key
 from tests.agents.test_user_role import make_role, opened, view
 from tests.core.task_shop import T0, browsing, record
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from agents.role import TaskContext
@@ -204,7 +205,7 @@ STREAM = [
 ]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.lists(st.integers(1, len(STREAM) - 1), max_size=40))
 def test_wherever_a_batch_is_cut_the_same_timers_fire_between_the_same_events(cuts: list[int]) -> None:
     """Ticks in the middle of a batch included, which only a replay could make."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -140,3 +141,9 @@ def make_shop(seed: int = 1, users: int = 30, items: int = 120, events: int = 90
         at = START_MS + (events + n % 4) * 60_000 + n
         shop.happen(Event(f"visitor {n % 4}", f"v{n}", "test", "view", at, 2 * events + n, (line,)))
     return shop
+
+
+@cache
+def shared_shop(seed: int = 1, events: int = 900) -> Shop:
+    """The same, made once for all who add nothing to it."""
+    return make_shop(seed, events=events)

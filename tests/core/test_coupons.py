@@ -25,6 +25,7 @@ from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, Pol
 from streamer.core.uplift.features import NAMES, campaign_group
 from streamer.core.uplift.model import CONVERSION, SHAPES, UPLIFT
 from tests.core.task_shop import T0, Shop, browsing, record, tick
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -210,7 +211,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(events, st.sets(st.integers(1, 39), max_size=8), st.integers(1, 3), st.data())
 def test_the_budget_is_never_exceeded_under_any_order_of_events_and_any_cut(
     steps: list[tuple[int, int, int]], cuts: set[int], partitions: int, data: st.DataObject

@@ -21,6 +21,7 @@ from streamer.core.policy.registry import REASONS, SENT
 from streamer.core.record import Record
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
 from tests.core.task_shop import T0, Shop, browsing, record
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
@@ -92,7 +93,7 @@ def mixed(seed: int, count: int = 60) -> list[Record]:
 # --- one result, whatever the cut
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
 def test_where_a_batch_is_cut_cannot_be_seen(index: ItemIndex, seed: int, cuts: list[int]) -> None:
     records = mixed(seed)

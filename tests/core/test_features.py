@@ -11,7 +11,7 @@ import pytest
 from streamer.core.candidates.pool import retrieve
 from streamer.core.events import Event, Line, item_key
 from streamer.core.features import FEATURES, ROW, compute
-from tests.core.shop import RETRIEVAL, START_MS, Shop, make_shop
+from tests.core.shop import RETRIEVAL, START_MS, Shop, shared_shop
 
 
 def test_the_list_is_well_formed() -> None:
@@ -28,7 +28,7 @@ def test_the_list_is_well_formed() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_features_are_finite_in_range_and_fit_into_half_precision(seed: int) -> None:
     """For all kinds of shoppers and items."""
-    shop = make_shop(seed)
+    shop = shared_shop(seed)
     index = shop.index()
     index.apply_catalog("never seen", b'{"category": "category 1", "price": 3}')
     asked = shop.queries([*sorted(shop.profiles), "stranger"]).asked(index)
@@ -42,7 +42,7 @@ def test_features_are_finite_in_range_and_fit_into_half_precision(seed: int) -> 
 
 def test_every_feature_tells_candidates_or_shoppers_apart() -> None:
     """None is constant over a whole shop."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     asked = shop.queries(sorted(shop.profiles)).asked(index)
     x = compute(retrieve(asked, index, RETRIEVAL), asked, index, RETRIEVAL)
@@ -53,7 +53,7 @@ def test_every_feature_tells_candidates_or_shoppers_apart() -> None:
 
 def test_own_features_are_the_profile_s_and_zero_for_strange_items() -> None:
     """Views, place and cart of the newest item, by hand."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     profile = shop.profiles["user 4"]
     newest = profile.recents()[-1]
@@ -75,7 +75,7 @@ def test_own_features_are_the_profile_s_and_zero_for_strange_items() -> None:
 
 def test_category_share_is_the_share_of_the_candidate_s_category() -> None:
     """Against the affinities, one by one."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     asked = shop.queries(["user 4", "user 5"]).asked(index)
     pool = retrieve(asked, index, RETRIEVAL)
@@ -120,7 +120,7 @@ def test_what_was_bought_is_told_by_orders_and_by_its_own_rhythm() -> None:
 
 def test_the_features_of_a_list_as_a_whole_count_it_and_sum_up_what_the_priors_give() -> None:
     """By hand, for each of three shoppers: alike in all rows of a list, and another in each list."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     asked = shop.queries(["user 1", "user 2", "stranger"]).asked(index)
     pool = retrieve(asked, index, RETRIEVAL)

@@ -20,6 +20,7 @@ from streamer.core.profile import Profile, fold
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings
 from tests.core.foreseen import ALL, event
 from tests.core.task_shop import T0, Shop, record
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -202,7 +203,7 @@ def hard(seed: int) -> list[Record]:
     return records
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
 def test_where_a_batch_is_cut_cannot_be_seen_in_what_waits_or_what_was_learned(seed: int, cuts: list[int]) -> None:
     records = hard(seed)

@@ -21,6 +21,7 @@ from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, Pro
 from streamer.core.timer_settings import TimerSettings
 from tests.core.task_shop import T0, Shop, browsing, record, tick
 from tests.core.test_campaigns import OPEN, armed, at, reasons, sent
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -366,7 +367,7 @@ def run(seed: int, cuts: set[int] | None = None) -> Shop:
     return made
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.sets(st.integers(1, 11), max_size=5))
 def test_where_a_batch_is_cut_cannot_be_seen_in_rows_or_news(seed: int, cuts: set[int]) -> None:
     """With the same ticks between the same events, and the catalog where it was at each."""

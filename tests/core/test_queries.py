@@ -8,7 +8,7 @@ import pytest
 from streamer.core.events import Event, Line, group_key, item_key
 from streamer.core.packed import AFFINITY
 from streamer.core.queries import Queries
-from tests.core.shop import RETRIEVAL, START_MS, make_shop
+from tests.core.shop import RETRIEVAL, START_MS, make_shop, shared_shop
 
 
 def test_a_query_is_not_changed_by_what_happens_afterwards() -> None:
@@ -27,7 +27,7 @@ def test_a_query_is_not_changed_by_what_happens_afterwards() -> None:
 
 def test_recents_come_newest_first_and_only_if_known() -> None:
     """Places count all items, known or not."""
-    shop = make_shop()
+    shop = shared_shop()
     profile = shop.profiles["user 1"]
     unknown = profile.recents()[-1].key
     index = shop.index()
@@ -40,7 +40,7 @@ def test_recents_come_newest_first_and_only_if_known() -> None:
 
 def test_shares_of_interest_sum_to_one_and_name_what_the_index_knows() -> None:
     """For each shopper with any."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     asked = shop.queries(sorted(shop.profiles)).asked(index)
     totals = np.bincount(asked.categories.query, weights=asked.categories.share)
@@ -64,7 +64,7 @@ def test_categories_that_events_never_told_come_from_the_catalog() -> None:
 
 def test_a_stranger_and_no_query_at_all_are_well_formed() -> None:
     """No recents, no affinities, nothing usual."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     queries = Queries(RETRIEVAL)
     assert queries.asked(index).count == 0

@@ -19,7 +19,8 @@ from streamer.core.models.registry import prior_model
 from streamer.core.queries import Queries
 from streamer.core.rank import Ranked, contributions, rank_queries, top
 from streamer.core.reasons import reasons
-from tests.core.shop import RETRIEVAL, Shop, make_shop
+from tests.core.shop import RETRIEVAL, Shop, shared_shop
+from tests.examples import examples
 
 MODEL = prior_model()
 
@@ -34,11 +35,11 @@ def lists(ranked: Ranked, queries: int) -> list[tuple[list[int], bytes, bytes]]:
     return out
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 5), st.lists(st.integers(0, 32), min_size=1, max_size=30))
 def test_a_ranking_is_the_same_alone_or_in_any_batch_and_in_any_replica(seed: int, numbers: list[int]) -> None:
     """Features, scores and order, bit for bit; users 30 and above are strangers."""
-    shop = make_shop(seed % 3, events=400)
+    shop = shared_shop(seed % 3, events=400)
     index, replica = shop.index(), shop.index(seed)
     users = [f"user {n}" for n in numbers]
     together = lists(rank_queries(shop.queries(users), index, MODEL), len(users))
@@ -48,7 +49,7 @@ def test_a_ranking_is_the_same_alone_or_in_any_batch_and_in_any_replica(seed: in
 
 def test_the_best_come_first_and_ties_go_to_the_smaller_key() -> None:
     """Against sorted()."""
-    shop = make_shop()
+    shop = shared_shop()
     ranked = rank_queries(shop.queries(sorted(shop.profiles)), shop.index(), MODEL)
     ranked.p[:] = np.rint(ranked.p * 50) / 50
     for q in range(len(shop.profiles)):
@@ -59,7 +60,7 @@ def test_the_best_come_first_and_ties_go_to_the_smaller_key() -> None:
 
 def test_scoring_nobody_and_scoring_with_an_empty_index_give_empty_lists() -> None:
     """A worker's first moments."""
-    shop = make_shop()
+    shop = shared_shop()
     nobody = rank_queries(Queries(RETRIEVAL), shop.index(), MODEL)
     assert (len(nobody.items), nobody.offsets.tolist()) == (0, [0])
     nothing = rank_queries(shop.queries(["user 1"]), ItemIndex(), MODEL)
@@ -68,7 +69,7 @@ def test_scoring_nobody_and_scoring_with_an_empty_index_give_empty_lists() -> No
 
 def test_probabilities_are_on_the_grid_and_above_zero() -> None:
     """Multiples of 2^-20."""
-    shop = make_shop()
+    shop = shared_shop()
     ranked = rank_queries(shop.queries(sorted(shop.profiles)), shop.index(), MODEL)
     scaled = ranked.p * 2**20
     assert (scaled == np.rint(scaled)).all()
@@ -77,7 +78,7 @@ def test_probabilities_are_on_the_grid_and_above_zero() -> None:
 
 def test_the_priors_rank_own_and_related_items_above_what_is_merely_there() -> None:
     """Before anything was learned the first list is already sane."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     ranked = rank_queries(shop.queries(["user 6"]), index, MODEL)
     best = [index.keys[ranked.items[r]] for r in top(ranked, 0, 5)]
@@ -87,7 +88,7 @@ def test_the_priors_rank_own_and_related_items_above_what_is_merely_there() -> N
 
 def test_contributions_add_up_to_the_score_and_reasons_are_words() -> None:
     """Greatest first, every feature once; a phrase has no field left open."""
-    shop = make_shop()
+    shop = shared_shop()
     index = shop.index()
     users = sorted(shop.profiles)
     ranked = rank_queries(shop.queries(users), index, MODEL)
@@ -117,7 +118,7 @@ def digest(shop: Shop) -> str:
 
 def test_rankings_do_not_depend_on_the_hash_seed() -> None:
     """Two fresh interpreters with different PYTHONHASHSEED agree with this one."""
-    code = "from tests.core import shop, test_rank; print(test_rank.digest(shop.make_shop(2, events=300)))"
+    code = "from tests.core import shop, test_rank; print(test_rank.digest(shop.shared_shop(2, events=300)))"
     root = Path(__file__).parents[2]
     found = {
         subprocess.run(
@@ -130,4 +131,4 @@ def test_rankings_do_not_depend_on_the_hash_seed() -> None:
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {digest(make_shop(2, events=300))}
+    assert found == {digest(shared_shop(2, events=300))}

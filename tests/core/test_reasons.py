@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from streamer.core.policy.registry import SENT
 from streamer.core.rank import Ranked, contributions, rank_queries, top
 from streamer.core.reasons import FALLBACK, Explanation, explain, log_odds, reasons
 from streamer.core.settings import DAY_MS, CoreSettings, PolicySettings
-from tests.core.shop import make_shop
+from tests.core.shop import shared_shop
 from tests.core.task_shop import T0, Shop, browsing, record
 from tests.core.test_trainer import examples
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 QUIET = CoreSettings(policy=PolicySettings(score_threshold=0.0), learning=LearningSettings(learn_rate=0.0))
 
 
+@cache
 def taught(kind: str) -> Learner:
-    """A model of a kind that has learned from some lists."""
+    """A model of a kind that has learned from some lists. Read-only."""
     trainer = Trainer(replace(LearningSettings(), model=kind))
     for example in examples(60):
         trainer.learn_one(example)
@@ -36,7 +38,7 @@ def taught(kind: str) -> Learner:
 
 
 def lists(kind: str) -> tuple[Ranked, ItemIndex, Learner, int]:
-    shop, model = make_shop(), taught(kind)
+    shop, model = shared_shop(), taught(kind)
     users = sorted(shop.profiles)
     index = shop.index()
     return rank_queries(shop.queries(users), index, model), index, model, len(users)
@@ -152,11 +154,12 @@ def test_a_candidate_carries_its_reasons_with_what_they_add(index: ItemIndex) ->
 
 def test_every_template_names_only_fields_that_are_filled(index: ItemIndex) -> None:
     """Each is filled for somebody, or empty; none raises."""
-    shop = make_shop()
+    shop = shared_shop()
     users = sorted(shop.profiles)
-    ranked = rank_queries(shop.queries(users), shop.index(), prior_model())
+    index, model = shop.index(), prior_model()
+    ranked = rank_queries(shop.queries(users), index, model)
     for q in range(len(users)):
         for row in top(ranked, q, 8).tolist():
-            assert all(reasons(ranked, row, q, shop.index(), prior_model(), count=99))
+            assert all(reasons(ranked, row, q, index, model, count=99))
     assert len(FEATURE_NAMES) == len(ROW)
     assert PRIOR_BIAS < 0

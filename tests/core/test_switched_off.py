@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from streamer.core.features import FEATURES, ROW
 from streamer.core.models.registry import prior_model
 from streamer.core.queries import Queries
 from streamer.core.rank import Ranked, discover, rank_queries, top
-from tests.core.shop import RETRIEVAL, make_shop
+from tests.core.shop import RETRIEVAL, make_shop, shared_shop
 
 MODEL = prior_model()
 
 
+@cache
 def ranked_without(generators=(), features=()) -> Ranked:
-    shop = make_shop()
+    """Read-only."""
+    shop = shared_shop()
     queries = Queries(replace(RETRIEVAL, without=generators, without_features=features))
     asked = shop.queries(sorted(shop.profiles))
     for profile, now_ms in zip(asked._profiles, asked._now, strict=True):

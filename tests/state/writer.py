@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 
 from state import rocks
@@ -41,6 +42,7 @@ def commit_on(path: Path, last: int = 0) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@cache
 def history(commit: int) -> list[tuple[str, bytes | None]]:
     """What commit n puts and deletes: keys that come back, so that an older row in a newer one's place is seen."""
     rng = random.Random(commit)
@@ -50,8 +52,9 @@ def history(commit: int) -> list[tuple[str, bytes | None]]:
     ]
 
 
+@cache
 def after(position: int) -> list[tuple[str, bytes, bytes]]:
-    """The rows of a store that holds the commits 1 to ``position`` of ``history``, and nothing else."""
+    """The rows of a store that holds the commits 1 to ``position`` of ``history``, and nothing else. Read-only."""
     rows: dict[str, bytes] = {}
     for commit in range(1, position + 1):
         for key, row in history(commit):
