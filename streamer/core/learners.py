@@ -9,8 +9,11 @@ called below, and its lines here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from streamer.core.examples import decoded
 from streamer.core.models.example import Example
 from streamer.core.models.trainer import CHALLENGER, Trainer
 from streamer.core.predictions.example import Outcome
@@ -30,6 +33,22 @@ if TYPE_CHECKING:
     from streamer.core.models.model import Floats
     from streamer.core.segments.clusterer import Begin
     from streamer.core.settings import CoreSettings
+
+
+_tagged: Final = msgspec.msgpack.Decoder(Step | Response | Portrait).decode
+
+
+def record_of(value: bytes) -> Example | Outcome | Step | Response | Portrait | None:
+    """The record that the bytes are; ``None`` if they are of no kind that is known, or damaged.
+
+    One decoding finds those with a tag, or sees at the first byte behind the head that there is none. The two oldest
+    kinds begin with a number, and are tried one after the other.
+    """
+    found = decoded(_tagged, value)
+    if found is not None:
+        return found if found.sound() else None
+    example = Example.decode(value)
+    return example if example is not None else Outcome.decode(value)
 
 
 class Learners:
@@ -57,20 +76,21 @@ class Learners:
 
     def learn(self, value: bytes) -> bool:
         """Learn from a record of ``examples``. False if it is of no kind that is known: nothing has changed."""
-        if (example := Example.decode(value)) is not None:
-            predicted = self.ranker.learn_one(example)
-            if self._beside is not None:
-                self._beside(example, predicted)
-        elif (step := Step.decode(value)) is not None:
-            self.vectors.learn(step)
-        elif (outcome := Outcome.decode(value)) is not None:
-            self.predictions.learn_one(outcome)
-        elif (response := Response.decode(value)) is not None:
-            self.uplift.learn_one(response)
-        elif (portrait := Portrait.decode(value)) is not None:
-            return self.segments.learn(portrait)
-        else:
-            return False
+        match record_of(value):
+            case Example() as example:
+                predicted = self.ranker.learn_one(example)
+                if self._beside is not None:
+                    self._beside(example, predicted)
+            case Step() as step:
+                self.vectors.learn(step)
+            case Outcome() as outcome:
+                self.predictions.learn_one(outcome)
+            case Response() as response:
+                self.uplift.learn_one(response)
+            case Portrait() as portrait:
+                return self.segments.learn(portrait)
+            case None:
+                return False
         return True
 
     def published(self) -> dict[str, bytes]:

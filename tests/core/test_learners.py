@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from agents.clusters import kmeans
-from streamer.core.learners import Learners
+from streamer.core.learners import Learners, record_of
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example
 from streamer.core.prediction_settings import PredictionSettings
@@ -13,6 +17,8 @@ from streamer.core.predictions.example import Outcome
 from streamer.core.segment_settings import SegmentSettings
 from streamer.core.segments.portrait import Portrait
 from streamer.core.settings import MINUTE_MS, CoreSettings
+from streamer.core.uplift.features import FEATURES, FEATURES_ID
+from streamer.core.uplift.response import Response
 from streamer.core.vector_settings import VectorSettings
 from streamer.core.vectors.step import Step
 from tests.core.task_shop import Shop, browsing
@@ -34,8 +40,9 @@ DECODE: dict[str, Callable[[bytes], object]] = {
 }
 
 
+@cache
 def records() -> list[bytes]:
-    """What a task of a small shop sends to ``examples``, kind by kind."""
+    """What a task of a small shop sends to ``examples``, kind by kind. Read-only."""
     shop, sent = Shop(SETTINGS), []
     for part in (browsing(600, users=20, step_ms=4 * MINUTE_MS)[at : at + 60] for at in range(0, 600, 60)):
         effects = shop.step(part)
@@ -67,6 +74,36 @@ def test_a_record_of_no_known_kind_is_refused_and_leaves_no_trace() -> None:
     learners = Learners(SETTINGS, clusters=kmeans)
     assert not any(learners.learn(value) for value in (b"", b"[]", b"\xc0", b"\x91\xa4none"))
     assert learners.digests() == Learners(SETTINGS, clusters=kmeans).digests()
+
+
+def a_response() -> bytes:
+    expected = (0.1, 0.1, 0.1, 0.1)
+    told = (True, 0.9, expected, True, False, True, False, False)
+    return Response(FEATURES_ID, b"\0\0" * len(FEATURES), 1_700_000_000_000, "next", *told).encode()
+
+
+@cache
+def one_of_each() -> list[bytes]:
+    """A record of each kind."""
+    sent = records()
+    return [next(value for value in sent if decode(value) is not None) for decode in DECODE.values()] + [a_response()]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([*DECODE, "uplift"]), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3)
+)
+def test_a_record_whole_or_damaged_is_what_the_decoder_of_its_own_kind_says(
+    kind: str, damage: list[tuple[int, int]]
+) -> None:
+    """And if none of them says anything it is of no kind that is known."""
+    decoders = [*DECODE.values(), Response.decode]
+    value = bytearray(one_of_each()[[*DECODE, "uplift"].index(kind)])
+    for at, byte in damage:
+        value[at % len(value)] = byte
+    said = [found for decode in decoders if (found := decode(bytes(value))) is not None]
+    assert [record_of(bytes(value))] == (said or [None])
+    assert damage or said
 
 
 def test_who_is_restored_from_the_rows_goes_on_as_if_there_had_been_no_end() -> None:

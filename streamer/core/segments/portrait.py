@@ -100,6 +100,12 @@ class Portrait(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="port
         """As numbers."""
         return tuple(np.frombuffer(self.x, "<i2").tolist())
 
+    def sound(self) -> bool:
+        """Whether there are as many numbers as the list says, none beyond its bounds."""
+        if len(self.x) % 2 or (self.features == FEATURES_ID and len(self.x) != 2 * len(NAMES)):
+            return False
+        return bool(np.abs(np.frombuffer(self.x, "<i2").astype(np.int64)).max(initial=0) <= _MOST)
+
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
         return encode(self)
@@ -107,12 +113,8 @@ class Portrait(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="port
     @staticmethod
     def decode(value: bytes) -> Portrait | None:
         """The portrait, or ``None`` if the bytes are none."""
-        if (found := decoded(_decode, value)) is None:
-            return None
-        if found.features == FEATURES_ID and len(found.x) != 2 * len(NAMES):
-            return None
-        sound = len(found.x) % 2 == 0 and np.abs(np.frombuffer(found.x, "<i2").astype(np.int64)).max(initial=0) <= _MOST
-        return found if sound else None
+        found = decoded(_decode, value)
+        return found if found is not None and found.sound() else None
 
 
 _decode: Final = msgspec.msgpack.Decoder(Portrait).decode

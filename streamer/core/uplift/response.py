@@ -53,6 +53,13 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
         """What was expected at the decision."""
         return Forecast(*self.expected)
 
+    def sound(self) -> bool:
+        """Whether the features are numbers, and what happened might have been otherwise."""
+        shaped = len(self.x) % 2 == 0 and 0 < len(self.x) <= 2 * _MOST_FEATURES
+        # What could never have been otherwise compares with nothing.
+        fair = _LEAST_CHANCE <= self.chance <= (1.0 if self.pushed else 1.0 - _LEAST_CHANCE)
+        return shaped and fair and bool(np.isfinite(np.frombuffer(self.x, dtype="<f2")).all())
+
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
         return encode(self)
@@ -60,12 +67,8 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
     @staticmethod
     def decode(value: bytes) -> Response | None:
         """The response, or ``None`` if the bytes are none."""
-        if (found := decoded(_decode, value)) is None:
-            return None
-        shaped = len(found.x) % 2 == 0 and 0 < len(found.x) <= 2 * _MOST_FEATURES
-        # What could never have been otherwise compares with nothing.
-        fair = _LEAST_CHANCE <= found.chance <= (1.0 if found.pushed else 1.0 - _LEAST_CHANCE)
-        return found if shaped and fair and np.isfinite(np.frombuffer(found.x, dtype="<f2")).all() else None
+        found = decoded(_decode, value)
+        return found if found is not None and found.sound() else None
 
 
 _decode: Final = msgspec.msgpack.Decoder(Response).decode

@@ -34,6 +34,11 @@ class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step/1")
         """Both as numbers."""
         return _keys(self.before), _keys(self.taken)
 
+    def sound(self) -> bool:
+        """Whether these are keys, some of each and not too many."""
+        before, taken = len(self.before), len(self.taken)
+        return before % 8 == taken % 8 == 0 and 0 < before <= 8 * _MOST_BEFORE and 0 < taken <= 8 * MOST_TAKEN
+
     def encode(self) -> bytes:
         """Its bytes on topic ``examples``."""
         return encode(self)
@@ -41,11 +46,8 @@ class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step/1")
     @staticmethod
     def decode(value: bytes) -> Step | None:
         """The step, or ``None`` if the bytes are none."""
-        if (found := decoded(_decode, value)) is None:
-            return None
-        before, taken = len(found.before), len(found.taken)
-        sound = before % 8 == taken % 8 == 0 and 0 < before <= 8 * _MOST_BEFORE and 0 < taken <= 8 * MOST_TAKEN
-        return found if sound else None
+        found = decoded(_decode, value)
+        return found if found is not None and found.sound() else None
 
 
 _decode: Final = msgspec.msgpack.Decoder(Step).decode
