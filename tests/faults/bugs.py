@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import promises_bugs, state
+from tests.faults import coupons_bugs, promises_bugs, state
 from tests.faults.doctor import again, busy_row, change, change_json, drop, middle, newest
 
 if TYPE_CHECKING:
@@ -342,5 +342,6 @@ BUGS: Final[tuple[tuple[int, Callable[[Evidence], None]], ...]] = (
     (9, publishes_weights_that_are_not_finite),
     (9, publishes_a_version_twice),
     (9, the_trainer_misses_an_example),
+    *coupons_bugs.BUGS,
     *promises_bugs.BUGS,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import plain, state
+from tests.faults import plain, spending, state
 from tests.faults.load import DAY_MS, MINUTE_MS
 from tests.faults.plain import HOUR_MS
 from tests.faults.promises import check_erasures, check_memory, check_replay
@@ -48,6 +48,7 @@ def check_folds(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
     for partition in range(evidence.partitions):
         yield from state.shoppers(evidence, walked, partition)
         yield from state.due(evidence, walked, partition)
+        yield from spending.rows(evidence, walked, partition)
     yield from state.items(evidence, walked)
 
 
@@ -154,8 +155,9 @@ def check_triggers(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
 
 
 def check_policy(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
-    """6: caps and gap in any window, and the rules that the walk asked at each decision."""
+    """6: caps and gap in any window, budgets, and the rules that the walk asked at each decision."""
     yield from (breach for breach in walked.breaches if breach.invariant == 6)
+    yield from spending.budgets(evidence)
     times: dict[str, list[tuple[int, Rec]]] = {}
     for rec, body in bodies(evidence, "push-candidates"):
         times.setdefault(body["user_id"], []).append((plain.milliseconds(body["decided_at"]), rec))

@@ -15,6 +15,7 @@ from agents.topic_admin import create_topics
 from agents.topics import TOPICS
 from streamer.demo import free_ports
 from streamer.settings import Settings, load
+from tests.faults.campaigns import ON, declare
 from tests.faults.checker import ROLES
 from tests.faults.evidence import Evidence, read_store
 from tests.faults.fault import FAILED
@@ -24,7 +25,6 @@ from tests.faults.meddle import group_offsets
 from tests.faults.publisher import Publisher
 from tests.faults.replayed import replayed
 from tests.faults.site import Disk
-from tests.faults.timed import BASKET, declare
 from tests.faults.workers import Workers
 
 if TYPE_CHECKING:
@@ -215,9 +215,11 @@ def _settings(site: Site, prefix: str) -> Settings:
             "runtime.data_dir": str(site.folder / prefix / "state"),
             # More to learn from than in a shop, so that the trainer is at work whenever it is killed.
             "core.learning.learn_rate": 0.3,
+            # Coupons of which nobody knows yet whether they pay are sent to find out; most of them, or there were few.
+            "core.policy.try_share": 0.6,
             # The load's times are of the past: an idle task's clock would overtake them all.
             "runtime.idle_tick_ms": 0,
-            "campaigns.on": f"next,{BASKET}",
+            "campaigns.on": ",".join(ON),
             "campaigns.folder": str(campaigns),
             "log.format": "json",
         },

@@ -9,8 +9,6 @@ from tests.faults import plain
 from tests.faults.load import MINUTE_MS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.faults.plain import Rec, Said, Standing
 
 BASKET: Final = "basket"
@@ -29,14 +27,6 @@ cancel_on = ["purchase"]
 template = "basket.v1"
 channels = ["push", "in-app", "email", "sms"]
 """
-
-
-def declare(folder: Path) -> Path:
-    """The folder of campaigns with this one in it."""
-    campaigns = folder / "campaigns"
-    campaigns.mkdir()
-    (campaigns / f"{BASKET}.toml").write_text(DECLARED)
-    return campaigns
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.faults import plain
+from tests.faults import campaigns, plain
+from tests.faults.coupons import REASONS, Account
 from tests.faults.load import DAY_MS, partition_of
-from tests.faults.plain import TRIGGERS, Said, Shopper, Standing
+from tests.faults.plain import Said, Shopper, Standing
 from tests.faults.timed import MOST_SHOPPERS, Timer, Timers, quiet_until
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ RANKED_REASONS: Final = {
     "low_score",
     "outbid",
     "not_worth_it",
+    *REASONS,
 }
 
 
@@ -58,6 +60,7 @@ class Walked:
     """All that follows from input and journal. Places are ``topic:partition:offset``.
 
     ``erased``: by user, the stream times at which they asked to be forgotten, and with them the pushes they had.
+    ``spent``: by partition and campaign, as ``Account.row``.
     """
 
     fates: dict[str, str] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class Walked:
     fingerprints: set[int] = field(default_factory=set)
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     now: dict[int, int] = field(default_factory=dict)
+    spent: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     breaches: list[Breach] = field(default_factory=list)
 
 
@@ -94,6 +98,7 @@ class _Task:
         for rec in evidence.records("push-candidates", partition):
             body = json.loads(rec.value or b"{}")
             self._candidates.setdefault(body.get("candidate_id", ""), body)
+        self._account = Account(partition, evidence.partitions)
         self._now = 0
 
     def walk(self) -> None:
@@ -111,6 +116,7 @@ class _Task:
                 self._breach(7, records[place].place, f"never folded, nor {len(records) - place - 1} after it")
             self._walked.positions[topic, self._partition] = records[place - 1].offset + 1 if place else 0
         self._walked.now[self._partition] = self._now
+        self._walked.spent[self._partition] = self._account.row
         for origin, campaign, due_ms in self._decisions:
             what = f"decided on {origin} for {campaign}, due at {due_ms}, which triggers nothing"
             self._breach(5, f"decisions:{self._partition}", what)
@@ -172,9 +178,8 @@ class _Task:
             seen = self._walked.items.setdefault(item, Item(first_ms=said.time))
             seen.counts[kind] += 1
             seen.first_ms, seen.last_ms = min(seen.first_ms, said.time), max(seen.last_ms, said.time)
-        if said.type in TRIGGERS:
-            asked = Timer("next", 0, rec, said, said.items)
-            self._occasion([asked], shopper, said.user, newest_ms)
+        if asked := [Timer(campaign, 0, rec, said, said.items) for campaign in campaigns.asking(said.type)]:
+            self._occasion(asked, shopper, said.user, newest_ms)
 
     def _tick(self, time_ms: int) -> None:
         """Those whose time has come, the earliest first; some at most."""
@@ -220,6 +225,9 @@ class _Task:
             self._breach(6, rec.place, f"decided {reason!r}, but {refusal!r} forbids it")
         elif not refusal and reason not in RANKED_REASONS:
             self._breach(4, rec.place, f"refused for {reason!r}, which does not hold")
+        candidate = self._candidates.get(found[0].get("d", ""))
+        for what in self._account.judge(ask.campaign, found[0], candidate, self._now):
+            self._breach(6, rec.place, what)
         if reason == "sent":
             self._pushed(rec, ask.said, shopper, found[0])
         return reason
