@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.faults import coupons, timed
+from tests.faults import coupons, news, timed
 from tests.faults.plain import TRIGGERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DECLARED: Final = {timed.BASKET: timed.DECLARED} | {
-    name: coupon.declared(name) for name, coupon in coupons.COUPONS.items()
+    name: each.declared(name) for name, each in (*coupons.COUPONS.items(), *news.WAITING.items())
 }
 ON: Final = ("next", *DECLARED)
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import plain, spending, state
+from tests.faults import plain, spending, state, watched
 from tests.faults.load import DAY_MS, MINUTE_MS
+from tests.faults.news import CATALOG
 from tests.faults.plain import HOUR_MS
 from tests.faults.promises import check_erasures, check_memory, check_replay
 from tests.faults.walk import INPUTS, Breach, walk
@@ -49,6 +50,7 @@ def check_folds(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
         yield from state.shoppers(evidence, walked, partition)
         yield from state.due(evidence, walked, partition)
         yield from spending.rows(evidence, walked, partition)
+        yield from watched.rows(evidence, walked, partition)
     yield from state.items(evidence, walked)
 
 
@@ -137,6 +139,10 @@ def check_triggers(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
     for rec, body in bodies(evidence, "push-candidates"):
         trigger = body["trigger"]
         place = f"{trigger['topic']}:{trigger['partition']}:{trigger['offset']}"
+        if trigger["topic"] == CATALOG:
+            if (body["campaign"], body["user_id"], trigger["event_id"]) not in walked.news:
+                yield Breach(5, rec.place, f"triggered by {place}, of which nobody was to tell {body['user_id']}")
+            continue
         said = walked.applied.get(place)
         if said is None:
             yield Breach(5, rec.place, f"triggered by {place}, which is {walked.fates.get(place, 'not there')}")

@@ -33,6 +33,7 @@ TROUBLE_PER_MILLE: Final = {
     "feedback": 12,
     "tombstone": 2,
     "erase": 1,
+    "catalog": 8,
 }
 #: Good events by type, with their topic and how often.
 GOOD: Final = (
@@ -111,6 +112,8 @@ class Load:
         draw = self._random
         self._count += 1
         now = self._now_ms()
+        if self._count <= self._items:
+            return self._entry(self._count - 1)  # at first the catalog tells of each item
         user = f"user-{int(draw.random() ** 2 * self._users)}"
         kind = draw.choices(self._kinds, self._weights)[0]
         if kind == "duplicate" and self._recent:
@@ -119,6 +122,8 @@ class Load:
             return draw.choice(self._poisons)(user, now)
         if kind == "preferences":
             return self._preferences(user, now)
+        if kind == "catalog":
+            return self._entry(self._number())
         if kind == "erase":
             return self._event(user, "preferences", "preferences", now, preferences={"erase": True})
         if kind == "tombstone":
@@ -148,9 +153,23 @@ class Load:
         return self._event(user, kind, topic, time_ms, items=lines)
 
     def _line(self) -> dict[str, Any]:
-        number = int(self._random.random() ** 1.5 * self._items)
+        number = self._number()
         line: dict[str, Any] = {"id": f"item-{number}", "category": CATEGORIES[number % len(CATEGORIES)]}
         return line | {"brand": f"brand-{number % 5}", "price": 5 + number} if self._random.random() < 0.8 else line
+
+    def _number(self) -> int:
+        return int(self._random.random() ** 1.5 * self._items)
+
+    def _entry(self, number: int) -> Sending:
+        """What the catalog says of an item now: prices fall and rise, stock goes and returns, some are taken out."""
+        draw, key = self._random, f"item-{number}".encode()
+        if draw.random() < 0.03:
+            return Sending("catalog", key, None, partition=0)
+        price = round((5 + number) * draw.choice((1.0, 0.95, 0.8, 0.6)), 2)
+        said: dict[str, Any] = {"title": f"Item No {number}", "price": price}
+        if draw.random() < 0.9:
+            said["stock"] = draw.choice((0, 0, 3, 12, 700, True))
+        return Sending("catalog", key, json.dumps(said).encode(), partition=0)
 
     def _preferences(self, user: str, now: int) -> Sending:
         said = self._random.choice(

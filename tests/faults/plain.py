@@ -56,7 +56,7 @@ class Rec:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a readable record says."""
+    """What a readable record says. ``cents``: what it says each of its items costs, 0 for nothing."""
 
     user: str
     type: str
@@ -67,6 +67,7 @@ class Said:
     query: str = ""
     preferences: dict[str, Any] | None = None
     candidate: str = ""
+    cents: tuple[int, ...] = ()
 
     @property
     def fingerprint(self) -> int:
@@ -132,7 +133,8 @@ def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
     items = tuple(line["id"] for line in lines)
     query, wishes = data.get("query", ""), data.get("preferences")
     candidate = data.get("candidate_id", "")
-    return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes, candidate)
+    cents = tuple(round(line.get("price", 0) * 100) for line in lines)
+    return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes, candidate, cents)
 
 
 def _no_constant(name: str) -> None:

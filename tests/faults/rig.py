@@ -39,7 +39,7 @@ READY_S: Final = 90.0
 RECOVER_S: Final = 90.0
 SESSION_S: Final = 6
 SPAN_MS: Final = 8 * 3_600_000
-UNREAD: Final = {"sessions", "catalog"}
+UNREAD: Final = {"sessions"}
 
 
 class NotWithinError(AssertionError):

@@ -1,15 +1,21 @@
-"""Timers in the plainest way: a campaign that waits after a cart event, and whatever waits for quiet hours to end."""
+"""Timers in the plainest way: of a campaign that waits after a cart event, of those that wait for news, and of whatever
+waits for quiet hours to end.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.faults import plain
+from tests.faults import news, plain
 from tests.faults.load import MINUTE_MS
+from tests.faults.plain import Rec, Said
 
 if TYPE_CHECKING:
-    from tests.faults.plain import Rec, Said, Standing
+    from collections.abc import Callable
+
+    from tests.faults.news import News
+    from tests.faults.plain import Standing
 
 BASKET: Final = "basket"
 AFTER_MS: Final = 30 * MINUTE_MS
@@ -31,7 +37,11 @@ channels = ["push", "in-app", "email", "sms"]
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """One timer: its campaign, when it is due, the event that armed it and where that lies."""
+    """One timer: its campaign, when it is due, the event that armed it and where that lies.
+
+    ``prices``: what the items cost before, of a timer that news armed. Its event is one of the shopper's own only by
+    its ``mark``.
+    """
 
     campaign: str
     due_ms: int
@@ -39,16 +49,33 @@ class Timer:
     said: Said
     items: tuple[str, ...]
     waits: bool = False
+    prices: tuple[int, ...] = ()
+    mark: int = 0
 
     @property
     def row(self) -> list[Any]:
         """As table ``policy`` has it."""
         rec, said = self.rec, self.said
         place = [rec.topic, rec.partition, rec.offset]
-        event = [said.time, said.id, said.source, said.type, *place, said.fingerprint]
+        event = [said.time, said.id, said.source, said.type, *place, self.mark or said.fingerprint]
         keys = [plain.item_key(item) for item in self.items]
-        # Last is what they cost before, of timers that the catalog's changes arm.
-        return [self.campaign, self.due_ms, *event, keys, "", self.waits, []]
+        return [self.campaign, self.due_ms, *event, keys, "", self.waits, list(self.prices)]
+
+    def only(self, wanted: Callable[[str, int], bool]) -> Timer:
+        """Of news, with those items alone."""
+        left = [pair for pair in zip(self.items, self.prices, strict=True) if wanted(*pair)]
+        return replace(self, items=tuple(item for item, _ in left), prices=tuple(cents for _, cents in left))
+
+    def bought(self, said: Said) -> Timer | None:
+        """What a purchase leaves of it, if it is not older than what armed it."""
+        if self.said.time > said.time:
+            return self
+        if self.campaign == BASKET:
+            return None
+        if self.campaign not in news.WAITING or not self.items:
+            return self
+        left = self.only(lambda item, _: item not in said.items)
+        return left if left.items else None
 
 
 @dataclass(slots=True)
@@ -61,7 +88,7 @@ class Timers:
     def hear(self, rec: Rec, said: Said) -> None:
         """An applied event: what it takes back, and what it arms."""
         if said.type == "purchase":
-            self.keep(t for t in self.armed if t.campaign != BASKET or t.said.time > said.time)
+            self.keep([left for timer in self.armed if (left := timer.bought(said)) is not None])
         elif said.type == "cart":
             before = next((timer for timer in self.armed if timer.campaign == BASKET), None)
             if before is None or before.said.time <= said.time:
@@ -69,6 +96,25 @@ class Timers:
                 earlier = [item for item in (before.items if before is not None else ()) if item not in here]
                 items = (*earlier, *here)[-MOST_ITEMS:]
                 self.arm(Timer(BASKET, said.time + AFTER_MS, rec, said, items))
+
+    def tell(self, told: News, now_ms: int) -> None:
+        """News for the shopper: one timer for all of a campaign's."""
+        campaign = news.WAITING[told.campaign]
+        before = next((timer for timer in self.armed if timer.campaign == told.campaign), None)
+        pairs = [*zip(before.items, before.prices, strict=True)] if before is not None else []
+        pairs = [*(pair for pair in pairs if pair[0] != told.item), (told.item, told.cents)][-MOST_ITEMS:]
+        identity = f"{told.item}@{told.offset}"
+        self.arm(
+            Timer(
+                told.campaign,
+                now_ms + campaign.after_ms,
+                Rec(news.CATALOG, 0, told.offset, now_ms, told.item.encode(), None),
+                Said(told.user, campaign.due, now_ms, identity, news.CATALOG, (told.item,)),
+                tuple(item for item, _ in pairs),
+                prices=tuple(cents for _, cents in pairs),
+                mark=plain.item_key(f"{identity}\n{told.user}"),
+            )
+        )
 
     def arm(self, timer: Timer) -> None:
         """One more, in place of its campaign's."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults import campaigns, plain
-from tests.faults.coupons import REASONS, Account
+from tests.faults.coupons import REASONS, Account, in_cents
 from tests.faults.load import DAY_MS, partition_of
+from tests.faults.news import CATALOG, WAITING, Catalog, Watching
 from tests.faults.plain import Said, Shopper, Standing
 from tests.faults.timed import MOST_SHOPPERS, Timer, Timers, quiet_until
 
@@ -60,7 +61,7 @@ class Walked:
     """All that follows from input and journal. Places are ``topic:partition:offset``.
 
     ``erased``: by user, the stream times at which they asked to be forgotten, and with them the pushes they had.
-    ``spent``: by partition and campaign, as ``Account.row``.
+    ``spent``: by partition and campaign, as ``Account.row``. ``watching``: by partition. ``news``: all that was told.
     """
 
     fates: dict[str, str] = field(default_factory=dict)
@@ -74,21 +75,23 @@ class Walked:
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     now: dict[int, int] = field(default_factory=dict)
     spent: dict[int, dict[str, list[int]]] = field(default_factory=dict)
+    watching: dict[int, Watching] = field(default_factory=dict)
+    news: set[tuple[str, str, str]] = field(default_factory=set)
     breaches: list[Breach] = field(default_factory=list)
 
 
 def walk(evidence: Evidence) -> Walked:
     """Follow every task's journal."""
-    walked = Walked()
+    walked, catalog = Walked(), Catalog(evidence.records(CATALOG, 0))
     for partition in range(evidence.partitions):
-        _Task(evidence, walked, partition).walk()
+        _Task(evidence, walked, partition, catalog).walk()
     return walked
 
 
 class _Task:
     """One partition of the journal."""
 
-    def __init__(self, evidence: Evidence, walked: Walked, partition: int) -> None:
+    def __init__(self, evidence: Evidence, walked: Walked, partition: int, catalog: Catalog) -> None:
         self._evidence, self._walked, self._partition = evidence, walked, partition
         self._records = {topic: evidence.records(topic, partition) for topic in INPUTS}
         self._next = dict.fromkeys(INPUTS, 0)  # place in the list of the record to be folded next
@@ -99,16 +102,19 @@ class _Task:
             body = json.loads(rec.value or b"{}")
             self._candidates.setdefault(body.get("candidate_id", ""), body)
         self._account = Account(partition, evidence.partitions)
-        self._now = 0
+        self._catalog, self._watching = catalog, Watching(catalog)
+        self._now = self._position = 0  # of the stream and of the catalog
 
     def walk(self) -> None:
         for entry in self._evidence.records("journal", self._partition):
             body = json.loads(entry.value or b"{}")
             for batch in body["batches"]:
+                (self._position,) = batch["replicas"][CATALOG]
                 fates = Counter(self._fold(rec) for rec in self._follow(batch["runs"], entry) if rec is not None)
                 counts = {name: n for name, n in batch["counts"].items() if n}
                 if fates != Counter(counts):
                     self._breach(3, entry.place, f"the batch {batch['runs']} counts {counts}, but it is {dict(fates)}")
+                self._watching.settle(self._position)
             if body["now"] != self._now:
                 self._breach(1, entry.place, f"stream time is {body['now']}, but the input's is {self._now}")
         for topic, records in self._records.items():
@@ -117,15 +123,19 @@ class _Task:
             self._walked.positions[topic, self._partition] = records[place - 1].offset + 1 if place else 0
         self._walked.now[self._partition] = self._now
         self._walked.spent[self._partition] = self._account.row
-        for origin, campaign, due_ms in self._decisions:
-            what = f"decided on {origin} for {campaign}, due at {due_ms}, which triggers nothing"
+        self._walked.watching[self._partition] = self._watching
+        for user, origin, campaign, due_ms in self._decisions:
+            what = f"decided on {origin} for {campaign} and {user}, due at {due_ms}, which triggers nothing"
             self._breach(5, f"decisions:{self._partition}", what)
 
     def _follow(self, runs: list[Any], entry: Rec) -> Iterator[Rec | None]:
         """The records of the runs, None for a tick, which is done; says where they leave the log's order."""
         for topic, first, last in runs:
             if topic == "tick":
-                self._tick(first)
+                if last > self._position:
+                    what = f"tells of the catalog up to {last}, which is read up to {self._position}"
+                    self._breach(7, entry.place, what)
+                self._tick(first, last)
                 yield None
                 continue
             records, places = self._records[topic], self._places[topic]
@@ -167,11 +177,16 @@ class _Task:
         if said.type != "tombstone":
             self._now = max(self._now, said.time)
             self._walked.fingerprints.add(said.fingerprint)
+        before = list(shopper.profile.items) if shopper.profile is not None else []
         shopper.fold(said)
         timers = self._walked.timers.setdefault(said.user, Timers())
         if (said.preferences or {}).get("erase"):
             self._walked.erased.setdefault(said.user, []).append(self._now)
             timers.armed, timers.wake_ms = [], 0
+            self._watching.forget(said.user)
+        elif shopper.profile is not None and said.items:
+            gone = [item for item in before if item not in shopper.profile.items]
+            self._watching.hear(said, gone, shopper.profile, self._position)
         timers.hear(rec, said)
         kind = plain.KINDS.get(said.type, "")
         for item in said.items:
@@ -181,8 +196,8 @@ class _Task:
         if asked := [Timer(campaign, 0, rec, said, said.items) for campaign in campaigns.asking(said.type)]:
             self._occasion(asked, shopper, said.user, newest_ms)
 
-    def _tick(self, time_ms: int) -> None:
-        """Those whose time has come, the earliest first; some at most."""
+    def _tick(self, time_ms: int, until: int) -> None:
+        """What the catalog changed before an offset; then those whose time had come before, the earliest first."""
         walked, self._now = self._walked, max(self._now, time_ms)
         rows = sorted(
             (timers.wake_ms, user)
@@ -190,11 +205,20 @@ class _Task:
             if 0 < timers.wake_ms <= self._now
             and partition_of(user.encode(), self._evidence.partitions) == self._partition
         )
+        for told in self._watching.sweep(until, self._now, self._position):
+            walked.timers[told.user].tell(told, self._now)
+            walked.news.add((told.campaign, told.user, f"{told.item}@{told.offset}"))
         for _, user in rows[:MOST_SHOPPERS]:
-            fired = walked.timers[user].reached(self._now)
+            fired = [self._still(timer) for timer in walked.timers[user].reached(self._now)]
             shopper = walked.shoppers[user]
             if fired and shopper.profile is not None:
                 self._occasion(fired, shopper, user, 0)
+
+    def _still(self, timer: Timer) -> Timer:
+        """With what of its news is true still."""
+        if timer.campaign not in WAITING:
+            return timer
+        return timer.only(lambda item, cents: self._watching.holds(timer.campaign, item, cents, self._position))
 
     def _occasion(self, asks: list[Timer], shopper: Shopper, user: str, newest_ms: int) -> None:
         """Hold the decisions on what is asked at once to the rules that can be asked plainly."""
@@ -206,8 +230,7 @@ class _Task:
             refusal = plain.refusal(then, time_ms, newest_ms, self._now)
             until = quiet_until(shopper.standing or Standing(), self._now) if refusal == "quiet_hours" else None
             if until is not None and until > self._now:
-                waits = Timer(ask.campaign, until, ask.rec, ask.said, ask.items, waits=True)
-                self._walked.timers[user].arm(waits)
+                self._walked.timers[user].arm(replace(ask, due_ms=until, waits=True))
             reasons.append(self._decided(ask, shopper, refusal))
         if reasons.count("sent") > 1 or ("outbid" in reasons and "sent" not in reasons):
             self._breach(4, asks[0].rec.place, f"asked at once, the decisions are {reasons}")
@@ -215,7 +238,8 @@ class _Task:
     def _decided(self, ask: Timer, shopper: Shopper, refusal: str) -> str:
         """The reason of the one decision on this."""
         rec = ask.rec
-        found = self._decisions.pop((f"{rec.topic}:{rec.offset}", ask.campaign, ask.due_ms), [])
+        place = f"{rec.topic}:{rec.offset}"
+        found = self._decisions.pop((ask.said.user, place, ask.campaign, ask.due_ms), [])
         if len(found) != 1:
             what = f"{len(found)} decisions on one event for {ask.campaign}, due at {ask.due_ms}"
             self._breach(3, rec.place, what)
@@ -229,10 +253,11 @@ class _Task:
         for what in self._account.judge(ask.campaign, found[0], candidate, self._now):
             self._breach(6, rec.place, what)
         if reason == "sent":
-            self._pushed(rec, ask.said, shopper, found[0])
+            self._pushed(ask, shopper, found[0])
         return reason
 
-    def _pushed(self, rec: Rec, said: Said, shopper: Shopper, decision: dict[str, Any]) -> None:
+    def _pushed(self, ask: Timer, shopper: Shopper, decision: dict[str, Any]) -> None:
+        rec, said = ask.rec, ask.said
         identity = plain.candidate_id(said.user, said.source, said.id, decision["c"])
         candidate = self._candidates.get(identity)
         if candidate is None or decision.get("d") != identity:
@@ -247,17 +272,28 @@ class _Task:
         week = {item for at, _, sent in shopper.sent if at > self._now - 7 * DAY_MS for item in sent}
         if again := set(items) & week:
             self._breach(6, rec.place, f"pushes {sorted(again)} to {said.user} again within a week")
+        entries = {item: self._catalog.entry(item, self._position) for item in items}
+        if gone := [item for item, entry in entries.items() if entry is not None and not entry.in_stock]:
+            self._breach(6, rec.place, f"pushes {gone} to {said.user}, of which there is none left")
+        if ask.campaign in WAITING:
+            told, was = candidate["template"]["vars"], dict(zip(ask.items, ask.prices, strict=True))
+            if other := set(items) - set(ask.items):
+                self._breach(5, rec.place, f"pushes {sorted(other)} to {said.user}, who was told of {ask.items}")
+            entry = entries[items[0]]
+            cents = in_cents(told["price"]), in_cents(told.get("price_was", ""))
+            if entry is None or (entry.cents, was.get(items[0])) != (cents[0] if entry.cents else 0, cents[1]):
+                self._breach(5, rec.place, f"tells of {items[0]} at {cents}, it is {entry} and was at {was}")
         shopper.sent.append((self._now, candidate["campaign"], items))
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
         self._walked.breaches.append(Breach(invariant, where, what))
 
 
-def _by_origin(evidence: Evidence, partition: int) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
-    """By where the event lies that asked or armed, by campaign, and by when the timer was due (0: without one)."""
-    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+def _by_origin(evidence: Evidence, partition: int) -> dict[tuple[str, str, str, int], list[dict[str, Any]]]:
+    """By shopper, by where what asked or armed lies, by campaign, and by when the timer was due (0: without one)."""
+    found: dict[tuple[str, str, str, int], list[dict[str, Any]]] = {}
     for rec in evidence.records("decisions", partition):
         body = json.loads(rec.value or b"{}")
-        at = (body.get("o", rec.place), body.get("c", ""), body.get("t", 0))
+        at = ((rec.key or b"").decode(), body.get("o", rec.place), body.get("c", ""), body.get("t", 0))
         found.setdefault(at, []).append(body)
     return found
