@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import coupons_bugs, news_bugs, promises_bugs, state
+from tests.faults import coupons_bugs, news_bugs, promises_bugs, slates_bugs, state
 from tests.faults.doctor import again, busy_row, change, change_json, drop, middle, newest
 
 if TYPE_CHECKING:
@@ -344,5 +344,6 @@ BUGS: Final[tuple[tuple[int, Callable[[Evidence], None]], ...]] = (
     (9, the_trainer_misses_an_example),
     *coupons_bugs.BUGS,
     *news_bugs.BUGS,
+    *slates_bugs.BUGS,
     *promises_bugs.BUGS,
 )

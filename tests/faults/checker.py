@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tests.faults import plain, spending, state, watched
+from tests.faults import plain, responses, spending, state, watched
 from tests.faults.load import DAY_MS, MINUTE_MS
 from tests.faults.news import CATALOG
 from tests.faults.plain import HOUR_MS
@@ -51,6 +51,7 @@ def check_folds(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
         yield from state.due(evidence, walked, partition)
         yield from spending.rows(evidence, walked, partition)
         yield from watched.rows(evidence, walked, partition)
+        yield from responses.rows(evidence, walked, partition)
     yield from state.items(evidence, walked)
 
 
@@ -115,7 +116,7 @@ def _once(found: Counter[Any], expected: Counter[Any], what: str, invariant: int
 
 
 def check_candidates(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
-    """4: each ``candidate_id`` once, and they are those that decisions say were sent."""
+    """4: each ``candidate_id`` once, and they are those that decisions say were sent; one response to each in time."""
     yield from (breach for breach in walked.breaches if breach.invariant == 4)
     candidates = Counter(body["candidate_id"] for _, body in bodies(evidence, "push-candidates"))
     sent = Counter(body.get("d") for _, body in bodies(evidence, "decisions") if body.get("r") == "sent")
@@ -125,6 +126,7 @@ def check_candidates(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
             yield Breach(4, rec.place, f"candidate {body['candidate_id']} once more")
         seen.add(body["candidate_id"])
     yield from _once(candidates, sent, "candidate", 4)
+    yield from responses.told(evidence, walked)
 
 
 def bodies(evidence: Evidence, topic: str) -> Iterator[tuple[Rec, dict[str, Any]]]:
@@ -225,7 +227,7 @@ def check_decisions(evidence: Evidence, _: Walked) -> Iterator[Breach]:
 
 
 def check_model(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
-    """9: published weights are finite, versions go up one by one, and each example was learned from once."""
+    """9: published weights are finite, versions go up one by one, each example and response was learned from once."""
     last = 0
     for rec in evidence.all("model"):
         if rec.key is None or not rec.key.startswith(b"champion/") or rec.value is None:
@@ -240,6 +242,7 @@ def check_model(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
             yield Breach(9, rec.place, f"model version {version} after {last}")
         last = version
     yield from state.learned(evidence)
+    yield from responses.learned(evidence)
 
 
 CHECKS: Final[tuple[Callable[[Evidence, Walked], Iterator[Breach]], ...]] = (

@@ -1,4 +1,7 @@
-"""A load of known records, all of them determined by a seed: good events, and every kind of trouble among them."""
+"""A load of known records: good events, and every kind of trouble among them.
+
+A seed determines all of them but which pushes shoppers answer, which are of those that they got.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ TROUBLE_PER_MILLE: Final = {
     "late": 10,
     "out_of_order": 25,
     "preferences": 12,
-    "feedback": 12,
+    "feedback": 24,
     "tombstone": 2,
     "erase": 1,
     "catalog": 8,
@@ -48,7 +51,8 @@ GOOD: Final = (
     ("purchase", "purchase", 80),
     ("refund", "purchase", 10),
 )
-FEEDBACK: Final = ("delivered", "opened", "clicked", "dismissed", "dismissed", "converted", "unsubscribed")
+#: What shoppers make of pushes, and how often; who unsubscribes is hardly pushed any more.
+FEEDBACK: Final = {"delivered": 4, "opened": 4, "clicked": 4, "dismissed": 3, "converted": 2, "unsubscribed": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,30 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+def _none() -> list[tuple[str, str]]:
+    return []
+
+
 class Load:
-    """An endless load. Event times run from ``from_ms`` on, ``step_ms`` a record; nothing else depends on a clock."""
+    """An endless load. Event times run from ``from_ms`` on, ``step_ms`` a record; nothing else depends on a clock.
+
+    ``pushed()`` tells of the newest pushes shopper and candidate id.
+    """
 
     def __init__(
-        self, seed: int, *, from_ms: int, step_ms: float, partitions: int, users: int = 150, items: int = 60
+        self,
+        seed: int,
+        *,
+        from_ms: int,
+        step_ms: float,
+        partitions: int,
+        users: int = 150,
+        items: int = 60,
+        pushed: Callable[[], list[tuple[str, str]]] = _none,
     ) -> None:
         self._random = random.Random(seed)
+        # Of its own: what was pushed must not change what else comes.
+        self._answers, self._pushed = random.Random(f"{seed} answers"), pushed
         self._from_ms, self._step_ms = from_ms, step_ms
         self._partitions, self._users, self._items = partitions, users, items
         self._kinds = [*TROUBLE_PER_MILLE, "good"]
@@ -129,10 +150,7 @@ class Load:
         if kind == "tombstone":
             return Sending("preferences", user.encode(), None)
         if kind == "feedback":
-            word = draw.choice(
-                ("delivered", "opened", "clicked", "dismissed", "dismissed", "converted", "unsubscribed")
-            )
-            return self._event(user, f"push_{word}", "feedback", now, candidate_id=f"{draw.getrandbits(128):032x}")
+            return self._answer(user, now)
         made = self._good(user, now - {"late": 8 * DAY_MS, "out_of_order": 20 * MINUTE_MS}.get(kind, 0))
         if kind == "other_key":
             made = replace(made, key=draw.choice((None, b"somebody else", b"\xff\x00")))
@@ -156,6 +174,17 @@ class Load:
         number = self._number()
         line: dict[str, Any] = {"id": f"item-{number}", "category": CATEGORIES[number % len(CATEGORIES)]}
         return line | {"brand": f"brand-{number % 5}", "price": 5 + number} if self._random.random() < 0.8 else line
+
+    def _answer(self, user: str, now: int) -> Sending:
+        """To a push of lately, by who got it and now and then by somebody else; or to one that never was."""
+        draw, pushed = self._answers, self._pushed()
+        word = draw.choices(list(FEEDBACK), list(FEEDBACK.values()))[0]
+        candidate = f"{draw.getrandbits(128):032x}"
+        if pushed and draw.random() < 0.85:
+            shopper, candidate = draw.choice(pushed)
+            user = shopper if draw.random() < 0.95 else user
+        time_ms = now - draw.choice((0, 0, 0, 10 * MINUTE_MS))
+        return self._event(user, f"push_{word}", "feedback", time_ms, candidate_id=candidate)
 
     def _number(self) -> int:
         return int(self._random.random() ** 1.5 * self._items)

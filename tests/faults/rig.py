@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from agents.topic_admin import create_topics
 from agents.topics import TOPICS
 from streamer.demo import free_ports
 from streamer.settings import Settings, load
+from tests.faults import slates
 from tests.faults.campaigns import ON, declare
 from tests.faults.checker import ROLES
 from tests.faults.evidence import Evidence, read_store
@@ -39,6 +41,8 @@ READY_S: Final = 90.0
 RECOVER_S: Final = 90.0
 SESSION_S: Final = 6
 SPAN_MS: Final = 8 * 3_600_000
+#: Pushes of a task that are answered: some of them are so old that their windows are over.
+NEWEST: Final = 20
 UNREAD: Final = {"sessions"}
 
 
@@ -58,7 +62,9 @@ class Rig:
         topics = self.settings.topics
         begun = int(time.time() * 1000)
         step = SPAN_MS / max(1.0, rate * seconds)
-        self.load = Load(seed, from_ms=begun - 2 * SPAN_MS, step_ms=step, partitions=topics.partitions)
+        self.load = Load(
+            seed, from_ms=begun - 2 * SPAN_MS, step_ms=step, partitions=topics.partitions, pushed=self._pushed
+        )
         self.follower = Follower(
             site.client, prefix, {spec.name: spec.partitions(topics) for spec in TOPICS if spec.name not in UNREAD}
         )
@@ -131,6 +137,14 @@ class Rig:
             if loud:
                 said[log.stem] = [line[:600] for line in loud[-4:]]
         return said
+
+    def _pushed(self) -> list[tuple[str, str]]:
+        """Shopper and candidate id of the newest pushes of each task."""
+        found = []
+        for records in self.follower.topics["push-candidates"].values():
+            for rec in records[-NEWEST:]:
+                found.append(((rec.key or b"").decode(), json.loads(rec.value or b"{}")["candidate_id"]))
+        return found
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -217,6 +231,7 @@ def _settings(site: Site, prefix: str) -> Settings:
             "core.learning.learn_rate": 0.3,
             # Coupons of which nobody knows yet whether they pay are sent to find out; most of them, or there were few.
             "core.policy.try_share": 0.6,
+            **slates.settings(),
             # The load's times are of the past: an idle task's clock would overtake them all.
             "runtime.idle_tick_ms": 0,
             "campaigns.on": ",".join(ON),

@@ -72,18 +72,13 @@ def shoppers(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Bre
 
 
 def due(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Breach]:
-    """1: table ``due`` has one row for each shopper with a timer, at their ``wake_ms``, and one for each with slates.
-
-    Of slates this checker knows no more than that the two tables must agree.
-    """
+    """1: table ``due`` has one row for each shopper with a timer, at their ``wake_ms``, and one for each with slates."""
     here = {
         f"{timers.wake_ms:015d}/{user}".encode()
         for user, timers in walked.timers.items()
         if timers.wake_ms and load.partition_of(user.encode(), evidence.partitions) == partition
     }
-    for user, value in evidence.table("user", partition, "slates").items():
-        if wake_ms := row(value)[2]:
-            here.add(b"%015d~%b" % (wake_ms, user))
+    here |= {key.encode() for key in walked.responses[partition].due()}
     rows = evidence.table("user", partition, "due")
     for key in sorted(here ^ rows.keys()):
         what = "should not be there" if key in rows else "is missing"

@@ -12,6 +12,7 @@ from tests.faults.coupons import REASONS, Account, in_cents
 from tests.faults.load import DAY_MS, partition_of
 from tests.faults.news import CATALOG, WAITING, Catalog, Watching
 from tests.faults.plain import Said, Shopper, Standing
+from tests.faults.slates import Impression, Responses
 from tests.faults.timed import MOST_SHOPPERS, Timer, Timers, quiet_until
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Walked:
     """All that follows from input and journal. Places are ``topic:partition:offset``.
 
     ``erased``: by user, the stream times at which they asked to be forgotten, and with them the pushes they had.
-    ``spent``: by partition and campaign, as ``Account.row``. ``watching``: by partition. ``news``: all that was told.
+    ``spent``: by partition and campaign, as ``Account.row``. ``watching`` and ``responses``: by partition. ``news``: all
+    that was told, by campaign, shopper and its event's id.
     """
 
     fates: dict[str, str] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Walked:
     now: dict[int, int] = field(default_factory=dict)
     spent: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     watching: dict[int, Watching] = field(default_factory=dict)
+    responses: dict[int, Responses] = field(default_factory=dict)
     news: set[tuple[str, str, str]] = field(default_factory=set)
     breaches: list[Breach] = field(default_factory=list)
 
@@ -103,6 +106,7 @@ class _Task:
             self._candidates.setdefault(body.get("candidate_id", ""), body)
         self._account = Account(partition, evidence.partitions)
         self._catalog, self._watching = catalog, Watching(catalog)
+        self._responses = Responses()
         self._now = self._position = 0  # of the stream and of the catalog
 
     def walk(self) -> None:
@@ -124,6 +128,7 @@ class _Task:
         self._walked.now[self._partition] = self._now
         self._walked.spent[self._partition] = self._account.row
         self._walked.watching[self._partition] = self._watching
+        self._walked.responses[self._partition] = self._responses
         for user, origin, campaign, due_ms in self._decisions:
             what = f"decided on {origin} for {campaign} and {user}, due at {due_ms}, which triggers nothing"
             self._breach(5, f"decisions:{self._partition}", what)
@@ -184,10 +189,12 @@ class _Task:
             self._walked.erased.setdefault(said.user, []).append(self._now)
             timers.armed, timers.wake_ms = [], 0
             self._watching.forget(said.user)
+            self._responses.forget(said.user)
         elif shopper.profile is not None and said.items:
             gone = [item for item in before if item not in shopper.profile.items]
             self._watching.hear(said, gone, shopper.profile, self._position)
         timers.hear(rec, said)
+        self._responses.hear(said)
         kind = plain.KINDS.get(said.type, "")
         for item in said.items:
             seen = self._walked.items.setdefault(item, Item(first_ms=said.time))
@@ -199,20 +206,27 @@ class _Task:
     def _tick(self, time_ms: int, until: int) -> None:
         """What the catalog changed before an offset; then those whose time had come before, the earliest first."""
         walked, self._now = self._walked, max(self._now, time_ms)
-        rows = sorted(
-            (timers.wake_ms, user)
-            for user, timers in walked.timers.items()
-            if 0 < timers.wake_ms <= self._now
-            and partition_of(user.encode(), self._evidence.partitions) == self._partition
-        )
+        looked_at = [key for key in self._responses.due() if int(key[:15]) <= self._now]
+        rows = sorted((*self._due(), *looked_at))
         for told in self._watching.sweep(until, self._now, self._position):
             walked.timers[told.user].tell(told, self._now)
             walked.news.add((told.campaign, told.user, f"{told.item}@{told.offset}"))
-        for _, user in rows[:MOST_SHOPPERS]:
+        for key in rows[:MOST_SHOPPERS]:
+            user = key[16:]
+            if key[15] == "~":
+                self._responses.reached(user, self._now)
+                continue
             fired = [self._still(timer) for timer in walked.timers[user].reached(self._now)]
             shopper = walked.shoppers[user]
             if fired and shopper.profile is not None:
                 self._occasion(fired, shopper, user, 0)
+
+    def _due(self) -> Iterator[str]:
+        """The keys of table ``due`` that are of timers and reached."""
+        partitions = self._evidence.partitions
+        for user, timers in self._walked.timers.items():
+            if 0 < timers.wake_ms <= self._now and partition_of(user.encode(), partitions) == self._partition:
+                yield f"{timers.wake_ms:015d}/{user}"
 
     def _still(self, timer: Timer) -> Timer:
         """With what of its news is true still."""
@@ -284,6 +298,7 @@ class _Task:
             if entry is None or (entry.cents, was.get(items[0])) != (cents[0] if entry.cents else 0, cents[1]):
                 self._breach(5, rec.place, f"tells of {items[0]} at {cents}, it is {entry} and was at {was}")
         shopper.sent.append((self._now, candidate["campaign"], items))
+        self._responses.keep(said.user, Impression(identity, self._now, ask.campaign, items, decision))
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
         self._walked.breaches.append(Breach(invariant, where, what))
