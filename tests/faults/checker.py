@@ -36,9 +36,9 @@ ROLES: Final = {
 }
 
 
-def check(evidence: Evidence) -> list[Breach]:
-    """All breaches, in the order of the invariants; empty if all hold."""
-    walked = walk(evidence)
+def check(evidence: Evidence, walked: Walked | None = None) -> list[Breach]:
+    """All breaches, in the order of the invariants; empty if all hold. ``walked``: if that was done already."""
+    walked = walked or walk(evidence)
     found = [breach for checked in CHECKS for breach in checked(evidence, walked)]
     return sorted(found, key=lambda breach: breach.invariant)
 

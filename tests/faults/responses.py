@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.faults.walk import Walked
 
 KIND: Final = "response/1"
+#: The last six are what was heard: bought, opened, clicked, dismissed, opted out, taken.
 FIELDS: Final = 14
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.faults.plain import Rec
 
 INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purchase")
+#: All that is read on the way.
+READ: Final = (*INPUTS, CATALOG, "journal", "decisions", "push-candidates")
 RANKED_REASONS: Final = {
     "sent",
     "no_candidates",
