@@ -212,6 +212,10 @@ class Watching:
         if self._catalog.newest(position) < self.swept[0] < position:
             self.swept = position, ""
 
+    def owes(self, position: int) -> bool:
+        """Whether there is something to tell, to somebody who may care."""
+        return bool(self.rows) and self._catalog.newest(position) >= self.swept[0]
+
     def sweep(self, until: int, now_ms: int, position: int) -> list[News]:
         """What a tick tells that names an offset."""
         offset, after = self.swept

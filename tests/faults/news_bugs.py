@@ -142,4 +142,5 @@ BUGS: Final[tuple[tuple[int, Callable[[Evidence], None]], ...]] = (
     (5, tells_another_price_than_the_one_before),
     (6, pushes_what_cannot_be_had),
     (7, reads_no_catalog),
+    (7, tells_of_changes_that_no_tick_names),
 )

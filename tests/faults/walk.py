@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purchase")
 #: All that is read on the way.
 READ: Final = (*INPUTS, CATALOG, "journal", "decisions", "push-candidates")
+#: For so many batches changes may lie untold: the first of a task that was taken over or came back tells of none.
+MOST_OWING: Final = 12
 RANKED_REASONS: Final = {
     "sent",
     "no_candidates",
@@ -110,6 +112,7 @@ class _Task:
         self._catalog, self._watching = catalog, Watching(catalog)
         self._responses = Responses()
         self._now = self._position = 0  # of the stream and of the catalog
+        self._owed, self._batches_owing = False, 0
 
     def walk(self) -> None:
         for entry in self._evidence.records("journal", self._partition):
@@ -120,7 +123,7 @@ class _Task:
                 counts = {name: n for name, n in batch["counts"].items() if n}
                 if fates != Counter(counts):
                     self._breach(3, entry.place, f"the batch {batch['runs']} counts {counts}, but it is {dict(fates)}")
-                self._watching.settle(self._position)
+                self._owe(batch["runs"], entry)
             if body["now"] != self._now:
                 self._breach(1, entry.place, f"stream time is {body['now']}, but the input's is {self._now}")
         for topic, records in self._records.items():
@@ -134,6 +137,15 @@ class _Task:
         for user, origin, campaign, due_ms in self._decisions:
             what = f"decided on {origin} for {campaign} and {user}, due at {due_ms}, which triggers nothing"
             self._breach(5, f"decisions:{self._partition}", what)
+
+    def _owe(self, runs: list[Any], entry: Rec) -> None:
+        """A batch is over: changes that lay untold before it should have been told at its beginning."""
+        told = any(topic == "tick" and until for topic, _, until in runs)
+        self._batches_owing = self._batches_owing + 1 if self._owed and not told else 0
+        if self._batches_owing == MOST_OWING:
+            self._breach(7, entry.place, f"for {MOST_OWING} batches tells nobody of changes of the catalog")
+        self._watching.settle(self._position)
+        self._owed = self._watching.owes(self._position)
 
     def _follow(self, runs: list[Any], entry: Rec) -> Iterator[Rec | None]:
         """The records of the runs, None for a tick, which is done; says where they leave the log's order."""
