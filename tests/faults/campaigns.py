@@ -10,8 +10,10 @@ from tests.faults.plain import TRIGGERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-DECLARED: Final = {timed.BASKET: timed.DECLARED} | {
-    name: each.declared(name) for name, each in (*coupons.COUPONS.items(), *news.WAITING.items())
+DECLARED: Final = {
+    timed.BASKET: timed.DECLARED,
+    **{name: coupon.declared(name) for name, coupon in coupons.COUPONS.items()},
+    **{name: waiting.declared(name) for name, waiting in news.WAITING.items()},
 }
 ON: Final = ("next", *DECLARED)
 

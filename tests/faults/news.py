@@ -159,7 +159,7 @@ class Watch:
 
 
 class News(NamedTuple):
-    """A change, at an offset, that a campaign tells a shopper of; ``cents``: what the item cost before, if that is it."""
+    """A change, at an offset, that a campaign tells a shopper of; ``cents``: what the item cost before, of a drop."""
 
     campaign: str
     user: str
@@ -234,7 +234,9 @@ class Watching:
         if len(found) == MOST_TOLD:
             (last, _, _), user = found[-1]
             self.swept = last, user
-        return [news for (at, item, kinds), user in found for news in self._tell(at, item, kinds, user, now_ms, position)]
+        return [
+            news for (at, item, kinds), user in found for news in self._tell(at, item, kinds, user, now_ms, position)
+        ]
 
     def _tell(
         self, offset: int, item: str, kinds: frozenset[str], user: str, now_ms: int, position: int

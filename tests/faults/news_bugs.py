@@ -105,7 +105,9 @@ def sends_news_of_a_change_of_something_else(evidence: Evidence) -> None:
 
 
 def shows_what_nobody_told_of(evidence: Evidence) -> None:
-    change_json(evidence, middle(evidence, "push-candidates", of_news), lambda body: body["items"][0].update(id="item-0-"))
+    change_json(
+        evidence, middle(evidence, "push-candidates", of_news), lambda body: body["items"][0].update(id="item-0-")
+    )
 
 
 def tells_another_price_than_the_one_before(evidence: Evidence) -> None:

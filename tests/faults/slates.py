@@ -1,5 +1,5 @@
-"""Pushes that wait for their responses, in the plainest way: what is heard of each within its windows, and what of it is
-told when the last is over.
+"""Pushes that wait for their responses, in the plainest way: what is heard of each within its windows, and what is told
+of it when the last is over.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Impression:
         """As table ``slates`` has it, without what only the engine can know."""
         said, keys = self.decision, [plain.item_key(item) for item in self.items]
         bits = sum(1 << place for place, word in enumerate(HEARD) if word in self.heard)
-        return [self.id, self.decided_ms, self.campaign, keys, True, 1.0, said.get("p", 1.0), said["m"], said["v"], bits]
+        versions = said.get("m"), said.get("v")
+        return [self.id, self.decided_ms, self.campaign, keys, True, 1.0, said.get("p", 1.0), *versions, bits]
 
     def within(self, time_ms: int, window: str) -> bool:
         """Whether something happened after it and within a window."""
@@ -113,12 +114,14 @@ class Responses:
                     each.heard |= {"bought"} | ({"taken"} if set(each.items) & set(said.items) else set())
         elif said.type in plain.FEEDBACK:
             word = said.type.removeprefix("push_")
+            window_ms = WINDOWS_MS[OWN_WINDOW.get(word, "open")]
             for each in waiting:
-                if each.id == said.candidate and said.time <= each.decided_ms + WINDOWS_MS[OWN_WINDOW.get(word, "open")]:
+                if each.id == said.candidate and said.time <= each.decided_ms + window_ms:
                     each.heard.add(word)
         elif (said.preferences or {}).get("consent") is False:
-            if asked := [each for each in waiting if each.within(said.time, "opt_out")]:
-                asked[-1].heard.add("unsubscribed")
+            within = [each for each in waiting if each.within(said.time, "opt_out")]
+            for newest in within[-1:]:
+                newest.heard.add("unsubscribed")
 
     def forget(self, user: str) -> None:
         """They asked to be forgotten: nothing is told of their pushes."""

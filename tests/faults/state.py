@@ -72,7 +72,7 @@ def shoppers(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Bre
 
 
 def due(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Breach]:
-    """1: table ``due`` has one row for each shopper with a timer, at their ``wake_ms``, and one for each with slates."""
+    """1: table ``due`` has a row for each shopper with a timer, at their ``wake_ms``, and one for each with slates."""
     here = {
         f"{timers.wake_ms:015d}/{user}".encode()
         for user, timers in walked.timers.items()

@@ -1,4 +1,4 @@
-"""Responses, asked of pushes made by hand: each is told once, with what was heard within its windows and nothing else."""
+"""Responses, asked of pushes made by hand: each is told once, with what was heard within its windows alone."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ class Walked:
     """All that follows from input and journal. Places are ``topic:partition:offset``.
 
     ``erased``: by user, the stream times at which they asked to be forgotten, and with them the pushes they had.
-    ``spent``: by partition and campaign, as ``Account.row``. ``watching`` and ``responses``: by partition. ``news``: all
-    that was told, by campaign, shopper and its event's id.
+    ``spent``: by partition and campaign, as ``Account.row``. ``watching`` and ``responses``: by partition.
+    ``news``: all that was told, by campaign, shopper and its event's id.
     """
 
     fates: dict[str, str] = field(default_factory=dict)
