@@ -46,7 +46,7 @@ class Coupon:
 #: Small budgets, so that they run out in a round. Three of the first fit a task's part to the cent, or to one cent less
 #: than there is, as 2403 cannot be divided by four. Of the second what is left may do for one and not for another.
 COUPONS: Final = {
-    "thanks": Coupon(("purchase", "checkout"), cents=200, budget=2403),
+    "thanks": Coupon(("purchase", "checkout", "list_view"), cents=200, budget=2403),
     "look-again": Coupon(("list_view", "rating", "remove_from_cart", "cart"), percent=10, budget=6001, per_day=2002),
 }
 #: Why a campaign with coupons alone may refuse.

@@ -200,13 +200,14 @@ class Shopper:
         heard = said.type in {"preferences", "push_unsubscribed"}
         if self.profile is not None and said.time < self.profile.last_ms - 7 * DAY_MS and not heard:
             return "late"
-        if any(mark == said.fingerprint for mark, _ in self.seen):
+        fingerprint = said.fingerprint
+        if any(mark == fingerprint for mark, _ in self.seen):
             return "duplicate"
         at = said.time // 1000
         kept = self.seen[-255:]
         while kept and kept[0][1] < at - 7 * DAY_MS // 1000:
             kept = kept[1:]
-        self.seen = [*kept, (said.fingerprint, at)]
+        self.seen = [*kept, (fingerprint, at)]
         return "applied"
 
     def fold(self, said: Said) -> None:

@@ -230,7 +230,7 @@ def _settings(site: Site, prefix: str) -> Settings:
             # More to learn from than in a shop, so that the trainer is at work whenever it is killed.
             "core.learning.learn_rate": 0.3,
             # Coupons of which nobody knows yet whether they pay are sent to find out; most of them, or there were few.
-            "core.policy.try_share": 0.6,
+            "core.policy.try_share": 0.9,
             **slates.settings(),
             # The load's times are of the past: an idle task's clock would overtake them all.
             "runtime.idle_tick_ms": 0,
