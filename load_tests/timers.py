@@ -4,30 +4,32 @@ As many shoppers put an item on a wish list, on which a campaign waits. Then lat
 by shoppers who arm none; the workers are killed and started again; and the stream time is moved past all timers at
 once, by one event a partition. All but the firing is done twice: with the campaign, and without it, so that the same
 shoppers are known and no timer is armed.
+
+With ``--backlog N`` as many events are put on Kafka while the workers are down, and how fast they are taken is told, as
+``throughput`` does it; ``--campaigns all,cart-coupon`` has every shipped campaign on beside the wish list's.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from load_tests.harness import Cluster, arguments, cluster, machine, write
 from load_tests.latency import measure as latency
 from load_tests.throughput import LEARN_RATE, RANK_RATE
+from load_tests.throughput import measure as throughput
 from streamer.core.events import Event, Line, item_key, key64
 from streamer.core.partition import partition_of
 from streamer.demo import is_ready
 from streamer.publish import publish
 from streamer.readers.envelope import to_envelope
-
-if TYPE_CHECKING:
-    import argparse
 
 AFTER_MIN = 40
 AHEAD_MIN = 55
@@ -134,12 +136,15 @@ async def fire(made: Cluster, timers: int) -> dict[str, Any]:
 
 def measure(given: argparse.Namespace, overrides: list[str], *, timed: bool) -> dict[str, Any]:
     """One cluster, with the campaign or without."""
-    on = "campaigns.on=next,wish" if timed else "campaigns.on=next"
+    on = f"campaigns.on={given.campaigns},wish" if timed else f"campaigns.on={given.campaigns}"
     with cluster([*overrides, on], processes=given.processes) as made:
         figures = {"arming": asyncio.run(arm(made, given.timers))}
         figures["beside"] = asyncio.run(latency(made, given.rate, given.seconds, given.warm, given.seed))
         figures["restart"] = restart(made)
-        if timed:
+        if given.backlog:
+            made.supervisor.stop()
+            figures["backlog"] = throughput(made, given.backlog, given.seed + 1)
+        if timed and given.fire:
             figures["firing"] = asyncio.run(fire(made, given.timers))
     return figures
 
@@ -151,6 +156,14 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2_000, help="events a second beside the timers")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--warm", type=int, default=30_000, help="events before the measurement")
+    parser.add_argument("--campaigns", default="next", help="those that are on beside the timers' own")
+    parser.add_argument("--backlog", type=int, default=0, help="events of a backlog, to measure throughput (0: none)")
+    parser.add_argument(
+        "--fire", action=argparse.BooleanOptionalAction, default=True, help="let the timers go off in the end"
+    )
+    parser.add_argument(
+        "--none", action=argparse.BooleanOptionalAction, default=True, help="measure without timers as well"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="streamer-campaigns-") as folder:
         (Path(folder) / "wish.toml").write_text(CAMPAIGN)
@@ -158,9 +171,12 @@ def main() -> None:
             f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}",
             f"campaigns.folder={folder}", "runtime.idle_tick_ms=0", *given.set,
         ]  # fmt: skip
-        figures = {"pending": measure(given, overrides, timed=True), "none": measure(given, overrides, timed=False)}
+        figures: dict[str, Any] = {"pending": measure(given, overrides, timed=True)}
+        if given.none:
+            figures["none"] = measure(given, overrides, timed=False)
     figures["settings"] = {
         "timers": given.timers,
+        "campaigns": given.campaigns,
         "overrides": overrides,
         "seed": given.seed,
         "rate": given.rate,

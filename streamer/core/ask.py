@@ -10,6 +10,7 @@ from streamer.core.names import NONE
 
 if TYPE_CHECKING:
     from streamer.core.events import Event
+    from streamer.core.policy.experiments import Terms
     from streamer.core.policy.rule import Case
 
 NOT_RANKED: Final = -1
@@ -23,11 +24,12 @@ class Ask(msgspec.Struct, gc=False):
     when the timer was due (0: there is none), ``timer`` its name. ``occasion`` is the same for asks that compete.
     ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place among
     the queries, or ``NOT_RANKED``. ``told``: so much of what the batch has for shoppers' slates was told before it.
-    ``segment``: the shopper's, where it is ranked; ``NONE`` without one.
+    ``segment``: the shopper's, where it is ranked; ``NONE`` without one. ``terms``: what the shopper is decided by.
     """
 
     event: Event
     case: Case
+    terms: Terms
     keys: tuple[int, ...] = ()
     due_ms: int = 0
     timer: str = ""

@@ -214,8 +214,8 @@ class Batch:
             timers = arming.after_event(timers, event, reactions, after, cycles=self._cycles, most_items=items)
             self._arm(user, timers)
         if reactions.ask:
-            keys = tuple([line.key for line in event.lines])
-            asks = [Ask(event, self._case(campaign, event, time, newest_ms), keys) for campaign in reactions.ask]
+            keys, terms = tuple([line.key for line in event.lines]), self._policy.of(user)
+            asks = [Ask(event, self._case(campaign, event, time, newest_ms), terms, keys) for campaign in reactions.ask]
             self._ask(asks, after, time)
 
     # -- asking
@@ -228,7 +228,7 @@ class Batch:
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
         """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""
-        settings, policy = self._settings, self._policy.of(asks[0].event.user).settings
+        settings, policy = self._settings, asks[0].terms.settings
         foresight = Foresight(profile, now_ms, self._foreseeing, settings)
         query, bought, segment = NOT_RANKED, _NOTHING, NONE
         self._occasions += 1
@@ -289,16 +289,16 @@ class Batch:
             return
         fired, waiting = fire(state.armed, profile, self._policy.book, self.now, self._cycles)
         self._arm(user, waiting)
-        asks = []
+        asks, terms = [], self._policy.of(user)
         for campaign, timer, keys in fired:
             event = armed_by(timer, user)
             # No event is newer than the timer's moment: the profile is as of now.
             case = self._case(campaign, event, timer.due_ms, 0)
             if campaign.triggers.watches:
                 still = watching.holds(timer, campaign, self._index)
-                asks.append(Ask(event, case, still[0], timer.due_ms, timer.timer, prices=still[1]))
+                asks.append(Ask(event, case, terms, still[0], timer.due_ms, timer.timer, prices=still[1]))
             else:
-                asks.append(Ask(event, case, keys, timer.due_ms, timer.timer))
+                asks.append(Ask(event, case, terms, keys, timer.due_ms, timer.timer))
         if asks:
             self._ask(asks, profile, self.now)
 

@@ -57,30 +57,7 @@ if TYPE_CHECKING:
 _POPULARITY: Final = ROW["popularity"]
 
 
-def decide(
-    batch: Batch,
-    ranked: Ranked | None,
-    views: Views,
-    policy: Policy,
-    effects: Effects,
-    *,
-    uplift: UpliftSettings,
-    budgets: Budgets,
-) -> None:
-    """Decide on all occasions in event order: each push changes what the user's next one may get.
-
-    ``ranked`` is ``None`` if the batch had no queries.
-    """
-    deciding = _Deciding(batch, ranked, views, policy, effects, uplift=uplift, budgets=budgets)
-    asks = zip(batch.asks, deciding.propose(batch.asks), strict=True)
-    for _, competing in groupby(asks, key=lambda asked: asked[0].occasion):
-        deciding.occasion(list(competing))
-    deciding.slates.hear(len(batch.told))
-    deciding.slates.store(effects)
-    effects.spent |= budgets.changed
-
-
-class _Deciding:
+class Deciding:
     """What the decisions of a batch share. ``pushed``: by user, as of which life, what was sent until now."""
 
     def __init__(
@@ -94,10 +71,20 @@ class _Deciding:
         uplift: UpliftSettings,
         budgets: Budgets,
     ) -> None:
+        """``ranked`` is ``None`` if the batch had no queries."""
         self.batch, self._ranked, self.views, self.policy, self.effects = batch, ranked, views, policy, effects
         self.pushed: dict[str, tuple[int, tuple[Sent, ...]]] = {}
         self._uplift, self._budgets = uplift, budgets
         self.slates = Joining(batch.told, views.slates, uplift)
+
+    def run(self) -> None:
+        """Decide on all occasions in event order: each push changes what the user's next one may get."""
+        asked = zip(self.batch.asks, self.propose(self.batch.asks), strict=True)
+        for _, competing in groupby(asked, key=lambda one: one[0].occasion):
+            self.occasion(list(competing))
+        self.slates.hear(len(self.batch.told))
+        self.slates.store(self.effects)
+        self.effects.spent |= self._budgets.changed
 
     @property
     def ranked(self) -> Ranked:
@@ -109,7 +96,7 @@ class _Deciding:
         """What each ask would send, appraised; ``None`` for one that a cheap rule refuses."""
         proposals = [self._propose(ask) if ask.refusal is None else None for ask in asks]
         priced = [proposal for proposal in proposals if proposal is not None and proposal.decision.reason == SENT]
-        settings = [self.policy.of(proposal.ask.event.user).settings for proposal in priced]
+        settings = [proposal.ask.terms.settings for proposal in priced]
         appraise(priced, settings, self.views.uplift, self._uplift)
         for proposal, terms in zip(priced, settings, strict=True):
             decision = proposal.decision
@@ -129,7 +116,7 @@ class _Deciding:
             if user in self.pushed and self.pushed[user][0] == case.standing.erased_ms:
                 # The rules are pure: only a push in between can make them say something else.
                 case.sent = self.pushed[user][1]
-                ask.refusal = cheap_refusal(case, self.policy.of(user).settings)
+                ask.refusal = cheap_refusal(case, ask.terms.settings)
                 (proposal,) = self.propose([ask])
             if ask.refusal is not None:
                 decisions.append(self._unranked(ask))
@@ -162,7 +149,7 @@ class _Deciding:
         """What the ask would send, ``SENT`` so far and not appraised; or its best item, with what refuses it."""
         assert ask.query != NOT_RANKED
         event, case, ranked, index = ask.event, ask.case, self.ranked, self.views.items
-        campaign, (settings, arms) = case.campaign, self.policy.of(event.user)
+        campaign, (settings, arms) = case.campaign, ask.terms
         by = ranked.p if settings.rank_by == "model" else ranked.x[_POPULARITY]
         rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items, by=by)
         count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
@@ -202,7 +189,7 @@ class _Deciding:
         """
         settled = False
         for place, proposal in proposals:
-            settings = self.policy.of(proposal.ask.event.user).settings
+            settings = proposal.ask.terms.settings
             campaign, now_ms = proposal.case.campaign, proposal.case.now_ms
             proposal.left_cents = self._budgets.left(campaign, now_ms)
             rule = None if settled else final_refusal(proposal, settings)
@@ -242,14 +229,14 @@ class _Deciding:
             model_version=decision.model_version,
             policy_version=decision.policy_version,
             propensity=decision.propensity,
-            terms=self.policy.of(decision.user),
+            terms=ask.terms,
         )
         # Of a timer, how long ago its event was sent says nothing about this system's latency.
         self.effects.candidates.append(Outgoing(candidate, b"" if ask.due_ms else ask.event.produced_at))
 
     def _remember(self, proposal: Proposal, *, ghost: bool) -> None:
         ask, case = proposal.ask, proposal.case
-        ranked, index, settings = self.ranked, self.views.items, self.policy.of(ask.event.user).settings
+        ranked, index, settings = self.ranked, self.views.items, ask.terms.settings
         keys = tuple([int(ranked.keys[row]) for row in proposal.rows])
         groups = dict.fromkeys(category_of(int(ranked.items[row]), index) for row in proposal.rows)
         mark = mark_of(proposal.decision.candidate_id)

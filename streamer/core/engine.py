@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.batch import fold_batch
 from streamer.core.campaigns.budget import Budgets
-from streamer.core.decide import decide, learn
+from streamer.core.decide import Deciding, learn
 from streamer.core.effects import Effects
 from streamer.core.intake import read
 from streamer.core.parts import over, parts
@@ -71,7 +71,8 @@ class Engine:
                 ranked = rank(pool, known.items, known.model)  # ④
                 lap("score")
             budgets = Budgets(known.spent, partition, partitions)
-            decide(batch, ranked, known, self._policy, effects, uplift=settings.uplift, budgets=budgets)  # ⑤
+            deciding = Deciding(batch, ranked, known, self._policy, effects, uplift=settings.uplift, budgets=budgets)
+            deciding.run()  # ⑤
             learn(batch, ranked, known, settings, effects)
             batch.store(effects)
             lap("decide")
