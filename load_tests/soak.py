@@ -2,7 +2,8 @@
 
 Every ``--every`` seconds each role's own metrics are read. Target: from five minutes on the resident memory of the
 workers rises by less than 1 % in ten minutes, and nothing else rises without bound. The curves are drawn into one SVG.
-Users and items are a fixed population; how late the load itself was sent is told, as it shares the machine.
+Users and items are a fixed population, small enough that their rows are as large as they may be within the five
+minutes: what rises afterwards would rise for ever. How late the load was sent is told, as it shares the machine.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ STRETCH_S: Final = 10
 WARM_S: Final = 300.0
 #: A row grows with its shopper's history up to bounds. At 5,000 events/s that is over within the warm time for 5,000
 #: shoppers, and takes ten minutes for 20,000; what rises after it would rise for ever.
-USERS: Final = 5_000
+USERS: Final = 1_000
+ITEMS: Final = 1_000
 SPAN_S: Final = 600.0
 WIDTH, HEIGHT = 900, 150
 
@@ -72,10 +74,10 @@ def sample(made: Cluster, before: dict[str, float]) -> tuple[dict[str, float], d
     return read, now
 
 
-def stretches(rate: float, seconds: float, seed: int, users: int) -> Iterator[list[Event]]:
+def stretches(rate: float, seconds: float, seed: int, users: int, items: int) -> Iterator[list[Event]]:
     """The load in stretches, which happens when it is sent: the first event now, the others as the rate has it."""
     total, start_ms = int(rate * seconds), time.time() * 1000
-    load = shop(total, users=users, seed=seed)
+    load = shop(total, users=users, items=items, seed=seed)
     number = 0
     while number < total:
         size = min(total - number, int(rate * STRETCH_S))
@@ -86,9 +88,9 @@ def stretches(rate: float, seconds: float, seed: int, users: int) -> Iterator[li
         number += size
 
 
-async def send(made: Cluster, rate: float, seconds: float, seed: int, users: int) -> dict[str, float]:
+async def send(made: Cluster, rate: float, seconds: float, seed: int, users: int, items: int) -> dict[str, float]:
     """Publish the load by its schedule. How late the latest event was sent, and when the last one was, ms and s."""
-    coming = stretches(rate, seconds, seed, users)
+    coming = stretches(rate, seconds, seed, users, items)
     stretch = await asyncio.to_thread(next, coming)
     started, latest_ms, sent = time.monotonic(), 0.0, 0
     while stretch:
@@ -105,7 +107,7 @@ async def measure(made: Cluster, given: argparse.Namespace) -> dict[str, Any]:
     """Publish for as long as told, and read all along and until nothing is left."""
     samples: list[dict[str, float]] = []
     started = time.monotonic()
-    sending = asyncio.create_task(send(made, given.rate, given.seconds, given.seed, given.users))
+    sending = asyncio.create_task(send(made, given.rate, given.seconds, given.seed, given.users, given.items))
     before: dict[str, float] = {}
     while not (sending.done() and await asyncio.to_thread(made.caught_up)):
         made.supervisor.tend()
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5_000, help="events a second")
     parser.add_argument("--seconds", type=float, default=1_800)
     parser.add_argument("--users", type=int, default=USERS, help="shoppers, who come back again and again")
+    parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--every", type=float, default=10, help="seconds between two readings")
     parser.add_argument("--svg", type=Path, help="draw the curves here")
     given = parser.parse_args()
@@ -171,7 +174,7 @@ def main() -> None:
         figures = asyncio.run(measure(made, given))
     if given.svg is not None:
         given.svg.write_text(drawn(figures["samples"]))
-    figures["settings"] = {"overrides": overrides, "rate": given.rate, "users": given.users} | {
+    figures["settings"] = {"overrides": overrides, "rate": given.rate, "users": given.users, "items": given.items} | {
         "seconds": given.seconds,
         **machine(),
     }

@@ -106,6 +106,7 @@ class World:
         click, item = max((shown * float(chances.click[i]), i) for shown, i in zip(SHOWN, push.items, strict=False))
         margin = self.shop.money.margin * self.goods.price_of(item, push.decided_ms)
         expected = float(chances.worth[item]) - (float(chances.click[item]) - click) * chances.buy * margin
+        at_stake = self._at_stake(push)
         self._count(push.shopper, push.decided_ms, pushes=1, expected=expected, regret=-expected)
         self.minds.pushed(push.shopper, push.decided_ms)
         arrives = max(push.decided_ms + SECOND_MS, self.now_ms)
@@ -132,8 +133,8 @@ class World:
             self._answer(push, "unsubscribed", looks + 5 * SECOND_MS)
             if lots[5] < SAYS_NO_TOO:
                 self._say(push.shopper, looks + MINUTE_MS, f"{push.id}-no", consent=False)
-        if lots[6] < chances.lost:
-            self._lose_next(push.shopper, push.decided_ms)
+        if lots[6] < chances.lost and at_stake is not None:
+            self._lost.add(at_stake.id)
         self.truth.pushes.append(
             {
                 "shopper": push.shopper,
@@ -142,6 +143,9 @@ class World:
                 "item": item,
                 "click": round(click, 6),
                 "expected": round(expected, 6),
+                "sells": round(click * chances.buy, 6),
+                "loses": round(chances.lost if at_stake is not None else 0.0, 6),
+                "leave": round(float(chances.leave[item]), 6),
                 "outcome": outcome,
             }
         )
@@ -249,12 +253,11 @@ class World:
                 gone = self._dropped.get(order.id, ())
                 yield order, [line for line in order.items if line not in gone]
 
-    def _lose_next(self, shopper: int, time_ms: int) -> None:
-        """The next order of those days does not come."""
-        until_ms = time_ms + int(self.shop.push.suppress_days * DAY_MS)
-        for order, _ in self.to_come(shopper, max(time_ms, self.now_ms), until_ms):
-            self._lost.add(order.id)
-            return
+    def _at_stake(self, push: Push) -> Action | None:
+        """The order to come that a push can lose: the next one of those days."""
+        until_ms = push.decided_ms + int(self.shop.push.suppress_days * DAY_MS)
+        to_come = self.to_come(push.shopper, max(push.decided_ms, self.now_ms), until_ms)
+        return next((order for order, _ in to_come), None)
 
     def _after(self, shopper: int, time_ms: int) -> list[Action]:
         orders = self._orders[shopper]
