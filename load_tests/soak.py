@@ -74,23 +74,20 @@ def sample(made: Cluster, before: dict[str, float]) -> tuple[dict[str, float], d
     return read, now
 
 
-def stretches(rate: float, seconds: float, seed: int, users: int, items: int) -> Iterator[list[Event]]:
+def stretches(load: Iterator[Event], rate: float) -> Iterator[list[Event]]:
     """The load in stretches, which happens when it is sent: the first event now, the others as the rate has it."""
-    total, start_ms = int(rate * seconds), time.time() * 1000
-    load = shop(total, users=users, items=items, seed=seed)
-    number = 0
-    while number < total:
-        size = min(total - number, int(rate * STRETCH_S))
+    start_ms, number = time.time() * 1000, 0
+    while stretch := list(islice(load, int(rate * STRETCH_S))):
         yield [
             msgspec.structs.replace(event, time=int(start_ms + (number + n) * 1000 / rate))
-            for n, event in enumerate(islice(load, size))
+            for n, event in enumerate(stretch)
         ]
-        number += size
+        number += len(stretch)
 
 
-async def send(made: Cluster, rate: float, seconds: float, seed: int, users: int, items: int) -> dict[str, float]:
+async def send(made: Cluster, load: Iterator[Event], rate: float) -> dict[str, float]:
     """Publish the load by its schedule. How late the latest event was sent, and when the last one was, ms and s."""
-    coming = stretches(rate, seconds, seed, users, items)
+    coming = stretches(load, rate)
     stretch = await asyncio.to_thread(next, coming)
     started, latest_ms, sent = time.monotonic(), 0.0, 0
     while stretch:
@@ -107,7 +104,8 @@ async def measure(made: Cluster, given: argparse.Namespace) -> dict[str, Any]:
     """Publish for as long as told, and read all along and until nothing is left."""
     samples: list[dict[str, float]] = []
     started = time.monotonic()
-    sending = asyncio.create_task(send(made, given.rate, given.seconds, given.seed, given.users, given.items))
+    load = shop(int(given.rate * given.seconds), users=given.users, items=given.items, seed=given.seed)
+    sending = asyncio.create_task(send(made, load, given.rate))
     before: dict[str, float] = {}
     while not (sending.done() and await asyncio.to_thread(made.caught_up)):
         made.supervisor.tend()
