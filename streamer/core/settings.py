@@ -96,7 +96,7 @@ class PolicySettings:
     rank_by: Literal["model", "popularity"] = "model"
     worth_by: Literal["uplift", "score"] = "uplift"
     least_worth: float = 0.0
-    try_share: float = 0.005
+    try_share: float = 0.02
     score_threshold: float = 0.02
     expiry_ms: int = HOUR_MS
     rank_rate: float = 1.0

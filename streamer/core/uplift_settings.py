@@ -33,7 +33,7 @@ class UpliftSettings:
 
     conversion_value: float = 10.0
     margin: float = 0.0
-    opt_out_cost: float = 30.0
+    opt_out_cost: float = 10.0
     push_cost: float = 0.0
     open_window_ms: int = _DAY_MS
     click_window_ms: int = _DAY_MS
