@@ -390,9 +390,9 @@ def test_the_sample_of_examples_is_of_the_rate_and_of_the_seed(index: ItemIndex)
         some = replace(SETTINGS, seed=seed, learning=LearningSettings(learn_rate=0.2))
         return {example.fingerprint for example in Shop(some, index).run(records).total.examples}
 
-    assert learned(1) == learned(1)
-    assert learned(1) != learned(2)
-    assert 40 <= len(learned(1)) <= 200
+    one, again, other = learned(1), learned(1), learned(2)
+    assert again == one != other
+    assert 40 <= len(one) <= 200
 
 
 # --- views stand still

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -367,6 +368,12 @@ def run(seed: int, cuts: set[int] | None = None) -> Shop:
     return made
 
 
+@cache
+def uncut(seed: int) -> Shop:
+    """The stream in one batch a stretch. Read-only."""
+    return run(seed, set())
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.sets(st.integers(1, 11), max_size=5))
 def test_where_a_batch_is_cut_cannot_be_seen_in_rows_or_news(seed: int, cuts: set[int]) -> None:
@@ -380,7 +387,7 @@ def test_where_a_batch_is_cut_cannot_be_seen_in_rows_or_news(seed: int, cuts: se
 @pytest.mark.parametrize("seed", range(6))
 def test_whoever_watches_an_item_remembers_it(seed: int) -> None:
     """Whatever befell the shopper since."""
-    made = run(seed, set())
+    made = uncut(seed)
     remembered = set()
     for user in made.profiles.rows:
         (profile,) = made.profiles.get_many([user])
@@ -393,7 +400,7 @@ def test_the_stream_is_hard() -> None:
     """News of both kinds are sent, deferred, taken back and outbid; otherwise the tests above would say little."""
     told_of, seen = set(), set()
     for seed in range(20):
-        made = run(seed, set())
+        made = uncut(seed)
         for decision in made.total.decisions:
             if decision.campaign in BOTH:
                 told_of.add(decision.campaign)
