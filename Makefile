@@ -53,10 +53,10 @@ demo: $(STAMP) ## embedded Kafka, one worker, real shop events in, push candidat
 
 .PHONY: test
 test: $(STAMP) ## the whole suite, with real Kafka started once
-	@$(BIN)/pytest -q $(ARGS)
+	@$(BIN)/python -m tests $(ARGS)
 
 .PHONY: check
-check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker (five minutes)
+check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker on all processors
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, its formatting, mypy, import-linter
@@ -67,7 +67,7 @@ lint: $(STAMP) ## ruff, its formatting, mypy, import-linter
 
 .PHONY: fast
 fast: $(STAMP)
-	@$(BIN)/pytest -q -m "not kafka and not e2e" --hypothesis-profile=fast $(ARGS)
+	@$(BIN)/python -m tests --fast $(ARGS)
 
 .PHONY: format
 format: $(STAMP) ## put the code into its one format and fix what ruff can fix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 import uuid
@@ -27,13 +28,21 @@ E2E = Path(__file__).parent / "e2e"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--broker`` says where Kafka comes from."""
+    """``--broker`` says where Kafka comes from, ``--tally`` where to leave the counts for ``python -m tests``."""
     parser.addoption(
         "--broker",
         choices=("embedded", "docker"),
         default="embedded",
         help="where tests find Kafka: started in this machine's Java (default), or in a container",
     )
+    parser.addoption("--tally", help="write how many tests passed, failed, … to this file, as JSON")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Leave the counts of the closing line to whoever adds up several runs."""
+    if tally := config.getoption("--tally"):
+        counts = {what: len(reports) for what, reports in terminalreporter.stats.items()}
+        Path(tally).write_text(json.dumps(counts), encoding="utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
