@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             counts.update(json.loads(tally.read_text()) if tally.exists() else {"error": 1})
             if codes[-1] == _INTERRUPTED:
                 break
-    sys.stdout.write(f"The whole suite: {closing(counts, time.monotonic() - began)}\n")
+    sys.stdout.write(f"\nThe whole suite:\n{closing(counts, time.monotonic() - began)}\n")
     return exit_code(codes)
 
 

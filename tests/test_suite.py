@@ -54,7 +54,7 @@ def test_a_failure_of_either_part_fails_and_the_closing_line_tells_of_both(tmp_p
     """By a suite of two tests, one for each part, of which one fails."""
     (tmp_path / "test_two.py").write_text(TWO_TESTS.format(apart=apart, shared=not apart))
     (tmp_path / "pytest.ini").write_text(MARKS)
-    assert suite(tmp_path) == (1, "The whole suite: 1 failed, 1 passed")
+    assert suite(tmp_path) == (1, "1 failed, 1 passed")
 
 
 def test_a_part_that_ends_without_a_word_is_told_as_an_error(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_part_that_ends_without_a_word_is_told_as_an_error(tmp_path: Path) -> 
     (tmp_path / "test_ends.py").write_text(ENDS)
     (tmp_path / "pytest.ini").write_text(MARKS)
     code, told = suite(tmp_path)
-    assert (code, told) == (9, "The whole suite: 1 passed, 1 error")
+    assert (code, told) == (9, "1 passed, 1 error")
 
 
 @pytest.mark.parametrize("what", ["passed", "failed", "error"])
