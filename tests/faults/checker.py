@@ -142,7 +142,8 @@ def check_triggers(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
         trigger = body["trigger"]
         place = f"{trigger['topic']}:{trigger['partition']}:{trigger['offset']}"
         if trigger["topic"] == CATALOG:
-            if (body["campaign"], body["user_id"], trigger["event_id"]) not in walked.news:
+            known = (body["campaign"], body["user_id"], trigger["event_id"]) in walked.news
+            if not known or trigger["event_id"].rpartition("@")[2] != str(trigger["offset"]):
                 yield Breach(5, rec.place, f"triggered by {place}, of which nobody was to tell {body['user_id']}")
             continue
         said = walked.applied.get(place)
