@@ -3,7 +3,7 @@
 Every ``--every`` seconds each role's own metrics are read. Target: from five minutes on the resident memory of the
 workers rises by less than 1 % in ten minutes, and nothing else rises without bound. The curves are drawn into one SVG.
 Users and items are a fixed population, small enough that their rows are as large as they may be within the five
-minutes: what rises afterwards would rise for ever. How late the load was sent is told, as it shares the machine.
+minutes, so that filling rows are no part of the rise. How late the load was sent is told, as it shares the machine.
 """
 
 from __future__ import annotations
