@@ -48,8 +48,8 @@ MEANS: Final = {
 #: one is sent.
 STRETCH_S: Final = 10
 WARM_S: Final = 300.0
-#: A row grows with its shopper's history up to bounds. At 5,000 events/s that is over within the warm time for 5,000
-#: shoppers, and takes ten minutes for 20,000; what rises after it would rise for ever.
+#: Rows grow with what is known up to bounds. At 5,000 events/s, and with so many items, that takes 20 minutes for 5,000
+#: shoppers: for 1,000 a fifth of it, which is within the warm time.
 USERS: Final = 1_000
 ITEMS: Final = 1_000
 SPAN_S: Final = 600.0
