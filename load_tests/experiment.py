@@ -150,6 +150,9 @@ def _print(shop: str, found: dict[str, Any]) -> None:
     for name, says in FIGURES.items():
         row = [f"{arm} {_interval(figures[name])}" for arm, figures in found["arms"].items()]
         print(f"  {says}: {'; '.join(row)}")
+    print(
+        f"  at stake, a thousand pushes: {'; '.join(f'{arm} {chances}' for arm, chances in found['at_stake'].items())}"
+    )
     for arm, against in found["against"].items():
         lifts = [f"{name} {_interval(both['lift'])}" for name, both in against.items()]
         print(f"  lift over {arm}: {'; '.join(lifts)}")

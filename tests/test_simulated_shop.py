@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from load_tests.shop.action import milliseconds
+from load_tests.shop.compare import at_stake
 from load_tests.shop.direct import Direct
 from load_tests.shop.file import DAY_MS, HOUR_MS, SHIPPED, Kind, ShopFileError, read
 from load_tests.shop.goods import item_id
@@ -164,6 +165,16 @@ def test_sleeping_dogs_buy_less_for_pushes():
     assert truth.total("conversions") < truth.total("anyway")
     assert truth.total("expected") < 0
     assert truth.total("regret") > 0
+
+
+def test_what_was_at_stake_is_what_came_of_it_in_the_mean():
+    """Only sleeping dogs are lost, only clicks of who can be persuaded sell, and opt-outs come as often as told."""
+    truth = _pushed_the_best(small(shoppers=200))
+    assert {truth.kinds[push["shopper"]] for push in truth.pushes if push["loses"]} == {"sleeping_dog"}
+    assert {truth.kinds[push["shopper"]] for push in truth.pushes if push["sells"]} == {"persuadable", "lost_cause"}
+    stake = at_stake([truth])
+    expected = stake["leave"] * len(truth.pushes) / 1000
+    assert abs(truth.total("opt_outs") - expected) < 4 * expected**0.5
 
 
 def test_pushes_tire_and_are_forgotten():

@@ -77,6 +77,7 @@ def compare(runs: Mapping[str, Sequence[Truth]], *, rounds: int = ROUNDS) -> dic
     real = {arm: figures(tables[arm].sum(axis=(0, 1)), shopper_days, whole) for arm in names}
     again = {arm: figures(np.stack(drawn[arm]), shopper_days, whole) for arm in names}
     found: dict[str, Any] = {"seeds": seeds, "shoppers": shoppers, "days": days, "arms": {}, "against": {}}
+    found["at_stake"] = {arm: at_stake(truths) for arm, truths in runs.items()}
     for arm in names:
         found["arms"][arm] = {name: _interval(real[arm][name], again[arm][name]) for name in FIGURES}
     first = names[0]
@@ -86,6 +87,15 @@ def compare(runs: Mapping[str, Sequence[Truth]], *, rounds: int = ROUNDS) -> dic
             for name in FIGURES
         }
     return found
+
+
+def at_stake(truths: Sequence[Truth]) -> dict[str, float]:
+    """Of a thousand pushes, the chances that they sell what would not be bought, lose an order, and are answered by an
+    opt-out, in the mean: what is drawn is these and much noise.
+    """
+    pushes = [push for truth in truths for push in truth.pushes]
+    names = ("sells", "loses", "leave")
+    return {name: round(1000 * sum(push[name] for push in pushes) / max(len(pushes), 1), 2) for name in names}
 
 
 def curves(runs: Mapping[str, Sequence[Truth]]) -> dict[str, dict[str, list[float]]]:

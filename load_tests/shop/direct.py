@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from load_tests.shop.action import Row
     from load_tests.shop.world import Push
+    from streamer.core.uplift.slates import Impression
     from streamer.settings import Settings
 
 BATCH: Final = 16
@@ -76,6 +77,11 @@ class Direct:
         """Those since it was asked last, in their order."""
         found, self._decisions = self._decisions, []
         return found
+
+    def impression(self, user: str, candidate_id: str) -> Impression | None:
+        """A push as it was decided, while it waits for its response; ``None`` if it does not."""
+        slates = self._context.store.table("slates").get(user)
+        return next((one for one in slates.open if one.id.hex() == candidate_id), None) if slates is not None else None
 
     def _fold(self, records: list[Record]) -> None:
         first = [tick(0, self._context.row.now, self._work.changes)] if self._ticks else []

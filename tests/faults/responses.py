@@ -67,8 +67,4 @@ def _response(body: list[Any]) -> tuple[Any, ...]:
 
 def learned(evidence: Evidence) -> Iterator[Breach]:
     """9: the trainer has met each response once."""
-    due = sum(response(rec) is not None for rec in evidence.all("examples"))
-    value = evidence.table("trainer", 0, "model_state").get(b"trainer/uplift/figures")
-    met = msgspec.msgpack.decode(value)[0] if value is not None else 0
-    if met != due:
-        yield Breach(9, "trainer-0 table model_state key trainer/uplift/figures", f"met {met} responses of {due}")
+    yield from state.met(evidence, "trainer/uplift/figures", 0, response)

@@ -14,7 +14,7 @@ from tests.faults import load, plain, timed
 from tests.faults.walk import Breach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.faults.evidence import Evidence
     from tests.faults.plain import Rec, Shopper, Standing
@@ -192,8 +192,13 @@ def example(rec: Rec) -> list[Any] | None:
 
 def learned(evidence: Evidence) -> Iterator[Breach]:
     """9: the trainer has met each example once."""
-    due = sum(example(rec) is not None for rec in evidence.all("examples"))
-    value = evidence.table("trainer", 0, "model_state").get(b"trainer/learner")
-    met = msgspec.msgpack.decode(value)[1] if value is not None else 0
-    if met != due:
-        yield Breach(9, "trainer-0 table model_state key trainer/learner", f"met {met} examples of {due}")
+    yield from met(evidence, "trainer/learner", 1, example)
+
+
+def met(evidence: Evidence, row: str, at: int, which: Callable[[Rec], object]) -> Iterator[Breach]:
+    """Whether a row of the trainer counts, in its column ``at``, as many records of ``examples`` as are there."""
+    due = sum(which(rec) is not None for rec in evidence.all("examples"))
+    value = evidence.table("trainer", 0, "model_state").get(row.encode())
+    counted = msgspec.msgpack.decode(value)[at] if value is not None else 0
+    if counted != due:
+        yield Breach(9, f"trainer-0 table model_state key {row}", f"met {counted} records of {due}")
