@@ -169,7 +169,7 @@ def test_sleeping_dogs_buy_less_for_pushes():
 
 def test_what_was_at_stake_is_what_came_of_it_in_the_mean():
     """Only sleeping dogs are lost, only clicks of who can be persuaded sell, and opt-outs come as often as told."""
-    truth = _pushed_the_best(small(shoppers=200))
+    truth = _pushed_the_best(small(shoppers=600), a_day=800)
     assert {truth.kinds[push["shopper"]] for push in truth.pushes if push["loses"]} == {"sleeping_dog"}
     assert {truth.kinds[push["shopper"]] for push in truth.pushes if push["sells"]} == {"persuadable", "lost_cause"}
     stake = at_stake([truth])
