@@ -67,4 +67,4 @@ def _response(body: list[Any]) -> tuple[Any, ...]:
 
 def learned(evidence: Evidence) -> Iterator[Breach]:
     """9: the trainer has met each response once."""
-    yield from state.met(evidence, "trainer/uplift/figures", 0, response)
+    yield from state.met(evidence, "responses", "trainer/uplift/figures", 0, response)

@@ -192,13 +192,13 @@ def example(rec: Rec) -> list[Any] | None:
 
 def learned(evidence: Evidence) -> Iterator[Breach]:
     """9: the trainer has met each example once."""
-    yield from met(evidence, "trainer/learner", 1, example)
+    yield from met(evidence, "examples", "trainer/learner", 1, example)
 
 
-def met(evidence: Evidence, row: str, at: int, which: Callable[[Rec], object]) -> Iterator[Breach]:
-    """Whether a row of the trainer counts, in its column ``at``, as many records of ``examples`` as are there."""
+def met(evidence: Evidence, what: str, row: str, at: int, which: Callable[[Rec], object]) -> Iterator[Breach]:
+    """9: a row of the trainer counts, in its column ``at``, as many of topic ``examples``' records as are there."""
     due = sum(which(rec) is not None for rec in evidence.all("examples"))
     value = evidence.table("trainer", 0, "model_state").get(row.encode())
     counted = msgspec.msgpack.decode(value)[at] if value is not None else 0
     if counted != due:
-        yield Breach(9, f"trainer-0 table model_state key {row}", f"met {counted} records of {due}")
+        yield Breach(9, f"trainer-0 table model_state key {row}", f"met {counted} {what} of {due}")
