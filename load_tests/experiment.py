@@ -1,9 +1,9 @@
 """Policies against one another in simulated shops: clicks, conversions, what pushes really added, opt-outs, regret.
 
 Each arm is an engine of its own on a topic prefix of its own; the arms of a seed run side by side in the same world,
-with the same draws. Volume is made equal beforehand, in a world that is not judged (seed 0): a least score is searched
-at which an arm pushes as often as the first one, and then held for all seeds; a broadcast sends as many pushes as the
-first arm did, at the same times. What volumes came out is in the report, and rates a push are, too.
+with the same draws. Volume is made equal in each: a least score is searched at which an arm pushes as often as the
+first one does in the same world; a broadcast sends as many pushes as the first arm did, at the same times. What volumes
+came out is in the report, and rates a push are, too.
 
 What has been run is kept in ``--out`` and not run again: an experiment that was stopped goes on (``shop/runs.py``).
 
@@ -45,10 +45,9 @@ if TYPE_CHECKING:
     from load_tests.shop.runs import Way
     from load_tests.shop.truth import Truth
 
-PILOT_SEED: Final = 0
 VOLUME: Final = (
-    "Volume: the least score of an arm is searched in a world that is not judged until it pushes as often as the first "
-    "arm, then held; a broadcast sends as many pushes as the first arm did, at the same times, to whoever had fewest."
+    "Volume: in each world the least score of an arm is searched at which it pushes as often as the first arm; a "
+    "broadcast sends as many pushes as the first arm did, at the same times, to whoever had fewest."
 )
 
 
@@ -60,40 +59,37 @@ class Experiment:
 
     async def run(self, seeds: Sequence[int], *, tries: int) -> tuple[dict[str, list[Truth]], dict[str, Any]]:
         """By arm a truth a seed, and how volumes were made equal."""
-        volumes = await self._match(tries)
-        runs: dict[str, list[Truth]] = {name: [] for name in self._arms.arms}
-        engines = {
-            name: (*arm.set, *volumes[name]["set"]) for name, arm in self._arms.arms.items() if not arm.broadcast
-        }
+        arms, first = self._arms.arms, self._arms.first
+        runs: dict[str, list[Truth]] = {name: [] for name in arms}
+        volumes: dict[str, list[dict[str, Any]]] = {name: [] for name, arm in arms.items() if arm.volume_by}
+        free = {name: arm.set for name, arm in arms.items() if not arm.broadcast and not arm.volume_by}
         for seed in seeds:
-            found = await self._engines(seed, engines)
-            times = [push["time_ms"] for push in found[self._arms.first].pushes]
-            for name, arm in self._arms.arms.items():
-                if arm.broadcast:
-                    found[name] = play_alone(World(self._shop, seed, name), times)
-                runs[name].append(found[name])
-            told = ", ".join(f"{name} {found[name].total('pushes'):.0f}" for name in runs)
-            print(f"{self._shop.name} seed {seed}: pushes {told}", flush=True)
+            found = await self._engines(seed, free)
+            for name, told in volumes.items():
+                begin = told[-1]["score"] if told else 0.0
+                found[name], score = await self._as_often(seed, name, found[first].total("pushes"), tries, begin)
+                told.append({"seed": seed, "score": score, "pushes": found[name].total("pushes")})
+            times = [push["time_ms"] for push in found[first].pushes]
+            found |= {name: play_alone(World(self._shop, seed, name), times) for name in arms if arms[name].broadcast}
+            for name, truths in runs.items():
+                truths.append(found[name])
+            pushes = ", ".join(f"{name} {found[name].total('pushes'):.0f}" for name in runs)
+            print(f"{self._shop.name} seed {seed}: pushes {pushes}", flush=True)
         return runs, volumes
 
-    async def _match(self, tries: int) -> dict[str, dict[str, Any]]:
-        """By arm, the settings that bring its volume to the first arm's, and what was seen."""
-        found: dict[str, dict[str, Any]] = {name: {"set": []} for name in self._arms.arms}
-        following = {name: arm for name, arm in self._arms.arms.items() if arm.volume_by}
-        if not following:
-            return found
-        first = self._arms.first
-        volume = (await self._engines(PILOT_SEED, {first: self._arms.arms[first].set}))[first].total("pushes")
-        for name, arm in following.items():
+    async def _as_often(self, seed: int, name: str, volume: float, tries: int, begin: float) -> tuple[Truth, float]:
+        """The run of an arm that pushes nearest to ``volume`` in this world, and by which least score."""
+        arm = self._arms.arms[name]
+        truths: dict[float, Truth] = {}
 
-            async def pushes(score: float, name: str = name, arm: arm_files.Arm = arm) -> float:
-                given = (*arm.set, f"{arm.volume_by}={score!r}")
-                return (await self._engines(PILOT_SEED, {name: given}))[name].total("pushes")
+        async def pushes(score: float) -> float:
+            given = (*arm.set, f"{arm.volume_by}={score!r}")
+            truths[score] = (await self._engines(seed, {name: given}))[name]
+            return truths[score].total("pushes")
 
-            score, seen = await matched(volume, pushes, tries=tries)
-            found[name] = {"set": [f"{arm.volume_by}={score!r}"], "pilot": seen, "pilot_of_first": volume}
-            print(f"{self._shop.name}: {name} pushes {seen:.0f} from {score:.4g} on, {first} {volume:.0f}", flush=True)
-        return found
+        score, seen = await matched(volume, pushes, tries=tries, begin=begin)
+        print(f"{self._shop.name} seed {seed}: {name} pushes {seen:.0f} from {score:.4g} on", flush=True)
+        return truths[score], score
 
     async def _engines(self, seed: int, engines: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
         """A run of each, with what is common to all."""
@@ -108,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--days", type=int, help="of simulated time, instead of the shop's")
     parser.add_argument("--shoppers", type=int, help="instead of the shop's")
-    parser.add_argument("--tries", type=int, default=5, help="runs to make the volume of an arm equal, at most")
+    parser.add_argument("--tries", type=int, default=5, help="runs of a world to make an arm's volume equal, at most")
     parser.add_argument("--in-process", action="store_true", help="no Kafka: an engine in this process, to study")
     parser.add_argument("--out", type=Path, default=Path("bench/experiment"), help="a folder for the report")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all arms")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 import pytest
 
+from load_tests.experiment import Experiment
 from load_tests.shop import arms, file
 from load_tests.shop.compare import FIGURES, compare, curves
 from load_tests.shop.direct import Direct
@@ -84,19 +85,22 @@ def test_the_page_has_a_curve_and_an_interval_of_each_arm_and_fetches_nothing():
     assert found["curves"]["clicks"]["good"][-1] == pytest.approx(np.mean([t.total("clicks") for t in made["good"]]))
 
 
-@pytest.mark.parametrize(("volume", "least", "most"), [(300.0, 0.2, 0.35), (1000.0, 0.0, 0.0), (5000.0, 0.0, 0.0)])
-async def test_the_volume_is_matched_by_a_least_score(volume: float, least: float, most: float):
-    """Pushes fall from 1,000 at 0 to none at 1; what nothing can reach is left at the lowest score."""
+@pytest.mark.parametrize("begin", [0.0, 0.05, 0.7])
+@pytest.mark.parametrize(("volume", "least", "most"), [(300.0, 0.2, 0.35), (1000.0, 0.0, 0.01), (5000.0, 0.0, 0.01)])
+async def test_the_volume_is_matched_by_a_least_score(volume: float, least: float, most: float, begin: float):
+    """Pushes fall from 1,000 at 0 to none at 1; what nothing can reach is left at the lowest score, or near it."""
     asked: list[float] = []
 
     async def pushes(score: float) -> float:
         asked.append(score)
         return float(1000 * (1 - score**0.5) ** 1.6)
 
-    score, seen = await arms.matched(volume, pushes, tries=6)
+    score, seen = await arms.matched(volume, pushes, tries=6, begin=begin)
     assert least <= score <= most
+    assert asked[0] == begin
     assert len(asked) <= 6
-    assert abs(seen - volume) <= 0.1 * volume or score == 0.0
+    assert seen == await pushes(score)
+    assert abs(seen - volume) <= 0.05 * volume or volume == 5000.0
 
 
 def test_the_shipped_arms_are_three_and_the_first_sets_the_volume():
@@ -133,6 +137,40 @@ class Way:
     async def run(self, shop: object, seed: int, arms: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
         self.made += arms
         return {arm: lived(seed, arm, click=0.3, extra=0.1) for arm in arms}
+
+
+class ByScore:
+    """A seed's first arm pushes so often, and another the less, the higher its least score is."""
+
+    name = "by-score"
+    first: Final = {1: 9, 2: 4, 3: 6}
+
+    def __init__(self) -> None:
+        self.asked: dict[int, list[float]] = {}
+
+    async def run(self, shop: object, seed: int, arms: dict[str, tuple[str, ...]]) -> dict[str, Truth]:
+        found = {}
+        for arm, given in arms.items():
+            scores = [float(one.removeprefix("least=")) for one in given if one.startswith("least=")]
+            pushes = round(10 * (1 - scores[0])) if scores else self.first[seed]
+            self.asked.setdefault(seed, []).extend(scores)
+            found[arm] = lived(seed, arm, click=0.3, extra=0.1, pushes=pushes)
+        return found
+
+
+async def test_each_world_has_its_own_least_score_at_which_an_arm_pushes_as_often_as_the_first(tmp_path: Path):
+    """However often the first one does there; the search begins where it ended in the world before."""
+    way = ByScore()
+    made = arms.Arms({"first": arms.Arm("sets"), "other": arms.Arm("follows", volume_by="least")})
+    runs, volumes = await Experiment(file.read("fashion"), made, Kept(way, file.read("fashion"), tmp_path)).run(
+        [1, 2, 3], tries=6
+    )
+    pushes = {arm: [truth.total("pushes") for truth in truths] for arm, truths in runs.items()}
+    assert pushes["other"] == pushes["first"] == [SHOPPERS * DAYS * often for often in ByScore.first.values()]
+    assert [told["pushes"] for told in volumes["other"]] == pushes["other"]
+    assert [told["seed"] for told in volumes["other"]] == [1, 2, 3]
+    asked = list(way.asked.values())
+    assert [scores[0] for scores in asked[1:]] == [told["score"] for told in volumes["other"][:2]]
 
 
 async def test_what_was_run_is_kept_and_not_run_again_unless_it_would_differ(tmp_path: Path):

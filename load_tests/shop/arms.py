@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
 SHIPPED: Final = Path(__file__).with_name("arms.toml")
 ALIKE: Final = 0.05
 """Volumes that differ by no more than this share are taken to be equal."""
+NOT_AT_AN_END: Final = 0.1
+"""The next score to ask of is at least this share of what is left away from either end, so that each asked tells."""
 
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One arm. ``set``: settings; ``volume_by``: the setting, a least score, that its volume is brought to the first
-    arm's with; ``broadcast``: no engine, the most popular item to everyone.
+    arm's with, seed by seed; ``broadcast``: no engine, the most popular item to everyone.
     """
 
     says: str
@@ -56,22 +59,29 @@ def read(path: Path = SHIPPED) -> Arms:
 
 
 async def matched(
-    volume: float, pushes: Callable[[float], Awaitable[float]], *, tries: int = 5, low: float = 0.0, high: float = 1.0
+    volume: float, pushes: Callable[[float], Awaitable[float]], *, tries: int = 5, begin: float = 0.0
 ) -> tuple[float, float]:
-    """The least score in [``low``, ``high``] at which ``pushes`` comes nearest to ``volume``, and what it comes to.
+    """The least score in [0, 1] at which ``pushes`` comes nearest to ``volume``, and what it comes to.
 
-    ``pushes`` does not rise with the score. Asks ``tries`` times at most: of the lowest score first, since below that
-    nothing can be gained, then in the middle of what is left, by the square root, as scores are small.
+    ``pushes`` does not rise with the score, and is 0 at 1. Asks ``tries`` times at most, of ``begin`` first; then by
+    false position in the square root of the score, as scores are small.
     """
-    best = low, await pushes(low)
-    if best[1] <= volume:
-        return best
-    for _ in range(tries - 1):
-        if abs(best[1] - volume) <= ALIKE * volume:
-            break
-        middle = ((low**0.5 + high**0.5) / 2) ** 2
-        found = await pushes(middle)
+    low, high = (0.0, math.inf), (1.0, 0.0)
+    score, best = begin, (begin, math.inf)
+    for _ in range(tries):
+        found = await pushes(score)
         if abs(found - volume) < abs(best[1] - volume):
-            best = middle, found
-        low, high = (middle, high) if found > volume else (low, middle)
+            best = score, found
+        # Below the lowest score nothing can be gained.
+        if abs(found - volume) <= ALIKE * volume or (score == 0 and found <= volume):
+            break
+        low, high = ((score, found), high) if found > volume else (low, (score, found))
+        score = _between(low, high, volume)
     return best
+
+
+def _between(low: tuple[float, float], high: tuple[float, float], volume: float) -> float:
+    """Where a straight line from one (root of the score, pushes) to the other passes ``volume``, but not at an end."""
+    share = (low[1] - volume) / (low[1] - high[1]) if math.isfinite(low[1]) else 0.5
+    share = min(max(share, NOT_AT_AN_END), 1 - NOT_AT_AN_END)
+    return round((low[0] ** 0.5 * (1 - share) + high[0] ** 0.5 * share) ** 2, 6)
