@@ -1,9 +1,12 @@
-"""How the C allocator keeps memory: in few pools, and not for longer than it is of use.
+"""How the C allocator keeps memory: in few pools, large blocks apart from small ones, and not for longer than of use.
 
 A backlog makes buffers, arrays and RocksDB's own blocks grow and go again. As it comes, glibc keeps up to eight pools
-for each core, and gives back only what lies at the end of a pool; so a worker stays as large as it ever was. See
-mallopt(3) and malloc_trim(3). To have it give back at once, by its thresholds, costs: the arrays of every micro-batch
-are then asked of the system anew (scoring 4.7 instead of 4.2 us an event, two runs of ``load_tests.compute`` each).
+for each core, and gives back only what lies at the end of a pool; so a worker stays as large as it ever was. Worse, once
+a large block was given up it takes all of that size from the pools, too: where a memtable of a megabyte a block was,
+rows settle, and the next one finds no room, so that a steady load makes a worker larger for half an hour and more.
+See mallopt(3) and malloc_trim(3). To have all given back at once, by its thresholds, costs: the arrays of every
+micro-batch are then asked of the system anew (scoring 4.7 instead of 4.2 us an event, two runs of
+``load_tests.compute`` each). So only blocks that are larger than most arrays are.
 """
 
 from __future__ import annotations
@@ -14,8 +17,15 @@ from typing import Final
 
 # From glibc's malloc.h.
 _M_ARENA_MAX: Final = -8
+_M_MMAP_THRESHOLD: Final = -3
+_M_TRIM_THRESHOLD: Final = -1
 
 POOLS: Final = 2
+#: Blocks from this size on have pages of their own, which go when the block does.
+LARGE_BYTES: Final = 256 << 10
+#: What may be unused at the end of a pool until it is next given back. By default it would follow ``LARGE_BYTES``, and
+#: a micro-batch would ask for the same pages as the one before.
+SPARE_BYTES: Final = 64 << 20
 TRIM_EVERY_S: Final = 30.0
 
 
@@ -29,12 +39,15 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def settle() -> bool:
-    """Tell the allocator how many pools to keep, before threads have pools of their own.
+    """Tell the allocator how many pools to keep, and of what, before threads have pools of their own.
 
     False where it is another than glibc's, which then does as it always does.
     """
     library = _glibc()
-    return library is not None and bool(library.mallopt(_M_ARENA_MAX, POOLS))
+    if library is None:
+        return False
+    told = {_M_ARENA_MAX: POOLS, _M_MMAP_THRESHOLD: LARGE_BYTES, _M_TRIM_THRESHOLD: SPARE_BYTES}
+    return all([library.mallopt(name, value) for name, value in told.items()])
 
 
 async def give_back(every_s: float = TRIM_EVERY_S) -> None:

@@ -315,7 +315,6 @@ class UserWork:
             self._touched[touch.event.user] = None
         self._erased.update(dict.fromkeys(effects.erased))
         context.metrics.effects(effects)
-        self._tell_budgets()
 
     def _tell_budgets(self) -> None:
         """The task's part of each budget, of which a new day of the stream's time may have made more."""
@@ -380,12 +379,15 @@ class UserWork:
             )
 
     def before_commit(self) -> None:
-        """Item deltas of the interval, one block an item partition; and the sessions that grew or are erased."""
+        """Item deltas of the interval, one block an item partition; the sessions that grew or are erased; and what is
+        left of budgets.
+        """
         context = self._context
         for partition, block in self._deltas.blocks(self._role.item_partitions).items():
             context.outbox.add(context.topic("item-updates"), partition, str(context.partition).encode(), block)
         self._deltas = ItemDeltas()
         self._send_sessions()
+        self._tell_budgets()
 
     def _send_sessions(self) -> None:
         context, settings = self._context, self._role.core.retrieval.sessions

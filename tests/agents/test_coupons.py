@@ -101,6 +101,7 @@ def test_the_metrics_tell_what_coupons_have_cost_and_what_is_left_of_the_tasks_p
     for at in (0, 1, 24, 25):
         kind = "view" if at == 24 else "cart"
         work.process([record(f"user-{at}", kind, START + at * HOUR_MS, item=f"item-{at % 10}")])
+        work.before_commit()
         told.append(budget(metrics))
     assert told == [(0, 200), (100, 100), (200, 0), (200, 100), (300, 0)]
 

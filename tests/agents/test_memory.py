@@ -9,6 +9,7 @@ import sys
 import pytest
 
 PIECES, PIECE_BYTES = 2000, 64 * 1024
+LARGE, LARGE_BYTES = 50, 1024 * 1024
 
 #: Many pieces taken and given up again but for the last, which keeps the pool from shrinking at its end.
 BACKLOG = f"""
@@ -41,8 +42,50 @@ asyncio.run(given_back())
 print(held, resident() - before)
 """
 
+#: Large pieces come and go, as memtables do, and after each of them something small comes to stay.
+BETWEEN = f"""
+import ctypes
+from pathlib import Path
+from agents import memory
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: it is left alone")
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+assert memory.settle()
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def large():
+    piece = libc.malloc({LARGE_BYTES})
+    ctypes.memset(piece, 1, {LARGE_BYTES})
+    return piece
+
+libc.free(large())
+before, pieces = resident(), []
+for _ in range({LARGE}):
+    pieces.append(large())
+    libc.malloc(1000)
+held = resident() - before
+for piece in pieces:
+    libc.free(piece)
+print(held, resident() - before)
+"""
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: it is left alone")
+
+
+@on_glibc
+def test_large_blocks_go_at_once_though_small_ones_came_after_them() -> None:
+    """As glibc comes, the second block of a size would lie among the small ones, and its pages stay."""
+    told = subprocess.run([sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=True)
+
+    held, left = map(int, told.stdout.split())
+
+    assert held > LARGE * LARGE_BYTES * 0.9
+    assert left < held / 20
+
+
+@on_glibc
 def test_what_a_backlog_took_goes_back_to_the_system() -> None:
     """Freed pieces below one that is still used stay with the process, until it gives them back."""
     told = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True)
