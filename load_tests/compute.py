@@ -79,7 +79,7 @@ class Indexing:
         self._context.store.committed({})
         for (topic, _), rows in published:
             for key, value, *_ in rows if topic == "item-index" else ():
-                self._user.index_row(key, value)
+                self._user.known.appliers[topic](key, value)
 
 
 def run(events: list[Record], batch: int, commit_every: int, settings: Settings, folder: Path) -> dict[str, Any]:

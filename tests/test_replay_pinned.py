@@ -60,7 +60,7 @@ async def pinned(broker: Broker, prefix: str, *, kept_ms: int, begins: int = 0) 
 
 
 def in_stock(following: Pinned) -> bool:
-    items = following.role.items
+    items = following.role.known.items
     (dense,) = items.dense_many([int(key) for key in items.keys[: len(items)]])
     return bool(items.in_stock[dense])
 

@@ -14,6 +14,7 @@ from agents import zones
 from agents.due import DueTable, OneDue
 from agents.replicas import Replicas
 from agents.role import NEVER, TaskRow
+from agents.roles.known import Known
 from agents.task import TASKS_TABLE
 from agents.watching import WatchTable
 from state.codecs import RawCodec, StructCodec
@@ -24,24 +25,18 @@ from streamer.core.campaigns.budget import NOTHING, Budgets
 from streamer.core.campaigns.watching import Watch
 from streamer.core.effects import DeadLetter, Effects
 from streamer.core.engine import Engine
-from streamer.core.index import ItemIndex
 from streamer.core.items.deltas import ItemDeltas
 from streamer.core.items.rows import tells_all
-from streamer.core.models.model import ServedModel
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
 from streamer.core.predictions.pending import Slot
-from streamer.core.predictions.served import PREDICT, Served
 from streamer.core.profile import Profile
 from streamer.core.profile_old import PROFILES_BEFORE
 from streamer.core.record import TICK, changes_of, tick
-from streamer.core.segments.served import SEGMENTS, ServedSegments
 from streamer.core.sessions.rows import session_key, session_keys, session_row
 from streamer.core.timers import is_of_slates, read_due_key
 from streamer.core.units import of_shoppers
-from streamer.core.uplift.model import UPLIFT, ServedUplift
 from streamer.core.uplift.slates import Slates
-from streamer.core.vectors.block import VECTOR
 from streamer.core.views import NothingDue, Views
 
 if TYPE_CHECKING:
@@ -86,27 +81,10 @@ class UserRole:
     ) -> None:
         self.core, self.item_partitions, self.commit_interval_s = core, item_partitions, commit_interval_s
         self.units = of_shoppers(core)
-        watches = any(campaign.triggers.watches for campaign in core.campaigns)
-        retrieval = core.retrieval
-        self.items = ItemIndex(sessions=retrieval.sessions, content=retrieval.content, keep_changes=watches)
-        self.model = ServedModel()
-        self.foreseeing = Served()
-        self.uplift = ServedUplift()
-        self.segments = ServedSegments(core.segments)
-        self._metrics = metrics
-        self._catalog_problem = ""
-        #: By topic, what applies one (key, value) of it to ``items`` or ``model``.
-        self.appliers = {
-            "catalog": self._catalog,
-            "item-index": self.index_row,
-            "sessions": self._session,
-            "model": self._block,
-        }
-        #: By topic, what is to know the offset of its next record.
-        self.places = {"catalog": self.items.changes.at}
+        self.known = Known(core, metrics)
         self._replicas = Replicas(
-            self.appliers,
-            places=self.places,
+            self.known.appliers,
+            places=self.known.places,
             topic=topic,
             client=client,
             metrics=metrics,
@@ -121,55 +99,6 @@ class UserRole:
     def open(self, context: TaskContext) -> UserWork:
         """One engine a task."""
         return UserWork(self, context)
-
-    def _catalog(self, key: bytes | None, value: bytes | None) -> None:
-        if key is None or not self.items.apply_catalog(key.decode(errors="replace"), value):
-            self._metrics.replica_rejected("catalog")
-            if key is not None and self.items.problem != self._catalog_problem:
-                # Said once for each kind of problem: a whole catalog may have it.
-                self._catalog_problem = self.items.problem
-                log.error("the catalog's entry of %r was refused: %s", key[:256], self.items.problem)
-
-    def index_row(self, key: bytes | None, value: bytes | None) -> None:
-        """Apply a record of topic ``item-index``."""
-        try:
-            self.items.apply_row(int(key or b"", 16), value)
-        except ValueError:  # msgspec's decode errors are among them
-            self._metrics.replica_rejected("item-index")
-
-    def _session(self, key: bytes | None, value: bytes | None) -> None:
-        try:
-            self.items.sessions.apply((key or b"").decode(), value)
-        except ValueError:  # msgspec's decode errors are among them
-            self._metrics.replica_rejected("sessions")
-
-    def _block(self, key: bytes | None, value: bytes | None) -> None:
-        if key is not None and key.startswith(b"metrics/"):
-            return
-        if key is not None and key.startswith(PREDICT.encode()):
-            if not self.foreseeing.apply(key.decode(errors="replace"), value):
-                self._metrics.replica_rejected("model")
-                log.error("a predictor's block was refused, its priors serve: %s", self.foreseeing.problem)
-            return
-        if key is not None and key.startswith(UPLIFT.encode()):
-            if not self.uplift.apply(key.decode(errors="replace"), value):
-                self._metrics.replica_rejected("model")
-                log.error("a block of uplift was refused, its prior serves: %s", self.uplift.problem)
-            return
-        if key is not None and key.startswith(SEGMENTS.encode()):
-            if not self.segments.apply(key.decode(errors="replace"), value):
-                self._metrics.replica_rejected("model")
-                log.error("the block of segments was refused, there are none: %s", self.segments.problem)
-            return
-        if key is not None and key.startswith(VECTOR.encode()):
-            try:
-                self.items.vectors.apply(key.decode(), value)
-            except ValueError:  # text that is none is among them
-                self._metrics.replica_rejected("model")
-            return
-        if key is None or not self.model.apply(key.decode(errors="replace"), value):
-            self._metrics.replica_rejected("model")
-            log.error("a model block was refused, the priors rank: %s", self.model.problem)
 
 
 class UserWork:
@@ -191,14 +120,14 @@ class UserWork:
             profiles=self._profiles,
             seen=self._seen,
             policy=self._policy,
-            items=role.items,
-            model=role.model,
+            items=role.known.items,
+            model=role.known.model,
             pending=self._pending,
-            foreseeing=role.foreseeing,
+            foreseeing=role.known.foreseeing,
             due=self._due,
             slates=self._slates,
-            uplift=role.uplift,
-            segments=role.segments,
+            uplift=role.known.uplift,
+            segments=role.known.segments,
             watch=self._watch,
         )
         self._deltas = ItemDeltas()
@@ -215,7 +144,7 @@ class UserWork:
     @property
     def changes(self) -> int:
         """Up to where the catalog has changes that those who watch the items are to be told of; 0: it has none."""
-        row, changes = self._context.row, self._role.items.changes
+        row, changes = self._context.row, self._role.known.items.changes
         return changes.position if row.watched and changes.newest >= row.swept else 0
 
     def process(self, records: Sequence[Record]) -> Mapping[str, int]:
@@ -341,7 +270,7 @@ class UserWork:
             told = effects.watching[1:] != self._watch.swept
             self._watch.write(effects.watch, *effects.watching)
             self.reached += told * len(effects.watch)
-        if (changes := self._role.items.changes).kept and changes.newest < self._watch.swept[0]:
+        if (changes := self._role.known.items.changes).kept and changes.newest < self._watch.swept[0]:
             self._watch.catch_up(changes.position)
 
     def _send(self, effects: Effects) -> None:

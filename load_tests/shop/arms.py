@@ -84,4 +84,5 @@ def _between(low: tuple[float, float], high: tuple[float, float], volume: float)
     """Where a straight line from one (root of the score, pushes) to the other passes ``volume``, but not at an end."""
     share = (low[1] - volume) / (low[1] - high[1]) if math.isfinite(low[1]) else 0.5
     share = min(max(share, NOT_AT_AN_END), 1 - NOT_AT_AN_END)
-    return round((low[0] ** 0.5 * (1 - share) + high[0] ** 0.5 * share) ** 2, 6)
+    root = math.sqrt(low[0]) * (1 - share) + math.sqrt(high[0]) * share
+    return round(root * root, 6)

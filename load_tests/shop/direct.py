@@ -60,9 +60,9 @@ class Direct:
         records = []
         for row in rows:
             if row.topic == "catalog":
-                self._user.appliers["catalog"](row.key, row.value)
+                self._user.known.appliers["catalog"](row.key, row.value)
                 self._cataloged += 1
-                self._user.places["catalog"](self._cataloged)
+                self._user.known.places["catalog"](self._cataloged)
                 continue
             offset = self._offsets[row.topic] = self._offsets.get(row.topic, -1) + 1
             self.times[row.topic, 0, offset] = row.timestamp_ms
@@ -106,12 +106,12 @@ class Direct:
                 elif topic == "item-updates":
                     self._item_work.process([Record(topic, 0, 0, 0, key, value)])
                 elif topic == "sessions":
-                    self._user.appliers[topic](key, value)
+                    self._user.known.appliers[topic](key, value)
         for (topic, _), rows in _staged(self._items, self._item_work):
             for key, value, *_ in rows if topic == "item-index" else ():
-                self._user.appliers[topic](key, value)
+                self._user.known.appliers[topic](key, value)
         for name, block in self.learners.published().items():
-            self._user.appliers["model"](name.encode(), block)
+            self._user.known.appliers["model"](name.encode(), block)
         return sorted(pushes, key=lambda push: (push.decided_ms, push.id))
 
 

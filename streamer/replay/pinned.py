@@ -74,7 +74,7 @@ class Pinned:
         log = self._logs.get((topic, partition))
         if log is None:
             log = self._logs[topic, partition] = self._open(topic, partition)
-        apply, place = self.role.appliers[topic], self.role.places.get(topic)
+        apply, place = self.role.known.appliers[topic], self.role.known.places.get(topic)
         while records := await log.until(end):
             for record in records:
                 if place is not None:

@@ -57,8 +57,8 @@ def role() -> UserRole:
         commit_interval_s=0.1,
     )
     for n in range(10):
-        made.appliers["catalog"](b"item-%d" % n, json.dumps({"title": f"Thing {n}", "price": 6.0}).encode())
-    made.appliers["model"]((UPLIFT + CONVERSION).encode(), PERSUADABLE)
+        made.known.appliers["catalog"](b"item-%d" % n, json.dumps({"title": f"Thing {n}", "price": 6.0}).encode())
+    made.known.appliers["model"]((UPLIFT + CONVERSION).encode(), PERSUADABLE)
     return made
 
 

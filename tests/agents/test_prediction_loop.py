@@ -47,11 +47,11 @@ def test_outcomes_come_back_as_parameters_that_predict_otherwise_than_the_priors
         whole.learn_one(outcome)
     role = make_user_role(Settings(), Metrics(role="user"), lambda *_: None)
     for key, value in published.items():
-        role.appliers["model"](key.encode(), value)
+        role.known.appliers["model"](key.encode(), value)
     for name in {outcome.predictor for outcome in told[half:]}:
         x = next(outcome for outcome in told if outcome.predictor == name).x_many()
         features = BY_NAME[name].features_id
-        served = role.foreseeing.probabilities(name, features, x)
+        served = role.known.foreseeing.probabilities(name, features, x)
         assert served.tolist() == whole.probabilities(name, features, x).tolist()
         assert served.tolist() != PredictionTrainer(ALL.predictions).probabilities(name, features, x).tolist()
         measures = msgspec.json.decode(published[f"metrics/{PREDICT}{name}"])
@@ -65,13 +65,13 @@ def test_a_block_and_a_shopper_are_shown_to_people():
         trainer.learn_one(outcome)
     role = make_user_role(Settings(), Metrics(role="user"), lambda *_: None)
     for key, block in trainer.blocks().items():
-        role.appliers["model"](key.encode(), block)
+        role.known.appliers["model"](key.encode(), block)
         shown = readable(key, block)
         assert shown["version"] == 1
         assert len(shown["weights"]) == len(BY_NAME[key.removeprefix(PREDICT)].names)
     (profile,) = task.profiles.get_many(["user-3"])
     assert profile is not None
-    told = foretold(profile, role.foreseeing, ALL, {})
+    told = foretold(profile, role.known.foreseeing, ALL, {})
     assert set(told) == set(BY_NAME)
     assert 0.0 < told["purchase"] < 1.0
     assert list(told["next_category"].values()) == sorted(told["next_category"].values(), reverse=True)

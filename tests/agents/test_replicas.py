@@ -155,7 +155,7 @@ def test_a_worker_that_starts_stands_where_a_replay_gets_to(broker: Broker, pref
                 partitions = await partitions_of(consumer, [topics.physical(name)])
                 ends = await consumer.end_offsets(partitions)
                 assert at_start[name] == [ends[partition] for partition in partitions]
-        before = described(live.items)
+        before = described(live.known.items)
         # It goes on from there, record by record.
         await commit(committer, [("item-index", 0, KEYS["i1"], published("i1", 77, "hats"))])
         while live.replicas().positions() == at_start:  # noqa: ASYNC110 - nothing tells of it
@@ -170,13 +170,13 @@ def test_a_worker_that_starts_stands_where_a_replay_gets_to(broker: Broker, pref
                 consumer, begins, topics.physical, lambda: role_of(prefix, broker), lag_kept_ms={}, age_ms=0
             )
             assert not await replayed.move(at_start)
-            assert described(replayed.role.items) == before
+            assert described(replayed.role.known.items) == before
             assert not await replayed.move(later)
-            assert described(replayed.role.items) == described(live.items)
+            assert described(replayed.role.known.items) == described(live.known.items)
         every = ItemIndex()
         for record in await read_topic(broker.client, topics.physical("item-index")):
             into(every)(record.key, record.value)
-        assert described(every)["tops"] == described(live.items)["tops"]
+        assert described(every)["tops"] == described(live.known.items)["tops"]
 
     asyncio.run(scenario())
 
@@ -192,7 +192,7 @@ def test_changes_of_the_catalog_lie_at_the_same_offsets_for_all_who_read_it(brok
         await committer.commit(outbox, {})
 
     async def until(role: UserRole, position: int) -> None:
-        while role.items.changes.position < position:  # noqa: ASYNC110 - nothing tells of it
+        while role.known.items.changes.position < position:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.02)
 
     async def scenario() -> None:
@@ -206,14 +206,14 @@ def test_changes_of_the_catalog_lie_at_the_same_offsets_for_all_who_read_it(brok
         for role in (first, off):
             await role.replicas().start()
             await asyncio.wait_for(role.replicas().ready.wait(), 30)
-        before = first.replicas().positions(), list(first.items.changes.since(0))
+        before = first.replicas().positions(), list(first.known.items.changes.since(0))
         for price, stock in ((8.0, 0), (8.0, 3), (12.0, 3), (11.0, 2)):
             await tell(committer, price, stock)
         async with reader(broker.client) as consumer:
             (place,) = await partitions_of(consumer, [topics.physical("catalog")])
             end = (await consumer.end_offsets([place]))[place]
         await asyncio.wait_for(until(first, end), 30)
-        after = first.replicas().positions(), list(first.items.changes.since(0))
+        after = first.replicas().positions(), list(first.known.items.changes.since(0))
         await second.replicas().start()
         await asyncio.wait_for(second.replicas().ready.wait(), 30)
         for role in (first, second, off):
@@ -222,16 +222,16 @@ def test_changes_of_the_catalog_lie_at_the_same_offsets_for_all_who_read_it(brok
         # A record and its transaction's marker are two offsets.
         assert [(change.offset, change.kind) for change in before[1]] == [(2, "cheaper")]
         assert [(change.offset, change.kind) for change in after[1]] == [(8, "back"), (12, "cheaper")]
-        assert (list(second.items.changes.since(0)), second.items.changes.position) == (after[1], end)
-        assert list(off.items.changes.since(0)) == []
+        assert (list(second.known.items.changes.since(0)), second.known.items.changes.position) == (after[1], end)
+        assert list(off.known.items.changes.since(0)) == []
         async with reader(broker.client) as consumer:
             begins = await beginnings(consumer, [topics.physical(name) for name in REPLICATED])
             make = lambda: role_of(prefix, broker, "price-drop")  # noqa: E731
             replayed = Pinned(consumer, begins, topics.physical, make, lag_kept_ms={}, age_ms=0)
             for positions, changes in (before, after):
                 await replayed.move(positions)
-                assert list(replayed.role.items.changes.since(0)) == changes
-                assert replayed.role.items.changes.position == positions["catalog"][0]
+                assert list(replayed.role.known.items.changes.since(0)) == changes
+                assert replayed.role.known.items.changes.position == positions["catalog"][0]
 
     asyncio.run(scenario())
 

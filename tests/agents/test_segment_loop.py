@@ -46,14 +46,14 @@ def test_portraits_come_back_as_centres_and_outlive_a_restart_of_the_trainer():
     worker = make_user_role(replace(settings, core=ON), Metrics(role="user"), lambda *_: None)
     without = make_user_role(settings, Metrics(role="user"), lambda *_: None)
     for role in (worker, without):
-        role.appliers["model"](CENTRES.encode(), published[CENTRES])
-    assert len(worker.segments) == 4
-    assert without.segments.segment(None, T0) == NONE
+        role.known.appliers["model"](CENTRES.encode(), published[CENTRES])
+    assert len(worker.known.segments) == 4
+    assert without.known.segments.segment(None, T0) == NONE
 
     (profile,) = shop.profiles.get_many(["user-3"])
     assert profile is not None
     blocks = {key.encode(): value for key, value in published.items()}
-    assert segment_of(profile, blocks, ON) == {"segment": worker.segments.segment(profile, profile.last_ms)}
+    assert segment_of(profile, blocks, ON) == {"segment": worker.known.segments.segment(profile, profile.last_ms)}
     assert segment_of(profile, blocks, CoreSettings()) == {}
     shown = readable(CENTRES, published[CENTRES])
     assert shown["learned"] == len(sent)
@@ -64,6 +64,6 @@ def test_portraits_come_back_as_centres_and_outlive_a_restart_of_the_trainer():
 def test_a_damaged_block_of_segments_is_counted_and_leaves_none():
     """As any row of a replica that is refused."""
     worker = make_user_role(replace(Settings(), core=ON), Metrics(role="user"), lambda *_: None)
-    worker.appliers["model"](CENTRES.encode(), b"damaged")
-    assert worker.segments.problem
-    assert len(worker.segments) == 0
+    worker.known.appliers["model"](CENTRES.encode(), b"damaged")
+    assert worker.known.segments.problem
+    assert len(worker.known.segments) == 0

@@ -47,7 +47,7 @@ def sent(context, work) -> list[tuple[bytes, bytes | None]]:
 
 
 def held(role: UserRole) -> dict[str, list[str]]:
-    index = role.items
+    index = role.known.items
     return {key: [f"{index.keys[item]:016x}" for item in items] for key, items, _ in index.sessions.held()}
 
 
@@ -64,7 +64,7 @@ def test_a_session_is_sent_once_a_commit_as_it_is_then_and_again_when_it_has_gro
     assert first != second
     reader = make_role()
     for value in (first, second):
-        reader.appliers["sessions"](key, value)
+        reader.known.appliers["sessions"](key, value)
     assert [len(items) for items in held(reader).values()] == [4]
 
 
@@ -74,9 +74,9 @@ def test_a_worker_that_reads_it_offers_what_others_looked_at():
     work.process([view("u", "a", 0), view("u", "b", 1)])
     reader = make_role()
     for key, value in sent(context, work):
-        reader.appliers["sessions"](key, value)
+        reader.known.appliers["sessions"](key, value)
     assert list(held(reader)) == ["1/u"]
-    index = reader.items
+    index = reader.known.items
     place, _ = index.sessions.holding(index.dense_many([int(k, 16) for k in held(reader)["1/u"]]))
     assert place.tolist() == [0, 1]
 
@@ -87,19 +87,19 @@ def test_an_erased_shopper_leaves_no_session_even_if_they_come_back_at_once():
     for session in range(3):
         work.process([view("u", f"{session}", session * 7200), view("u", "x", session * 7200 + 1)])
         for key, value in sent(context, work):
-            reader.appliers["sessions"](key, value)
+            reader.known.appliers["sessions"](key, value)
     assert sorted(held(reader)) == ["1/u", "2/u", "3/u"]
     erase = record("u", "preferences", T0 + 20_000_000, preferences={"erase": True})
     work.process([erase, view("u", "y", 20_001), view("u", "z", 20_002)])
     for key, value in sent(context, work):
-        reader.appliers["sessions"](key, value)
+        reader.known.appliers["sessions"](key, value)
     assert list(held(reader)) == ["1/u"]
     assert len(held(reader)["1/u"]) == 2
 
 
 def test_a_damaged_session_is_counted_and_left_out():
     reader = make_role()
-    reader.appliers["sessions"](b"1/u", b"\xc1")
-    reader.appliers["sessions"](None, b"\xff")
-    reader.appliers["sessions"](b"\xff", b"\x90")
+    reader.known.appliers["sessions"](b"1/u", b"\xc1")
+    reader.known.appliers["sessions"](None, b"\xff")
+    reader.known.appliers["sessions"](b"\xff", b"\x90")
     assert held(reader) == {}

@@ -83,10 +83,10 @@ class Told:
             self.say(f"item-{n}", 100.0)
 
     def say(self, item: str, price: float, stock: int = 1) -> None:
-        self._role.places["catalog"](self.end)
-        self._role.appliers["catalog"](item.encode(), json.dumps({"price": price, "stock": stock}).encode())
+        self._role.known.places["catalog"](self.end)
+        self._role.known.appliers["catalog"](item.encode(), json.dumps({"price": price, "stock": stock}).encode())
         self.end += 1
-        self._role.places["catalog"](self.end)
+        self._role.known.places["catalog"](self.end)
 
 
 def view(user: str, item: str, minutes: int) -> Record:
