@@ -215,14 +215,11 @@ class EncodedIndex(VectorIndex):
         found: F4 = self._encoder.forward(v, mask)[0]
         return found
 
-    def likeness(self, count: int, recents: Recents, query: Ints, item: Ints) -> tuple[Any, Any]:  # noqa: ARG002
-        """As ``VectorIndex.likeness``, of one query."""
-        shopper = self.shopper(recents.item) if self.vectors.shape[1] else None
-        if shopper is None:
-            return np.zeros(len(item)), np.zeros(len(item))
-        long, candidates = self._many(item)
-        product = candidates @ shopper.astype(np.float64)
-        return product, product / np.maximum(long * np.sqrt((shopper.astype(np.float64) ** 2).sum()), 1e-9)
+    def shoppers(self, count: int, recents: Recents) -> Any:  # noqa: ARG002
+        """As ``VectorIndex.shoppers``, of one query."""
+        size = self.vectors.shape[1]
+        shopper = self.shopper(recents.item) if size else None
+        return np.zeros((1, size)) if shopper is None else shopper.astype(np.float64)[None]
 
 
 class LearnedEncoder(Learned):

@@ -137,7 +137,7 @@ class Learned:
         items = self.items.mention(self._lists.key[self._lists.rows(n)].tolist())
         query = np.zeros(len(items), np.int64)
         began = time.process_time()
-        product, cosine = self.index.likeness(1, recents, query, items)
+        product, cosine = self.index.likeness(self.index.shoppers(1, recents), query, items)
         self.likeness_s += time.process_time() - began
         x[ROW["vectors"]] = np.clip(product * 0.125, -2.0, 4.0)
         x[ROW["vectors_cosine"]] = np.clip(cosine, -1.0, 1.0)
@@ -208,7 +208,7 @@ def batches(lists: Lists, learned: Learned, size: int) -> float:
         items = learned.items.mention([key for each in keys for key in each])
         query = np.repeat(np.arange(size), [len(each) for each in keys])
         began = time.process_time()
-        learned.index.likeness(size, Recents(*columns), query, items)
+        learned.index.likeness(learned.index.shoppers(size, Recents(*columns)), query, items)
         spent += time.process_time() - began
     return round(1e6 * spent / (len(last) // size * size), 1)
 

@@ -17,12 +17,15 @@ from hypothesis import settings
 
 from streamer.broker import EmbeddedBroker, answers, free_port, node_properties
 from streamer.kafka_runtime import KAFKA
-from tests.examples import FAST
+from tests.examples import FAST, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-settings.register_profile(FAST, max_examples=25)
+# No example has a deadline: how long one takes tells of the machine.
+settings.register_profile(WHOLE, deadline=None)
+settings.register_profile(FAST, deadline=None, max_examples=25)
+settings.load_profile(WHOLE)
 
 E2E = Path(__file__).parent / "e2e"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+WHOLE = "whole"
+"""The profile of ``make test``, and of single files."""
 FAST = "fast"
 """The profile of ``make check``: ``pytest --hypothesis-profile=fast``."""
 

@@ -267,7 +267,7 @@ def _logarithms(x: Floats, scores: dict[str, Floats], popularity: Floats) -> Non
 
 def _fit(x: Floats, pool: Pool, asked: Asked, index: ItemIndex) -> None:
     """How well candidates fit the shopper by vectors, those that are learned and those of content, and by words."""
-    product, cosine = index.vectors.likeness(asked.count, asked.recents, pool.query, pool.item)
+    product, cosine = index.vectors.likeness(asked.factors, pool.query, pool.item)
     _set(x, "vectors", product * 0.125)
     _set(x, "vectors_cosine", cosine)
     if asked.tastes is not None:

@@ -83,7 +83,8 @@ class Asked:
     ``mean_gap_ms``: between the shopper's visits, a day until there are two. ``owner``: the shoppers as
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
     ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
-    ``None`` where the index has neither or nobody asks. ``segment``: the nodes of the shoppers' segments, 0 for none.
+    ``None`` where the index has neither or nobody asks. ``factors``: the shoppers in learned vectors [queries, size].
+    ``segment``: the nodes of the shoppers' segments, 0 for none.
     """
 
     count: int
@@ -106,6 +107,7 @@ class Asked:
     searches: Searches
     tastes: Tastes | None
     directions: Directions | None
+    factors: Floats
     segment: tuple[int, ...]
 
 
@@ -180,6 +182,7 @@ class Queries:
             searches_of(self._profiles, self._now),
             index.texts.tastes(count, recents) if self._wants("text") else None,
             index.embeddings.directions(count, recents) if self._wants("embedding") else None,
+            index.vectors.shoppers(count, recents),
             tuple(self._segments),
         )
 

@@ -118,6 +118,7 @@ class RetrievalSettings:
     (UTC) and at any, ``segment_items``: that shoppers of the same segment took. ``fresh_items``: so many new items,
     which are those of fewer than ``fresh_views`` views. ``text_items``: so many new items that are most like the
     shopper's newest by their words, ``embedding_items``: by the vectors that the catalog brings along.
+    ``vector_items``: so many items, of all, whose learned vectors fit the shopper best; 0 for none.
     ``recent_half_life_ms``: how fast an item the user touched loses its claim. ``items``: the half-lives by which the
     index's sums fade.
     ``without``: generators that are not asked, by name; ``without_features``: features, or groups of them, that the
@@ -148,6 +149,7 @@ class RetrievalSettings:
     fresh_views: int = 8
     text_items: int = 12
     embedding_items: int = 12
+    vector_items: int = 0
     recent_half_life_ms: int = 6 * _HOUR_MS
     items: ItemSettings = ItemSettings()
     sessions: SessionSettings = SessionSettings()

@@ -47,7 +47,6 @@ users = st.sampled_from(("a", "b", "/", "\U0010ffff"))
 rows = st.lists(st.tuples(st.integers(0, 30), users, st.booleans()), max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(rows, st.integers(0, 30), st.integers(1, 4), st.booleans()), max_size=12))
 def test_the_first_rows_are_those_of_a_sorted_set_wherever_commits_come(steps) -> None:
     """Also for a task that opens the table anew with what its row says."""
@@ -205,7 +204,7 @@ STREAM = [
 ]
 
 
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(12))
 @given(st.lists(st.integers(1, len(STREAM) - 1), max_size=40))
 def test_wherever_a_batch_is_cut_the_same_timers_fire_between_the_same_events(cuts: list[int]) -> None:
     """Ticks in the middle of a batch included, which only a replay could make."""

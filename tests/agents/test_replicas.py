@@ -82,7 +82,7 @@ def into(index: ItemIndex) -> Any:
 
 
 @given(rows=ROWS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_rows_passed_over_make_no_difference(rows: list[tuple[Any, bytes | None]]) -> None:
     whole, few = ItemIndex(), ItemIndex()
     for key, value in rows:

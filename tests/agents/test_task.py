@@ -138,7 +138,7 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_wherever_the_consumer_is_moved_to_each_record_is_folded_once_and_in_order(seed):
     """Seeks behind the task's back, rebalances in between, fetches answered late: invariant 7."""

@@ -117,7 +117,7 @@ steps = st.lists(st.tuples(st.dictionaries(keys, st.booleans(), max_size=6), st.
 def test_the_table_gives_the_rows_of_items_and_what_the_task_s_own_row_says(kind: str, tmp_path_factory) -> None:
     """Wherever commits come; behind whichever shopper it is to go on."""
 
-    @settings(deadline=None, max_examples=examples(40 if kind == "memory" else 12))
+    @settings(max_examples=examples(40 if kind == "memory" else 12))
     @given(steps, st.integers(1, 6))
     def holds(changes: list[tuple[dict[str, bool], bool]], limit: int) -> None:
         if kind == "memory":
@@ -284,7 +284,7 @@ def test_wherever_a_batch_is_cut_the_same_news_are_told(kind: str, tmp_path_fact
         path = tmp_path_factory.mktemp("task") / "0"
         return rocks.open_store(path, UserRole.tables, IDENTITY, kept, rocks.RocksMemory(kept))
 
-    @settings(deadline=None, max_examples=examples(10 if kind == "memory" else 4))
+    @settings(max_examples=examples(10 if kind == "memory" else 4))
     @given(st.lists(acts, min_size=2, max_size=5), st.sets(st.integers(1, 100), max_size=20))
     def holds(stretches: list[list[Act]], cuts: set[int]) -> None:
         runs = [folded(fresh(), stretches, some) for some in (set(), cuts, set(range(1, 120)))]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 START_MS = 1_570_000_000_000
 ITEMS = ItemSettings()
-RETRIEVAL = RetrievalSettings()
+RETRIEVAL = RetrievalSettings(vector_items=20)
 PROFILES = ProfileSettings()
 VECTORS = VectorSettings()
 CONTENT = ContentSettings(text_words=16, vector_numbers=12)

@@ -173,7 +173,7 @@ def everything() -> Shop:
     return made
 
 
-@settings(max_examples=examples(8), deadline=None)
+@settings(max_examples=examples(8))
 @given(st.sets(st.integers(1, 554), max_size=30))
 def test_timers_and_pushes_do_not_depend_on_where_a_batch_was_cut(cuts: set[int]) -> None:
     """With the same ticks in the same places: rows, candidates and decisions, byte for byte."""

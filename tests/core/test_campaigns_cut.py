@@ -67,7 +67,7 @@ def run(seed: int, cuts: set[int]) -> Shop:
     return Shop(SETTINGS, start().index).run(hard(seed), cuts)
 
 
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(20))
 @given(st.integers(0, 10**6), st.sets(st.integers(1, COUNT - 1), max_size=20))
 def test_with_the_same_ticks_a_cut_cannot_be_seen(seed: int, cuts: set[int]) -> None:
     """Rows of all tables, candidates, decisions, byte for byte; also cut at every record."""

@@ -211,7 +211,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @given(events, st.sets(st.integers(1, 39), max_size=8), st.integers(1, 3), st.data())
 def test_the_budget_is_never_exceeded_under_any_order_of_events_and_any_cut(
     steps: list[tuple[int, int, int]], cuts: set[int], partitions: int, data: st.DataObject

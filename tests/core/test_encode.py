@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.effects import DeadLetter
@@ -156,7 +156,6 @@ def test_a_long_detail_is_cut_between_letters() -> None:
     assert dict(dead_letter(DeadLetter(outgoing.record(), "not_json", "\ud800"))[2])["dl_detail"] == b"?"
 
 
-@settings(deadline=None)
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
 def test_times_are_written_as_python_writes_them(ms: int) -> None:
     """For any millisecond of the years 1 to 9999."""

@@ -93,7 +93,7 @@ def mixed(seed: int, count: int = 60) -> list[Record]:
 # --- one result, whatever the cut
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
 def test_where_a_batch_is_cut_cannot_be_seen(index: ItemIndex, seed: int, cuts: list[int]) -> None:
     records = mixed(seed)

@@ -35,7 +35,7 @@ def index() -> ItemIndex:
     return shop.index
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=10), st.floats(0, 1))
 def test_over_all_draws_each_place_comes_as_often_as_its_propensity_says(weights: list[int], share: float) -> None:
     """Every draw of eleven bits is gone through: nothing is estimated."""
@@ -46,7 +46,7 @@ def test_over_all_draws_each_place_comes_as_often_as_its_propensity_says(weights
         assert counted[place] == propensity * (1 << 11)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 1 << 30), min_size=2, max_size=10), st.floats(0.001, 1), st.integers(0, 2**64 - 1))
 def test_propensities_are_the_mixture_they_are_said_to_be(weights: list[int], share: float, u: int) -> None:
     """Of the best with what is left, and of Thompson's choice with the share."""

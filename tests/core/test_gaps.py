@@ -59,7 +59,6 @@ def test_longer_gaps_lie_in_later_places_and_a_place_spans_a_third_of_an_octave(
     assert place_of(10**9) == len(GAPS) - 1
 
 
-@settings(deadline=None)
 @given(st.lists(gaps_s, min_size=1, max_size=99))
 def test_the_cycle_is_the_median_of_the_gaps_to_within_a_place(gaps: list[int]) -> None:
     """Of an even number it lies between the two in the middle, a place more or less."""
@@ -168,7 +167,7 @@ def test_a_timer_that_is_early_by_what_is_known_by_then_waits_on_and_says_nothin
     assert [candidate.campaign for candidate in sent(made)] == ["buy-again"]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(OTHERS), st.lists(st.integers(1, 14), max_size=4))
 def test_what_is_known_of_cycles_depends_neither_on_the_order_of_shoppers_nor_on_the_cut(
     users: list[str], cuts: list[int]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streamer.campaign_settings import CampaignSettings
@@ -35,14 +35,12 @@ def seen(*at_hours: int, most: int = 255) -> bytes:
     return hours
 
 
-@settings(deadline=None)
 @given(st.lists(hours_of_day, max_size=200))
 def test_every_visit_is_counted_at_its_hour(at_hours: list[int]) -> None:
     """As many as there were, as long as none are too many."""
     assert visits(seen(*at_hours)) == dict(sorted(Counter(at_hours).items()))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=600), st.integers(1, 400))
 def test_an_hour_never_has_more_visits_than_it_may_and_a_row_stays_small(at_hours: list[int], most: int) -> None:
     """A byte holds them, and two bytes an hour are all there is."""
@@ -80,7 +78,6 @@ def plainly(known: dict[int, int], at_ms: int, within_ms: int) -> int:
     return best
 
 
-@settings(deadline=None)
 @given(st.lists(hours_of_day, min_size=KNOWN, max_size=60), hours_of_day, st.integers(0, 59), st.integers(0, 24))
 @example([3] * 5 + [9] * 4 + [10] * 4 + [11] * 4, 0, 30, 24)
 def test_the_best_hour_is_the_first_of_the_likeliest_and_within_the_time_there_is(

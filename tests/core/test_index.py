@@ -106,7 +106,7 @@ def apply(index: ItemIndex, change: tuple[Any, ...]) -> None:
             index.apply_catalog(NAMES[item], None)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(ROWS, st.data())
 def test_an_index_is_the_same_for_any_interleaving_of_its_partitions(
     changes: list[tuple[Any, ...]], data: st.DataObject

@@ -87,7 +87,7 @@ def deltas_of(work: Sequence[tuple[str, int, str, str, float, list[str]]]) -> It
     return deltas
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(WORK, st.data())
 def test_state_is_independent_of_grouping_order_and_partitions(
     work: list[tuple[str, int, str, str, float, list[str]]], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.clusters import kmeans
@@ -89,7 +89,6 @@ def one_of_each() -> list[bytes]:
     return [next(value for value in sent if decode(value) is not None) for decode in DECODE.values()] + [a_response()]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([*DECODE, "uplift"]), st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3)
 )

@@ -81,7 +81,7 @@ def test_it_gets_better_at_what_it_is_shown(kind):
 
 
 @each_kind
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(chosen=st.lists(st.integers(0, 599), min_size=1, max_size=600))
 def test_a_rows_score_does_not_depend_on_the_rows_beside_it(kind, chosen):
     model, x = _TAUGHT[kind], rows(600)

@@ -6,7 +6,7 @@ import json
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.adapters import ga4, retailrocket, segment
@@ -14,9 +14,6 @@ from streamer.core.events import EVENT_TYPES, REJECTIONS, Event
 from streamer.core.parse import EARLIEST_MS, Limits, parse
 from streamer.core.record import Record
 from tests.core.inbound import GOLDEN, KAFKA_MS
-
-unhurried = settings(deadline=None)
-"""A busy machine is no finding."""
 
 LIMITS = Limits(record_bytes=4096, lines=5)
 
@@ -118,21 +115,18 @@ def _text(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-@unhurried
 @given(st.binary(max_size=300), st.lists(st.tuples(st.text(max_size=12), st.binary(max_size=40)), max_size=4))
 def test_arbitrary_bytes_and_headers(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     """Noise."""
     _check(Record("browse", 0, 0, KAFKA_MS, None, value, tuple(headers)))
 
 
-@unhurried
 @given(JSON)
 def test_arbitrary_json(value: object) -> None:
     """Any JSON, in words that mean something to the parser and its adapters."""
     _check(Record("browse", 0, 0, KAFKA_MS, b"k", _text(value)))
 
 
-@unhurried
 @given(st.dictionaries(NAMES, JSON, max_size=8), st.sampled_from(sorted(EVENT_TYPES)), JSON)
 def test_arbitrary_data_in_a_good_envelope(data: dict[str, object], kind: str, extra: object) -> None:
     """What lies deeper is reached only behind a good envelope."""
@@ -140,7 +134,6 @@ def test_arbitrary_data_in_a_good_envelope(data: dict[str, object], kind: str, e
     _check(Record("browse", 0, 0, KAFKA_MS, b"u", _text(sent)))
 
 
-@unhurried
 @given(JSON, st.sampled_from(["track", None]), st.sampled_from(sorted(segment.TYPES)))
 def test_arbitrary_properties_in_a_segment_call(properties: object, call: str | None, event: str) -> None:
     """The adapter sees only what decoding let through."""
@@ -148,7 +141,6 @@ def test_arbitrary_properties_in_a_segment_call(properties: object, call: str | 
     _check(Record("browse", 0, 0, KAFKA_MS, b"u", _text(sent)))
 
 
-@unhurried
 @given(JSON, JSON, JSON, st.sampled_from(sorted(ga4.TYPES)))
 def test_arbitrary_parts_in_ga4_shapes(parameters: object, items: object, micros: object, name: str) -> None:
     """Both shapes."""
@@ -161,7 +153,6 @@ def test_arbitrary_parts_in_ga4_shapes(parameters: object, items: object, micros
         _check(Record("browse", 0, 0, KAFKA_MS, b"u", _text(sent)))
 
 
-@unhurried
 @given(
     st.sampled_from(sorted(GOLDEN)),
     st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["cut", "set", "insert"]), st.binary(max_size=3)), max_size=4),

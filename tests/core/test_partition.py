@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiokafka.partitioner import murmur2 as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.partition import murmur2, partition_of
@@ -26,14 +26,12 @@ def test_hashes_are_those_of_the_java_client(key: bytes, signed: int) -> None:
     assert murmur2(key) == signed & 0xFFFFFFFF
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=70), st.integers(1, 100))
 def test_partitions_are_those_of_aiokafka(key: bytes, partitions: int) -> None:
     """For keys of any length and bytes."""
     assert partition_of(key, partitions) == (reference(key) & 0x7FFFFFFF) % partitions
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30), st.integers(1, 100))
 def test_text_is_its_utf_8(key: str, partitions: int) -> None:
     """Asked twice, as the answer is remembered."""

@@ -203,7 +203,7 @@ def hard(seed: int) -> list[Record]:
     return records
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 59), max_size=12))
 def test_where_a_batch_is_cut_cannot_be_seen_in_what_waits_or_what_was_learned(seed: int, cuts: list[int]) -> None:
     records = hard(seed)

@@ -114,7 +114,7 @@ def test_a_block_of_another_predictor_or_damaged_brings_the_priors_back(name: st
     assert served.apply("champion/logistic", b"")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80))
 def test_what_is_no_outcome_is_not_read_as_one(noise: bytes) -> None:
     found = Outcome.decode(noise)

@@ -35,7 +35,7 @@ def lists(ranked: Ranked, queries: int) -> list[tuple[list[int], bytes, bytes]]:
     return out
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 5), st.lists(st.integers(0, 32), min_size=1, max_size=30))
 def test_a_ranking_is_the_same_alone_or_in_any_batch_and_in_any_replica(seed: int, numbers: list[int]) -> None:
     """Features, scores and order, bit for bit; users 30 and above are strangers."""

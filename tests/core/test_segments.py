@@ -78,7 +78,7 @@ def test_until_enough_shoppers_came_there_are_no_segments() -> None:
     assert (len(off), off.node(None, T0)) == (0, NO_NODE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 120))
 def test_a_learner_goes_on_from_its_row_as_if_there_had_been_no_end(cut: int) -> None:
     """Before and after the centres are placed: the same centres, figures and digest, bit for bit."""
@@ -117,7 +117,7 @@ def kept_row() -> bytes:
     return row
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_bytes_that_are_damaged_are_refused_or_used_and_never_raise(data: st.DataObject) -> None:
     """A row, a block and a record with a byte or two altered; whatever is taken can be learned from and served."""

@@ -103,7 +103,7 @@ def nodes_of(shop: Shop) -> Sequence[int]:
     return shop.views.segments.nodes
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.sets(st.integers(1, 119), max_size=12))
 def test_with_segments_too_nothing_hangs_on_where_a_batch_was_cut(cuts: set[int]) -> None:
     """Rows, candidates, decisions, item deltas and portraits, byte for byte."""

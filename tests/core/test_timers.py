@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.timers import due_key, is_of_slates, read_due_key, slates_key
@@ -12,14 +12,12 @@ LATEST_MS = 10**15 - 1
 times = st.integers(0, LATEST_MS)
 
 
-@settings(deadline=None)
 @given(times, st.text())
 def test_a_key_says_what_it_was_made_of(due_ms: int, user: str) -> None:
     """Whatever a shopper is called."""
     assert read_due_key(due_key(due_ms, user)) == (due_ms, user)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(times, st.text(st.characters(exclude_categories=["Cs"])))))
 def test_keys_are_in_the_order_of_time_and_then_of_the_shopper(rows: list[tuple[int, str]]) -> None:
     """As a table has them: by their bytes."""
@@ -43,7 +41,6 @@ def test_a_row_of_slates_is_none_of_timers_whatever_shoppers_are_called(
         assert found < due_key(due_ms + 1, "").encode()
 
 
-@settings(deadline=None)
 @given(st.text() | st.text("0123456789/_+- \u0661", max_size=20))
 def test_any_other_text_is_refused(key: str) -> None:
     """Or it would be deleted under another key than its own, and be due for ever."""

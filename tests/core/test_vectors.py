@@ -267,7 +267,7 @@ def likenesses(index: ItemIndex, some: list[Profile], items: list[int]) -> np.nd
         queries.add(profile, T0 + 60_000)
     asked = queries.asked(index)
     query, item = np.repeat(np.arange(len(some)), len(items)), np.array(items * len(some), np.int64)
-    return np.array(index.vectors.likeness(asked.count, asked.recents, query, item)).reshape(2, len(some), len(items))
+    return np.array(index.vectors.likeness(asked.factors, query, item)).reshape(2, len(some), len(items))
 
 
 def test_how_well_an_item_fits_a_shopper_is_theirs_alone_and_as_the_plain_formula_has_it():

@@ -116,7 +116,7 @@ def test_a_truncated_gzip_file_is_a_reader_error(reader, write):
 
 
 @every_reader
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     junk=st.lists(st.one_of(st.binary(max_size=60), st.text('",;\n\r\0{}x1:', max_size=40).map(str.encode)), max_size=8)
 )

@@ -166,10 +166,10 @@ class RocksWithHotRowsHistory(StoreHistory):
 
 
 TestMemoryHistory = MemoryHistory.TestCase
-TestMemoryHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMemoryHistory.settings = settings(max_examples=60, stateful_step_count=40)
 TestRocksHistory = RocksHistory.TestCase
 TestRocksWithHotRowsHistory = RocksWithHotRowsHistory.TestCase
 # Each example opens directories on a disk whose speed is not what is tested.
 TestRocksHistory.settings = TestRocksWithHotRowsHistory.settings = settings(
-    max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )

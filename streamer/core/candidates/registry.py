@@ -21,6 +21,7 @@ from streamer.core.candidates import (
     sessions,
     text,
     trending,
+    vectors,
 )
 from streamer.core.candidates.proposals import Generator
 
@@ -42,4 +43,5 @@ GENERATORS: Final = (
     Generator(("embedding",), embedding.propose),
     Generator(("text",), text.propose),
     Generator(("segment",), segment.propose),
+    Generator(("vectors",), vectors.propose),
 )

@@ -42,7 +42,7 @@ BY_PLACE: Final = tuple(0.75**n for n in range(32))
 _FIRST: Final = 1024
 _SQUARES: Final = 0.1
 """What the accumulators begin with."""
-_FARTHEST: Final = 8.0
+FARTHEST: Final = 8.0
 """No number of a vector is greater."""
 _FORGOTTEN_AT_ONCE: Final = 16
 _GOLDEN: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -155,7 +155,7 @@ class OnlineVectors:
         total = np.add.reduceat(gradients.take(order, axis=0), starts, axis=0)
         self._squares[at] += (total * total).mean(axis=1)
         moved = self._vectors.take(at, axis=0) - self._settings.rate * total / np.sqrt(self._squares.take(at))[:, None]
-        self._vectors[at] = np.minimum(np.maximum(moved, -_FARTHEST), _FARTHEST)
+        self._vectors[at] = np.minimum(np.maximum(moved, -FARTHEST), FARTHEST)
         self._batches += 1
         self._learned_at[at] = self._batches
         changed = self._keys.take(at).tolist()
