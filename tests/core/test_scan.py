@@ -26,7 +26,8 @@ def drawn(seed: int, rows: int, size: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     found = rng.normal(size=(rows, size)) * rng.choice([0.1, 1.0, 6.0], size=(rows, 1))
     found[rng.random(rows) < 0.2] = found[0]
-    return np.clip(found, -FARTHEST, FARTHEST)
+    held: np.ndarray = np.clip(found, -FARTHEST, FARTHEST)
+    return held
 
 
 def scanned(items: np.ndarray, at: np.ndarray) -> Scan:
@@ -114,8 +115,13 @@ def test_vectors_that_come_change_or_go_after_the_first_search_are_searched_as_t
         return encode_block(some, rng.normal(size=(len(some), size)).astype(np.float32))
 
     searched, late = ItemIndex(), ItemIndex()
-    blocks = [("vec/001", block(keys[:30])), ("vec/002", block(keys[30:]))]
-    blocks += [("vec/001", block(keys[5:20])), ("vec/002", None), ("vec/003", block(keys, 4))]
+    blocks: list[tuple[str, bytes | None]] = [
+        ("vec/001", block(keys[:30])),
+        ("vec/002", block(keys[30:])),
+        ("vec/001", block(keys[5:20])),
+        ("vec/002", None),
+        ("vec/003", block(keys, 4)),
+    ]
     for name, value in blocks:
         for index in (searched, late):
             index.vectors.apply(name, value)
