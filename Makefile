@@ -56,7 +56,7 @@ test: $(STAMP) ## the whole suite, with real Kafka started once
 	@$(BIN)/python -m tests $(ARGS)
 
 .PHONY: check
-check: lint fast ## what must be green before a commit: lint, format, types, layers, the tests that need no broker on all processors
+check: lint fast ## what must be green before a commit, in about a minute: lint, format, types, layers, the quick tests that need no broker
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, its formatting, mypy, import-linter

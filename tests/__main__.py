@@ -1,10 +1,10 @@
-"""``make test``: the whole suite in two parts, with one closing line for both. ``make fast``: the first alone.
+"""``make test``: the whole suite in two parts, with one closing line for both. ``make fast``: most of the first.
 
     python -m tests [--fast] [arguments of pytest, for each part]
 
 What needs no broker shares nothing and is spread over the processors. What needs one shares it, and has bounds on what
-whole systems take, so it runs in one process afterwards, with the machine to itself. ``--fast`` tries properties on
-fewer examples besides (``tests/examples.py``).
+whole systems take, so it runs in one process afterwards, with the machine to itself. ``--fast`` leaves out what is
+marked ``slow``, and tries properties on fewer examples (``tests/examples.py``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: A worker takes over what is left of another's tests, so that none is idle while one has a long file.
 _SPREAD: Final = ("--numprocesses=logical", "--maxprocesses=8", "--dist=worksteal")
 _APART: Final = ("-m", "not kafka and not e2e", *_SPREAD)
+_FAST: Final = ("-m", "not kafka and not e2e and not slow", *_SPREAD)
 _SHARED: Final = ("-m", "kafka or e2e")
 
 _TOLD: Final = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
@@ -38,7 +39,7 @@ _NOTHING_RAN: Final = 5
 def main(arguments: Sequence[str]) -> int:
     """Run the parts; pytest's exit code, that of the first part which has not passed."""
     if arguments[:1] == ["--fast"]:
-        return _part([*_APART, f"--hypothesis-profile={FAST}", *arguments[1:]])
+        return _part([*_FAST, f"--hypothesis-profile={FAST}", *arguments[1:]])
     began, counts, codes = time.monotonic(), Counter[str](), []
     with tempfile.TemporaryDirectory() as folder:
         for number, part in enumerate((_APART, _SHARED)):

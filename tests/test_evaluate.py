@@ -236,6 +236,7 @@ def run_in_a_process_of_its_own(tmp_path, hash_seed):
     return json.loads(out.read_text()), done.stdout
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_whatever_the_hash_seed_and_the_json_has_its_keys(tmp_path):
     (one, shown), (two, _) = (run_in_a_process_of_its_own(tmp_path, seed) for seed in (1, 4242))
     assert one["digest"] == two["digest"]

@@ -85,6 +85,7 @@ def examples() -> list[bytes]:
     return evaluated(SETTINGS)
 
 
+@pytest.mark.slow
 def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(examples):
     """With the loops closed at once, both see the same states, lists, labels and models."""
     live = Live()
@@ -95,6 +96,7 @@ def test_the_live_engine_learns_from_the_very_examples_that_evaluation_does(exam
     assert [e.encode() for e in live.shop.total.examples] == examples
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_samples_shows(examples):
     """So that the test above compares what it says: other samples are other examples."""
     assert evaluated(replace(SETTINGS, seed=2)) != examples

@@ -255,6 +255,7 @@ def _pushed_the_best(shop: Shop, a_day: int = 40) -> Truth:
     return world.truth
 
 
+@pytest.mark.slow
 def test_in_the_shop_prices_fall_and_things_come_back_and_shoppers_are_told_once() -> None:
     """What a push says is what the catalog said by then: that it can be had, costs less than once, or lacked before."""
     shop = small(days=12, shoppers=60)

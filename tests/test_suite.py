@@ -49,6 +49,7 @@ def suite(folder: Path) -> tuple[int, str]:
     return ran.returncode, last.rpartition(" in ")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [True, False])
 def test_a_failure_of_either_part_fails_and_the_closing_line_tells_of_both(tmp_path: Path, apart: bool) -> None:
     """By a suite of two tests, one for each part, of which one fails."""

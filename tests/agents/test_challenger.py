@@ -102,6 +102,7 @@ def test_a_restored_challenger_predicts_as_the_one_that_never_stopped(make):
             assert restored._model.predict_proba_one(x) == lasting._model.predict_proba_one(x)
 
 
+@pytest.mark.slow
 def test_the_snapshot_of_a_well_fed_tree_stays_within_its_limit():
     model = taught(examples(3000), negatives=6, make=small_tree)
     assert len(model.snapshot()) <= MAX_SNAPSHOT_BYTES

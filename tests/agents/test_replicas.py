@@ -29,6 +29,7 @@ from streamer.core.retrieval_settings import ItemSettings
 from streamer.core.settings import CoreSettings
 from streamer.replay.pinned import Pinned
 from tests.core.test_index import described, state
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ def into(index: ItemIndex) -> Any:
 
 
 @given(rows=ROWS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_rows_passed_over_make_no_difference(rows: list[tuple[Any, bytes | None]]) -> None:
     whole, few = ItemIndex(), ItemIndex()
     for key, value in rows:

@@ -38,6 +38,7 @@ def busy(stretch: int, users: int, items: int) -> list[Record]:
     return found
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_shopper_who_never_stops_do_not_grow_without_end():
     shop = Shop(CoreSettings())
     sizes = []
@@ -53,6 +54,7 @@ def test_the_rows_of_a_shopper_who_never_stops_do_not_grow_without_end():
     assert sum(first) < 32 * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [1, 10**9])
 def test_the_row_of_an_item_that_everybody_looks_at_does_not_grow_without_end(users):
     settings = CoreSettings()

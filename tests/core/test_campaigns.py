@@ -173,6 +173,7 @@ def everything() -> Shop:
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(8))
 @given(st.sets(st.integers(1, 554), max_size=30))
 def test_timers_and_pushes_do_not_depend_on_where_a_batch_was_cut(cuts: set[int]) -> None:

@@ -67,6 +67,7 @@ def run(seed: int, cuts: set[int]) -> Shop:
     return Shop(SETTINGS, start().index).run(hard(seed), cuts)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(20))
 @given(st.integers(0, 10**6), st.sets(st.integers(1, COUNT - 1), max_size=20))
 def test_with_the_same_ticks_a_cut_cannot_be_seen(seed: int, cuts: set[int]) -> None:
@@ -78,6 +79,7 @@ def test_with_the_same_ticks_a_cut_cannot_be_seen(seed: int, cuts: set[int]) -> 
     assert (each.result(), each.due.keys) == (whole.result(), whole.due.keys)
 
 
+@pytest.mark.slow
 def test_the_stream_is_hard() -> None:
     """Timers of several campaigns fire, are deferred, outbid and refused; otherwise the test above would say little."""
     timed, reasons = set(), set()

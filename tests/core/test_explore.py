@@ -35,6 +35,7 @@ def index() -> ItemIndex:
     return shop.index
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=10), st.floats(0, 1))
 def test_over_all_draws_each_place_comes_as_often_as_its_propensity_says(weights: list[int], share: float) -> None:
@@ -95,6 +96,7 @@ def decided(index: ItemIndex, core: CoreSettings, ids: range) -> list[tuple[str,
     return found
 
 
+@pytest.mark.slow
 def test_in_one_context_items_come_as_often_as_their_propensities_say_and_every_record_says_the_same(
     index: ItemIndex,
 ) -> None:
@@ -137,6 +139,7 @@ def test_all_that_could_have_been_drawn_stands_in_the_decision_with_how_probable
         assert abs(counted[item] / 200 - each.propensity) < 4.5 * (each.propensity * (1 - each.propensity) / 200) ** 0.5
 
 
+@pytest.mark.slow
 def test_alternatives_are_logged_for_the_share_that_is_set_whatever_was_drawn(index: ItemIndex) -> None:
     """Half of the decisions, of the best item as of the others; none where the share is 0 or nothing is explored."""
     half = replace(EXPLORING, policy=replace(POLICY, log_alternatives=0.5))

@@ -121,6 +121,7 @@ def test_a_basket_says_as_much_as_so_many_single_purchases():
     assert low > high + 0.5
 
 
+@pytest.mark.slow
 def test_it_learns_what_no_linear_model_can():
     model = taught(3000)
     places = [int((-model.scores(x)).argsort().argsort()[y.argmax()]) for x, y, _ in lists(100, seed=77)]
@@ -162,6 +163,7 @@ def test_probabilities_are_in_the_order_of_the_scores_and_scoring_changes_nothin
     assert model.block() == before
 
 
+@pytest.mark.slow
 def test_a_list_of_stronger_rivals_promises_less_of_each_row_and_the_promise_is_kept():
     """Lists of 10 and of 80 alike rows, of which one is taken up: their softmax cannot tell them apart."""
     model, rng = net(), np.random.default_rng(12)

@@ -374,6 +374,7 @@ def uncut(seed: int) -> Shop:
     return run(seed, set())
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(25))
 @given(st.integers(0, 10**6), st.sets(st.integers(1, 11), max_size=5))
 def test_where_a_batch_is_cut_cannot_be_seen_in_rows_or_news(seed: int, cuts: set[int]) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,6 +117,7 @@ def digest(shop: Shop) -> str:
     ).hexdigest()
 
 
+@pytest.mark.slow
 def test_rankings_do_not_depend_on_the_hash_seed() -> None:
     """Two fresh interpreters with different PYTHONHASHSEED agree with this one."""
     code = "from tests.core import shop, test_rank; print(test_rank.digest(shop.shared_shop(2, events=300)))"

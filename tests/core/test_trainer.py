@@ -64,6 +64,7 @@ def test_the_served_figures_are_of_what_was_served():
     assert learned.metrics()["served_logloss"] == expected.logloss()
 
 
+@pytest.mark.slow
 def test_it_gets_better_at_what_it_is_shown():
     learned = trainer(metrics_memory=100)
     learned.learn(examples(100))

@@ -123,6 +123,7 @@ def test_the_replica_serves_the_newest_champion_in_whatever_order_it_reads_the_k
         assert served.version == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 7, 400])
 def test_how_examples_are_batched_leaves_no_trace_but_in_versions(cut):
     whole, parts = trainer(), trainer()

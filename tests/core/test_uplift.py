@@ -66,6 +66,7 @@ def worths(trainer: UpliftTrainer, seed: int, settings: UpliftSettings = SETTING
 # --- what is learned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_six_thousand_responses_tell_persuadables_from_sure_things_lost_causes_and_sleeping_dogs(seed: int) -> None:
     """A quarter was held back; nothing a shopper shows tells the kind for sure."""
@@ -91,6 +92,7 @@ def test_the_best_third_by_worth_gain_more_than_the_best_third_by_their_chance_t
     assert by_worth > 1.5 * sum(kind.pushed - kind.anyway for kind, _, _ in told) / 3
 
 
+@pytest.mark.slow
 def test_the_figures_say_that_it_is_of_use() -> None:
     """Prequentially: of models that had not seen the response."""
     figures = taught(responses(9, 3 * ENOUGH, held_back=0.3)).metrics()
@@ -115,6 +117,7 @@ def test_what_the_models_look_at_is_told_of_what_happens_anyway_and_of_what_a_pu
     assert again.importance() == weighs
 
 
+@pytest.mark.slow
 def test_an_opt_out_that_costs_enough_makes_it_silent_to_those_who_would() -> None:
     """Both groups buy more if pushed; one of them leaves."""
     stays = replace(KINDS["persuadable"], opt_out=0.001, dismissals=0.1)

@@ -159,6 +159,7 @@ def serving(kind: str, settings: CoreSettings = SETTINGS) -> Shop:
     return world
 
 
+@pytest.mark.slow
 def test_what_was_learned_decides_persuadables_are_sent_and_sleeping_dogs_let_lie() -> None:
     assert set(taught_once("persuadable")) == {UPLIFT + name for name in SHAPES}
     assert serving("persuadable").run([view()]).reasons() == ["sent"]

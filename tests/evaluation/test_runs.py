@@ -47,6 +47,7 @@ def test_the_second_list_is_judged_by_what_is_new_alone():
     assert set(report.discover.baselines) == {"popularity", "blend"}
 
 
+@pytest.mark.slow
 def test_an_ablation_is_the_run_with_the_family_switched_off():
     report = full()
     assert report.outcomes is not None

@@ -27,6 +27,7 @@ def test_a_round_is_made_again_from_its_seed_and_number() -> None:
     assert one(5, "records", 3).tally != one(6, "records", 3).tally
 
 
+@pytest.mark.slow
 def test_inputs_reach_every_outcome() -> None:
     """A fuzzer whose inputs are all refused for the first reason would find nothing behind it."""
     *_, run = rounds(seed=1, inputs=6000, target="records")

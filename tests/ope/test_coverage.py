@@ -41,6 +41,7 @@ def judged():
     return np.array(found).swapaxes(0, 1), np.array(values), truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_95_percent_intervals_cover_the_truth_in_90_to_99_of_100_logs(judged, kind):
     """Over 240 logs of 1,600 rounds (60 in the fast profile); a share's own standard error is 1.4 points (2.8)."""
@@ -65,6 +66,7 @@ def test_a_model_of_the_reward_makes_the_doubly_robust_estimate_no_less_exact(ju
     assert spread[estimators.NAMES.index("dr")] < spread[estimators.NAMES.index("ips")]
 
 
+@pytest.mark.slow
 def test_rounds_of_one_user_drawn_one_by_one_would_be_too_sure():
     """Where a user's rounds hang together, an interval that takes them for strangers covers too seldom."""
     random = np.random.Generator(np.random.PCG64(6))

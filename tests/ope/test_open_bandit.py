@@ -86,6 +86,7 @@ def test_plain_sums_over_the_file_give_the_same(campaign, policy):
     assert found["snips"] == pytest.approx(total / weights, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("campaign", "policy"), [case for case in CASES if case != ("women", "bts")])
 def test_each_log_s_interval_of_the_other_policy_overlaps_what_that_policy_earned(campaign, policy):
     """What the other policy earned when it was used itself is known, as far as some fifty clicks tell."""
@@ -120,6 +121,7 @@ def test_the_file_s_own_policy_file_needs_no_column_of_the_dataset_renamed():
     assert (single(3) == 0).all()
 
 
+@pytest.mark.slow
 def test_the_command_answers_with_the_figures_and_refuses_with_exit_code_3(tmp_path):
     """As a shell sees it; the report is the one that is printed."""
     command = [sys.executable, "-m", "streamer.cli.main", "ope", str(FILE), "--replicates", "50"]

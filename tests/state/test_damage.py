@@ -110,6 +110,7 @@ def harm(rng: random.Random, size: int) -> list[Damage]:
     return [("delete", 0), *[("cut", cut) for cut in sorted(cuts)], *flips, ("zero", rng.randrange(size))]
 
 
+@pytest.mark.slow
 def test_every_damage_to_any_file_is_refused_or_harmless(left: Path, newest: int, tmp_path: Path) -> None:
     """One file at a time: gone, cut short, one bit turned, zeroed. RocksDB's own log, lock and options included."""
     rng = random.Random(3)
@@ -149,6 +150,7 @@ def test_a_lost_log_with_a_newer_one_behind_it_is_noticed(how: str, left: Path, 
         store.close()
 
 
+@pytest.mark.slow
 def test_a_manifest_cut_anywhere_is_refused_or_harmless(left: Path, tmp_path: Path) -> None:
     """RocksDB takes a torn last record for one that was never finished, and forgets the files it names."""
     (manifest,) = left.glob("MANIFEST-*")
@@ -194,6 +196,7 @@ def overwrite(store: TaskStore) -> None:
         store.committed({"log": 1_000 + commit})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [read_all, scan_all, overwrite])
 def test_damage_met_in_the_middle_of_work_condemns_the_directory(
     work: Callable[[TaskStore], None], left: Path, tmp_path: Path

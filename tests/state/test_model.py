@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from state.store import digest_rows
+from tests.examples import examples
 from tests.state.conftest import Disk
 
 # Few, so that histories meet; near each other in byte order, also over the border of the two tables.
@@ -166,10 +167,10 @@ class RocksWithHotRowsHistory(StoreHistory):
 
 
 TestMemoryHistory = MemoryHistory.TestCase
-TestMemoryHistory.settings = settings(max_examples=60, stateful_step_count=40)
+TestMemoryHistory.settings = settings(max_examples=examples(60), stateful_step_count=40)
 TestRocksHistory = RocksHistory.TestCase
 TestRocksWithHotRowsHistory = RocksWithHotRowsHistory.TestCase
 # Each example opens directories on a disk whose speed is not what is tested.
 TestRocksHistory.settings = TestRocksWithHotRowsHistory.settings = settings(
-    max_examples=20, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(20), stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
