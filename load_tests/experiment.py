@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from load_tests.shop.runs import Way
     from load_tests.shop.truth import Truth
 
+BEGIN: Final = 0.5
+"""The least score that is tried first; in the next world it is the one that was found."""
 VOLUME: Final = (
     "Volume: in each world the least score of an arm is searched at which it pushes as often as the first arm; a "
     "broadcast sends as many pushes as the first arm did, at the same times, to whoever had fewest."
@@ -66,7 +68,7 @@ class Experiment:
         for seed in seeds:
             found = await self._engines(seed, free)
             for name, told in volumes.items():
-                begin = told[-1]["score"] if told else 0.0
+                begin = told[-1]["score"] if told else BEGIN
                 found[name], score = await self._as_often(seed, name, found[first].total("pushes"), tries, begin)
                 told.append({"seed": seed, "score": score, "pushes": found[name].total("pushes")})
             times = [push["time_ms"] for push in found[first].pushes]
