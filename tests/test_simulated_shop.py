@@ -240,6 +240,13 @@ def test_a_file_that_is_no_shop_is_refused_with_what_is_wrong(tmp_path: Path, sp
         read(tmp_path / "mine.toml")
 
 
+def test_a_folder_that_is_called_like_a_shipped_shop_is_not_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As reports are put into folders of that name."""
+    (tmp_path / "fashion").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read("fashion").name == "fashion"
+
+
 def _pushed_the_best(shop: Shop, a_day: int = 40) -> Truth:
     """Each shopper in turn gets what they would click most probably."""
     world = World(shop, 1)

@@ -147,7 +147,7 @@ def read(source: str | Path) -> Shop:
     """The shop of a file, or the shipped one of that name. Raises ``ShopFileError``."""
     path = Path(source)
     shipped = SHIPPED / f"{source}.toml"
-    if not path.exists() and shipped.exists():
+    if not path.is_file() and shipped.exists():
         path = shipped
     try:
         shop = msgspec.toml.decode(path.read_bytes(), type=Shop)
