@@ -25,10 +25,9 @@ from agents.transaction import REQUEST_BYTES
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from aiokafka import ConsumerRecord
-
     from agents.runtime import Runtime
     from agents.settings import RuntimeSettings
+    from streamer.core.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Fetched:
     start: int
     position: int
     end: int
-    records: list[ConsumerRecord[Any, Any]]
+    records: list[Record]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -135,19 +134,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assignment = subscription.assignment if subscription is not None else None
         if assignment is None or state_of.reassignment_in_progress:
             return {}
-        fetched = {}
+        fetched, record_of = {}, self.app.runtime.record_of
         for tp in partitions & assignment.tps:
             state = assignment.state_value(tp)
             if state is None or not state.has_valid_position:
                 continue
-            start, records = state.position, list[Any]()
-            size = 0
-            # A few at a time: a response is bounded as it is sent, and what was compressed in it may be any size.
+            start, size = state.position, 0
+            records: list[Record] = []
+            # A few at a time: a response is bounded as it is sent, and what was compressed in it may be any size. The
+            # client's own records are let go at once, so that there are never as many of both.
             while len(records) < FETCH_RECORDS and size < FETCH_BYTES:
                 more = await consumer._fetcher.fetched_records({tp}, timeout=0, max_records=PORTION)  # noqa: SLF001
                 if not more:
                     break
-                records += more[tp]
+                records += map(record_of, more[tp])
                 size += sum(len(record.value or b"") for record in more[tp])
             # last stable offset -1: no fetch has answered yet, so nothing is known
             end = -1 if state.lso is None else state.lso

@@ -276,7 +276,7 @@ class Runtime:
             if task is None:
                 continue
             name = self._logical[topic]
-            if not task.feed(name, got.start, got.position, [self._record(record) for record in got.records]):
+            if not task.feed(name, got.start, got.position, got.records):
                 astray[topic, partition] = task.next_offsets[name]
                 self.metrics.astray()
                 continue
@@ -295,7 +295,8 @@ class Runtime:
         if (task := self.tasks.get(partition)) is not None:
             task.lost_before(self._logical[topic], begin)
 
-    def _record(self, record: Any) -> Record:
+    def record_of(self, record: Any) -> Record:
+        """A consumer's record as the core sees it."""
         return Record(
             self._logical[record.topic],
             record.partition,
