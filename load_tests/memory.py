@@ -2,8 +2,7 @@
 
 The load is that of the soak, of half its tasks, as fast as it can be folded. What the soak cannot tell apart is told
 here: what Python's own allocator holds and uses of it, what glibc's does, and what RocksDB says of its buffers.
-Memory that nobody uses is given back before each reading, as a worker does every half minute. Thresholds of glibc can
-be tried by its own environment variables, such as ``MALLOC_MMAP_THRESHOLD_``.
+Memory that nobody uses is given back before each reading, as a worker does every half minute.
 """
 
 from __future__ import annotations

@@ -74,12 +74,17 @@ print(held, resident() - before)
 on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc: it is left alone")
 
 
+def told(program: str) -> tuple[int, int]:
+    """Bytes that a process of its own says it held, and what was left of them."""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    held, left = map(int, run.stdout.split())
+    return held, left
+
+
 @on_glibc
 def test_large_blocks_go_at_once_though_small_ones_came_after_them() -> None:
     """As glibc comes, the second block of a size would lie among the small ones, and its pages stay."""
-    told = subprocess.run([sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=True)
-
-    held, left = map(int, told.stdout.split())
+    held, left = told(BETWEEN)
 
     assert held > LARGE * LARGE_BYTES * 0.9
     assert left < held / 20
@@ -88,9 +93,7 @@ def test_large_blocks_go_at_once_though_small_ones_came_after_them() -> None:
 @on_glibc
 def test_what_a_backlog_took_goes_back_to_the_system() -> None:
     """Freed pieces below one that is still used stay with the process, until it gives them back."""
-    told = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True)
-
-    held, left = map(int, told.stdout.split())
+    held, left = told(BACKLOG)
 
     assert held > PIECES * PIECE_BYTES * 0.9
     assert left < held / 4
