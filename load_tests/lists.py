@@ -27,9 +27,9 @@ from streamer.core.models.registry import prior_model
 from streamer.core.queries import Queries
 from streamer.core.rank import Retrieved, rank, top
 from streamer.core.retrieval_settings import ContentSettings
-from streamer.core.settings import CoreSettings
 from streamer.evaluation.engine import Engine
 from streamer.readers.registry import open_events
+from streamer.settings import flags, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from streamer.core.index import ItemIndex
     from streamer.core.profile import Profile
     from streamer.core.retrieval_settings import RetrievalSettings
+    from streamer.core.settings import CoreSettings
 
 SIZES = (1, 16, 64)
 SETTLE_EVERY = 64
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=0, help="of an item, by which the likeness of titles goes")
     parser.add_argument("--numbers", type=int, default=0, help="of the vectors that the catalog has")
     given = parser.parse_args()
-    core = CoreSettings()
+    core = load(None, {}, flags(given.set)).core
     retrieval = replace(core.retrieval, content=ContentSettings(given.words, given.numbers))
     events = open_events(given.file) if given.file else shop(given.events, seed=given.seed)
     engine, shoppers, fold = folded(islice(events, given.events), given.lists, replace(core, retrieval=retrieval))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from load_tests.shop.action import Action
-    from load_tests.shop.file import Shop
+    from load_tests.shop.file import Kind, Shop
     from load_tests.shop.goods import Goods
     from load_tests.shop.people import People
 
@@ -89,9 +89,12 @@ class Minds:
         found: Floats = self._suits[shopper] * need * self._goods.to_be_had(time_ms)
         return found
 
-    def chances(self, shopper: int, time_ms: int, *, by_day: bool = False) -> Chances:
-        """What would come of a push of each item now. ``by_day``: as if it were not night."""
-        push, money, kind = self._shop.push, self._shop.money, kind_of(self._shop, self._people, shopper)
+    def chances(self, shopper: int, time_ms: int, *, by_day: bool = False, kind: Kind | None = None) -> Chances:
+        """What would come of a push of each item now. ``by_day``: as if it were not night. ``kind``: as if the shopper
+        were of that one.
+        """
+        push, money = self._shop.push, self._shop.money
+        kind = kind or kind_of(self._shop, self._people, shopper)
         wanted, tired = self.wanted(shopper, time_ms), self.fatigue(shopper, time_ms)
         hour = self._people.local(shopper, time_ms).hour
         night = not by_day and (hour < NIGHT_ENDS or hour >= NIGHT_BEGINS)

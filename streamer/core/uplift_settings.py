@@ -19,7 +19,9 @@ class UpliftSettings:
     who wants no more pushes, in the same currency; ``push_cost``: what one more push costs, whatever comes of it.
     ``open_window_ms``, ``click_window_ms``, ``conversion_window_ms``, ``opt_out_window_ms``: for so long after a push
     what the shopper does is a response to it. ``grace_ms``: responses are waited for so much longer, by the stream
-    time, as they may arrive late. ``attribution``: a purchase within the window converts a push if it is of one of the
+    time, as they may arrive late. ``forward_ms``: who would have bought unasked within that time after a push bought
+    earlier, and not more (``uplift/forward.py``); 0: whoever buys within the window after a push bought more.
+    ``attribution``: a purchase within the window converts a push if it is of one of the
     ``item``s shown, of the ``category`` of one, or of ``any`` item.
     ``open_slates``: so many pushes of a shopper wait for their responses at most, 16 at the most; 0 for none, and then
     nothing is learned. ``closed_ms``: a push whose time is over is remembered for so long, to tell feedback that comes
@@ -40,6 +42,7 @@ class UpliftSettings:
     conversion_window_ms: int = _DAY_MS
     opt_out_window_ms: int = _DAY_MS
     grace_ms: int = 600_000
+    forward_ms: int = 7 * _DAY_MS
     attribution: Literal["item", "category", "any"] = "any"
     open_slates: int = 8
     closed_ms: int = 7 * _DAY_MS
@@ -60,6 +63,8 @@ class UpliftSettings:
                 problems.append(f"{name} must be above 0 and at most 100, not {value}")
         if min(self.open_window_ms, self.click_window_ms, self.conversion_window_ms, self.opt_out_window_ms) < 1:
             problems.append("windows must be at least a millisecond long")
+        if self.forward_ms < 0:
+            problems.append(f"forward_ms must be at least 0, not {self.forward_ms}")
         if not 0 <= self.open_slates <= _MOST_OPEN:
             problems.append(f"open_slates must be from 0 to {_MOST_OPEN}, not {self.open_slates}")
         if self.memory < 100:

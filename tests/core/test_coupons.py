@@ -24,6 +24,7 @@ from streamer.core.partition import partition_of
 from streamer.core.settings import DAY_MS, HOUR_MS, MINUTE_MS, CoreSettings, PolicySettings
 from streamer.core.uplift.features import NAMES, campaign_group
 from streamer.core.uplift.model import CONVERSION, SHAPES, UPLIFT
+from streamer.core.uplift_settings import UpliftSettings
 from tests.core.task_shop import T0, Shop, browsing, record, tick
 from tests.examples import examples
 
@@ -38,6 +39,8 @@ START = (T0 // DAY_MS + 30) * DAY_MS
 OPEN = PolicySettings(
     per_hour=1000, per_day=1000, min_gap_ms=0, repeat_window_ms=0, score_threshold=0.0, fatigue_bits=0.0, try_share=0.0
 )
+UNMOVED = UpliftSettings(forward_ms=0)
+"""All that a push sells is sold besides, so that what is worth it can be worked out by hand."""
 
 
 def campaign(**coupon: Any) -> Campaign:
@@ -80,7 +83,7 @@ def start() -> Shop:
 def shop(
     given_campaign: Campaign, model: bytes | None = PERSUADABLE, policy: PolicySettings = OPEN, **where: int
 ) -> Shop:
-    made = Shop(CoreSettings(policy=policy, campaigns=(given_campaign,)), start().index, **where)
+    made = Shop(CoreSettings(policy=policy, campaigns=(given_campaign,), uplift=UNMOVED), start().index, **where)
     if model is not None:
         assert made.uplift.apply(UPLIFT + CONVERSION, model)
     return made

@@ -8,6 +8,7 @@ from streamer.core.events import key64
 from streamer.core.predictions.served import Foresight
 from streamer.core.sampling import TRIED, share
 from streamer.core.uplift.features import FEATURES_ID, Moment, describe
+from streamer.core.uplift.forward import sold_besides
 from streamer.core.uplift.model import CONVERSION
 from streamer.core.uplift.slates import Impression
 from streamer.core.uplift.worth import worth
@@ -47,7 +48,7 @@ def appraise(
 
 
 def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings, *, taught: bool) -> None:
-    expected, coupon = proposal.expected, proposal.case.campaign.coupon
+    case, expected, coupon = proposal.case, proposal.expected, proposal.case.campaign.coupon
     gain = 0.0
     if expected is not None:
         if coupon is not None:
@@ -55,12 +56,14 @@ def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings, 
             if not taught:
                 # That the prior hopes for something is no reason to give away money.
                 expected = expected._replace(pushed=expected.anyway)
-        fatigue = money.push_cost * (proposal.case.price - 1.0)
-        gain = worth(expected, proposal.cents, money, fatigue, proposal.coupon_cents)
+        fatigue = money.push_cost * (case.price - 1.0)
+        assert case.profile is not None
+        besides = sold_besides(case.profile, case.standing, case.now_ms, money.forward_ms)
+        gain = worth(expected, proposal.cents, money, fatigue, proposal.coupon_cents, besides=besides)
     proposal.gain = gain
     proposal.worth = proposal.decision.score if settings.worth_by == "score" or expected is None else gain
     if proposal.worth < settings.least_worth or (coupon is not None and gain <= 0.0):
-        mark = proposal.ask.event.fingerprint ^ key64(proposal.case.campaign.name)
+        mark = proposal.ask.event.fingerprint ^ key64(case.campaign.name)
         proposal.tried = share(mark, TRIED + settings.groups_seed) < settings.try_share
 
 

@@ -1,0 +1,192 @@
+"""How much better a policy's pushes could be, if it knew what can be known of a shopper before a push.
+
+A simulated shop is pushed to by a low score for three weeks, in this process. Of each push the shop's truth tells the
+chance that it is answered by an opt-out, and that it sells what would not have been bought; and the engine's row of
+table ``slates`` what it knew and expected. Pushes are then put in order of either chance, by what somebody might know:
+how many opt-outs fewer has the better half, and which share of the sales, at the same volume?
+
+- ``foretold``: by the model that served.
+- ``fitted``: by a logistic model fitted to the very chances of these pushes. It has seen what it is judged by, so it
+  tells what its features carry at most, put together so.
+- ``answers``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is: every
+  kind's chances, how relevant the item is, how tired the shopper. The kind shows in how earlier pushes were taken.
+- ``life``: the same, and from how shoppers live without pushes, three weeks to come included: how often they visit, and
+  how often they pay for what is in the cart. Nobody can know as much before a push, and no model can do better.
+- ``known``: by the chance itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from load_tests.harness import arguments, machine, write
+from load_tests.shop import file
+from load_tests.shop.direct import Direct
+from load_tests.shop.file import MINUTE_MS
+from load_tests.shop.organic import organic
+from load_tests.shop.people import user_id
+from load_tests.shop.runs import ONE_TASK
+from load_tests.shop.world import World
+from streamer.core.uplift.features import FEATURES, NAMES
+from streamer.core.uplift.model import unpacked
+from streamer.settings import flags, load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from load_tests.shop.minds import Chances
+    from load_tests.shop.world import Push
+
+    Floats = NDArray[np.float64]
+
+PUSHED: Final = (
+    "core.learning.learn_rate=0.5",
+    "core.policy.worth_by=score",
+    "core.policy.fatigue_bits=0",
+    "core.policy.score_threshold=0.2",
+)
+SHARE: Final = 0.5
+STEPS: Final = 25
+GROUPS: Final = ("hour_", "channel_", "campaign_")
+"""Features of these are left out of the fit: what a few dozen opt-outs say of them is chance."""
+VISIT_MS: Final = 30 * MINUTE_MS
+MOST: Final = 0.95
+LEAST: Final = 1e-12
+
+
+class Seen(NamedTuple):
+    """Of pushes [n]: ``chances`` [n, 2] of an opt-out and of a sale, by who says so; and features [n, F]."""
+
+    chances: dict[str, Floats]
+    rows: Floats
+
+
+class Kinds:
+    """What kind each shopper is likely to be, to somebody who knows the simulator: logarithms [shoppers, kinds]."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._types = world, list(world.shop.types.values())
+        share = np.log([kind.share for kind in self._types])
+        self.answers = np.tile(share, (len(world.people), 1))
+        self.life = self.answers + self._of_visits() + self._of_orders()
+
+    def react(self, push: Push) -> dict[str, tuple[float, float]]:
+        """Have the shopper answer a push; its chances as they were, and as they were to be expected before it."""
+        shopper = push.shopper
+        each = [self._world.minds.chances(shopper, push.decided_ms, kind=kind) for kind in self._types]
+        self._world.react(push)
+        told = self._world.truth.pushes[-1]
+        leaves = [float(chances.leave[told["item"]]) for chances in each]
+        sells = [float(chances.click[told["item"]]) * chances.buy for chances in each]
+        found = {"known": (told["leave"], told["sells"])}
+        taken = np.log([_taken(chances, told) for chances in each])
+        for name, known in (("answers", self.answers), ("life", self.life)):
+            share = _share(known[shopper])
+            found[name] = float(share @ leaves), float(share @ sells)
+            known[shopper] += taken
+        return found
+
+    def _of_visits(self) -> Floats:
+        """Of a rate of visits: it is drawn from a lognormal distribution around the kind's."""
+        rhythm, rates = self._world.shop.rhythm, np.array([kind.visits for kind in self._types])
+        spread = rhythm.visits_spread
+        off = np.log(self._world.people.visits[:, None] / (rhythm.visits_per_week * rates)) + spread * spread / 2
+        found: Floats = -0.5 * (off / spread) ** 2
+        return found
+
+    def _of_orders(self) -> Floats:
+        """Of the visits with something in the cart: so many end with an order."""
+        world = self._world
+        chance = np.minimum(MOST, world.shop.rhythm.buy * np.array([kind.buys for kind in self._types]))
+        carted, paid = np.zeros(len(world.people)), np.zeros(len(world.people))
+        newest: dict[int, int] = defaultdict(lambda: -VISIT_MS)
+        for action in organic(world.shop, world.goods, world.people, world.seed):
+            if action.type == "purchase":
+                paid[action.shopper] += 1
+            elif action.type == "cart":
+                carted[action.shopper] += action.time_ms - newest[action.shopper] >= VISIT_MS
+                newest[action.shopper] = action.time_ms
+        paid = np.minimum(paid, carted)
+        found: Floats = paid[:, None] * np.log(chance) + (carted - paid)[:, None] * np.log(1.0 - chance)
+        return found
+
+
+def _share(known: Floats) -> Floats:
+    likely = np.exp(known - known.max())
+    found: Floats = likely / likely.sum()
+    return found
+
+
+def _taken(chances: Chances, told: dict[str, Any]) -> float:
+    """How probable it was that a push is taken as it was; an opt-out is not asked about, as hardly anything follows."""
+    click, dismiss = float(chances.click[told["item"]]), float(chances.dismiss[told["item"]])
+    by_outcome = {"clicked": click, "dismissed": dismiss}
+    return max(by_outcome.get(told["outcome"], 1.0 - click - dismiss), LEAST)
+
+
+def pushed(shop: str, seed: int, settings: Sequence[str]) -> Seen:
+    """Run the shop, and look up each push among those that wait as soon as it is sent."""
+    world = World(file.read(shop), seed)
+    engine, kinds = Direct(load(None, {}, ONE_TASK | flags(settings))), Kinds(world)
+    told: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    rows = []
+    while not world.over:
+        for push in engine.exchange(world.step()):
+            chances = kinds.react(push)
+            impression = engine.impression(user_id(push.shopper), push.id)
+            if impression is not None:
+                pushed, anyway, _, opt_out = impression.expected
+                for name, pair in (("foretold", (opt_out, pushed - anyway)), *chances.items()):
+                    told[name].append(pair)
+                rows.append(unpacked(impression.x))
+    return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(rows))
+
+
+def fitted(x: Floats, p: Floats, prior: Floats) -> Floats:
+    """What a logistic model says of rows ``x`` [n, F] that was fitted to the chances ``p`` [n] of the same rows.
+
+    Newton's steps to the most probable weights, whose prior has a variance of 1 around ``prior`` [F].
+    """
+    weights = prior.copy()
+    for _ in range(STEPS):
+        said = 1.0 / (1.0 + np.exp(-x @ weights))
+        slope = x.T @ (p - said) - (weights - prior)
+        weights += np.linalg.solve((x * (said * (1.0 - said))[:, None]).T @ x + np.eye(len(weights)), slope)
+    return np.asarray(1.0 / (1.0 + np.exp(-x @ weights)))
+
+
+def half(chances: Floats, order: Floats) -> float:
+    """The mean chance in the half of the least ``order``, of that in all."""
+    best = np.argsort(order, kind="stable")[: int(SHARE * len(order))]
+    return float(chances[best].mean() / chances.mean())
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("shop", help="a name or a TOML file")
+    given = parser.parse_args()
+    found = pushed(given.shop, given.seed, (*PUSHED, *given.set))
+    leaves, sells = found.chances["known"].T
+    use = [place for place, name in enumerate(NAMES) if not name.startswith(GROUPS)]
+    x, always = found.rows[:, use], np.array([FEATURES[place].main for place in use])
+    found.chances["fitted"] = np.stack(
+        [fitted(x, leaves, np.array([FEATURES[place].leave for place in use])), fitted(x, sells, always)], axis=1
+    )
+    figures: dict[str, Any] = {
+        "pushes": len(leaves),
+        "a_thousand": {"opt_outs": round(1000 * leaves.mean(), 2), "sales": round(1000 * sells.mean(), 2)},
+        "opt_outs_fewer": {name: round(1.0 - half(leaves, told[:, 0]), 3) for name, told in found.chances.items()},
+        "share_of_sales": {name: round(SHARE * half(sells, -told[:, 1]), 3) for name, told in found.chances.items()},
+        "settings": {"shop": given.shop, "seed": given.seed, "overrides": [*PUSHED, *given.set], **machine()},
+    }
+    write(figures, given.json)
+
+
+if __name__ == "__main__":
+    main()
