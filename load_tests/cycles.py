@@ -94,7 +94,7 @@ def foretold(path: Path, fixed_ms: float) -> tuple[list[tuple[str, float, float,
             by = [min(max(gap, LEAST_MS), MOST_MS) if gap else 0.0 for gap in (own, both, fixed_ms)]
             waiting[event.user, key] = one = [event.user, event.time, -1.0, *by]
             told.append(one)
-    return [tuple(one) for one in told], last_ms  # type: ignore[misc] # six each
+    return [tuple(one) for one in told], last_ms
 
 
 def judged(path: Path, horizon_ms: int, draws: int, seed: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import groupby, islice
@@ -99,7 +100,8 @@ class Ours:
 
     def learn(self, given: Any, p: Floats) -> None:
         """Learn from the list."""
-        self._model.learn_many(*given, p)
+        x, y, w = given
+        self._model.learn_many(x, y, w, p)
 
 
 class Rivers:
@@ -190,20 +192,19 @@ def contestants(settings: LearningSettings) -> dict[str, tuple[Callable[[], Any]
     found: dict[str, tuple[Callable[[], Any], bool]] = {}
     faster = replace(settings, learning_rate=FASTER)
     for kind in MODELS:
-        found[kind] = (lambda kind=kind: Ours(kind, settings), False)
+        found[kind] = (partial(Ours, kind, settings), False)
         if kind != "listwise":
-            found[f"{kind}, rate {FASTER}"] = (lambda kind=kind: Ours(kind, faster), False)
-        found[f"{kind}, rate {FASTER}, from nothing"] = (
-            lambda kind=kind: Ours(kind, faster, from_nothing=True),
-            False,
-        )
+            found[f"{kind}, rate {FASTER}"] = (partial(Ours, kind, faster), False)
+        found[f"{kind}, rate {FASTER}, from nothing"] = (partial(Ours, kind, faster, from_nothing=True), False)
     # River's own defaults, and the rates that ours have: whichever is best for it.
-    rates = {f"rate {rate}, no L2": {"alpha": rate, "l2": 0.0} for rate in (settings.learning_rate, FASTER)}
-    for name, optimiser in ({"its defaults": {}} | rates).items():
-        found[f"river LogisticRegression(FTRLProximal), {name}"] = (
-            lambda how=optimiser: Rivers(lambda: linear_model.LogisticRegression(optim.FTRLProximal(**how))),
-            False,
-        )
+    rates: dict[str, dict[str, float]] = {"its defaults": {}}
+    rates |= {f"rate {rate}, no L2": {"alpha": rate, "l2": 0.0} for rate in (settings.learning_rate, FASTER)}
+
+    def ftrl(how: dict[str, float]) -> Rivers:
+        return Rivers(lambda: linear_model.LogisticRegression(optim.FTRLProximal(**how)))
+
+    for name, how in rates.items():
+        found[f"river LogisticRegression(FTRLProximal), {name}"] = (partial(ftrl, how), False)
     found["river LogisticRegression(AdaGrad), rate 0.1"] = (
         lambda: Rivers(lambda: linear_model.LogisticRegression(optim.AdaGrad(0.1))),
         False,

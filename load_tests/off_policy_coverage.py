@@ -89,7 +89,7 @@ class Pool:
         every = range(len(self.shoppers))
         log, _ = self.draw(every, choice, np.random.Generator(np.random.PCG64(0)))
         rounds = [each for shopper in every for each in self.shoppers[shopper]]
-        found = {}
+        found: dict[tuple[str, str], float] = {}
         for reward in REWARDS[choice]:
             expected = np.zeros((len(rounds), len(log.names)))
             for at, each in enumerate(rounds):
