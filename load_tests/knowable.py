@@ -31,6 +31,7 @@ from load_tests.shop.people import user_id
 from load_tests.shop.runs import ONE_TASK
 from load_tests.shop.world import World
 from streamer.core.uplift.features import FEATURES, NAMES
+from streamer.core.uplift.forward import sold_besides
 from streamer.core.uplift.model import unpacked
 from streamer.settings import flags, load
 
@@ -129,10 +130,11 @@ def _taken(chances: Chances, told: dict[str, Any]) -> float:
     return max(by_outcome.get(told["outcome"], 1.0 - click - dismiss), LEAST)
 
 
-def pushed(shop: str, seed: int, settings: Sequence[str]) -> Seen:
+def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
     """Run the shop, and look up each push among those that wait as soon as it is sent."""
     world = World(file.read(shop), seed)
-    engine, kinds = Direct(load(None, {}, ONE_TASK | flags(settings))), Kinds(world)
+    made = load(None, {}, ONE_TASK | flags(settings))
+    engine, kinds, forward_ms = Direct(made), Kinds(world), made.core.uplift.forward_ms
     told: dict[str, list[tuple[float, float]]] = defaultdict(list)
     rows = []
     while not world.over:
@@ -141,7 +143,8 @@ def pushed(shop: str, seed: int, settings: Sequence[str]) -> Seen:
             impression = engine.impression(user_id(push.shopper), push.id)
             if impression is not None:
                 pushed, anyway, _, opt_out = impression.expected
-                for name, pair in (("foretold", (opt_out, pushed - anyway)), *chances.items()):
+                besides = sold_besides(*engine.shopper(user_id(push.shopper)), push.decided_ms, forward_ms)
+                for name, pair in (("foretold", (opt_out, (pushed - anyway) * besides)), *chances.items()):
                     told[name].append(pair)
                 rows.append(unpacked(impression.x))
     return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(rows))
@@ -171,7 +174,7 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("shop", help="a name or a TOML file")
     given = parser.parse_args()
-    found = pushed(given.shop, given.seed, (*PUSHED, *given.set))
+    found = run(given.shop, given.seed, (*PUSHED, *given.set))
     leaves, sells = found.chances["known"].T
     use = [place for place, name in enumerate(NAMES) if not name.startswith(GROUPS)]
     x, always = found.rows[:, use], np.array([FEATURES[place].main for place in use])

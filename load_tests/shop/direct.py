@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from load_tests.shop.action import Row
     from load_tests.shop.world import Push
+    from streamer.core.policy.state import Standing
+    from streamer.core.profile import Profile
     from streamer.core.uplift.slates import Impression
     from streamer.settings import Settings
 
@@ -82,6 +84,14 @@ class Direct:
         """A push as it was decided, while it waits for its response; ``None`` if it does not."""
         slates = self._context.store.table("slates").get(user)
         return next((one for one in slates.open if one.id.hex() == candidate_id), None) if slates is not None else None
+
+    def shopper(self, user: str) -> tuple[Profile, Standing]:
+        """What the engine knows of somebody who was pushed something. Raises KeyError of nobody it knows."""
+        profile = self._context.store.table("profile").get(user)
+        state = self._context.store.table("policy").get(user)
+        if profile is None or state is None:
+            raise KeyError(user)
+        return profile, state.standing
 
     def _fold(self, records: list[Record]) -> None:
         first = [tick(0, self._context.row.now, self._work.changes)] if self._ticks else []
