@@ -172,7 +172,7 @@ class Runtime:
 
     async def _open(self, partition: int) -> Task:
         partitions = self._partitions
-        store = await self._standbys.take(partition, partitions) or await self._stores.open(partition, partitions)
+        store = await self._standbys.take(partition, partitions)
         context = TaskContext(
             partition=partition,
             partitions=partitions,

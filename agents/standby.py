@@ -19,7 +19,6 @@ from state.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
-    from pathlib import Path
 
     from agents.metrics import Metrics
     from agents.stores import Stores
@@ -31,7 +30,7 @@ RETRY_S: Final = 1.0
 
 
 class Standbys:
-    """The copies this process keeps. ``keep`` says which; ``take`` turns one into the task's own store."""
+    """The copies this process keeps. ``keep`` says which; ``take`` opens a task's own store, which its copy becomes."""
 
     def __init__(
         self, stores: Stores, changelogs: Mapping[str, str], client: Mapping[str, Any], metrics: Metrics
@@ -50,28 +49,24 @@ class Standbys:
             await self._close(partition)
         for partition in sorted(wanted - self._copies.keys()):
             try:
-                store, path = self._stores.open_copy(partition, of)
+                store = self._stores.open_copy(partition, of)
             except StateError as error:
                 log.warning("no warm copy of task %d: %s", partition, error)
                 continue
-            copy = self._copies[partition] = _Copy(store, path)
+            copy = self._copies[partition] = _Copy(store)
             copy.start(partial(follow, store, self._changelogs, partition, self._client, self._metrics))
         self._metrics.standbys(len(self._copies))
 
-    async def take(self, partition: int, partitions: int) -> TaskStore | None:
-        """The copy of a task as the task's own store, or None if there is none."""
-        if partition not in self._copies:
-            return None
-        copy = await self._close(partition)
-        log.info("task %d goes on from its warm copy", partition)
-        return await self._stores.promote(copy.path, partition, partitions)
+    async def take(self, partition: int, partitions: int) -> TaskStore:
+        """The task's own store, which the copy becomes if there is one."""
+        if partition in self._copies:
+            await self._close(partition)
+        return await self._stores.open(partition, partitions)
 
-    async def _close(self, partition: int) -> _Copy:
-        copy = self._copies.pop(partition)
-        await copy.stop()
+    async def _close(self, partition: int) -> None:
+        await self._copies.pop(partition).stop()
         # What is kept no more is not behind.
         self._metrics.standby_lag(partition, 0)
-        return copy
 
     async def close(self) -> None:
         """Close all copies; they stay on disk for the next start."""
@@ -79,8 +74,8 @@ class Standbys:
 
 
 class _Copy:
-    def __init__(self, store: TaskStore, path: Path) -> None:
-        self.store, self.path = store, path
+    def __init__(self, store: TaskStore) -> None:
+        self.store = store
         self._following: asyncio.Task[None] | None = None
 
     def start(self, following: Callable[[], Awaitable[None]]) -> None:

@@ -46,11 +46,12 @@ class Stores:
         return self._memory.size_bytes()
 
     async def open(self, partition: int, partitions: int) -> TaskStore:
-        """The store of a task to be worked on.
+        """The store of a task to be worked on: a warm copy that nobody holds any more, if that has read further.
 
-        Its earlier owner on this host closes in its own rebalance, at about the same time, and is waited for. Raises
-        ``StateLocked`` if it does not within ``LOCK_WAIT_S``, and what ``rocks.open_store`` raises beyond repair.
+        The task's earlier owner on this host closes in its own rebalance, at about the same time, and is waited for.
+        Raises ``StateLocked`` if it does not within ``LOCK_WAIT_S``, and what ``rocks.open_store`` raises beyond it.
         """
+        self._adopt(partition, partitions)
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
@@ -60,31 +61,53 @@ class Stores:
                     raise
                 await asyncio.sleep(0.05)
 
-    def open_copy(self, partition: int, partitions: int) -> tuple[TaskStore, Path]:
-        """A store for a warm copy of a task that another process works on, and where it is."""
-        for number in range(COPIES):
-            path = self._path(partition).with_name(f"{partition}.copy-{number}")
+    def open_copy(self, partition: int, partitions: int) -> TaskStore:
+        """A store for a warm copy of a task that another process works on."""
+        for path in self._copies(partition):
             try:
-                return self._open(path, partition, partitions), path
+                return self._open(path, partition, partitions)
             except StateLocked:
                 continue
         raise StateLocked(f"{COPIES} processes of this host keep copies of task {partition} of role {self._role}")
 
-    async def promote(self, copy: Path, partition: int, partitions: int) -> TaskStore:
-        """Make a copy, which must be closed, the task's own store, and open it.
+    def _adopt(self, partition: int, partitions: int) -> None:
+        """Have the newest copy that nobody holds be the task's own store, unless that is newer or somebody has it.
 
-        What the task left on this host before is no newer than its changelogs either, and makes way.
+        It may be this process's, closed just now, or that of one before it: a worker that is started again may be given
+        a task that it kept a copy of when it ended. What makes way is no newer than the changelogs either.
         """
-        path = self._path(partition)
+        copies, path = [copy for copy in self._copies(partition) if copy.exists()], self._path(partition)
+        if not copies:
+            return
+        newest, best = self._newness(path, partition, partitions), None
+        for copy in copies:
+            if newest is not None and (found := self._newness(copy, partition, partitions) or 0) > newest:
+                newest, best = found, copy
+        if best is None:
+            return
         if path.exists():
-            # Opened first, so that nobody else has it: an owner that still lives is waited for.
-            (await self.open(partition, partitions)).close()
             shutil.rmtree(path)
-        copy.rename(path)  # noqa: ASYNC240 - one system call on a local disk, as is the opening that follows
-        return await self.open(partition, partitions)
+        best.rename(path)
+        log.info("task %d goes on from its warm copy", partition)
+
+    def _newness(self, path: Path, partition: int, partitions: int) -> int | None:
+        """The changelog rows that a store here has read, 0 if there is none; ``None`` while somebody holds it."""
+        if not path.exists():
+            return 0
+        try:
+            store = self._open(path, partition, partitions)
+        except StateLocked:
+            return None
+        read = sum(store.positions().values())
+        store.close()
+        return read
 
     def _path(self, partition: int) -> Path:
         return self._folder / str(partition)
+
+    def _copies(self, partition: int) -> list[Path]:
+        """Where copies of a task may be, whether or not they are."""
+        return [self._path(partition).with_name(f"{partition}.copy-{number}") for number in range(COPIES)]
 
     def _open(self, path: Path, partition: int, partitions: int) -> TaskStore:
         identity = TaskIdentity(self._role, partition, partitions, self._prefix)

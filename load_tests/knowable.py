@@ -8,6 +8,8 @@ how many opt-outs fewer has the better half, and which share of the sales, at th
 - ``foretold``: by the model that served.
 - ``fitted``: by a logistic model fitted to the very chances of these pushes. It has seen what it is judged by, so it
   tells what its features carry at most, put together so.
+- ``relevance``: the same, with how relevant the item is to the shopper as one more feature. ``relevance_explained`` is
+  the share of its variance that a linear model of the other features, fitted likewise, explains.
 - ``answers``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is: every
   kind's chances, how relevant the item is, how tired the shopper. The kind shows in how earlier pushes were taken.
 - ``life``: the same, and from how shoppers live without pushes, three weeks to come included: how often they visit, and
@@ -61,9 +63,10 @@ LEAST: Final = 1e-12
 
 
 class Seen(NamedTuple):
-    """Of pushes [n]: ``chances`` [n, 2] of an opt-out and of a sale, by who says so; and features [n, F]."""
+    """Of pushes [n]: ``chances`` [n, 2] of an opt-out and of a sale, by who says so; relevance [n], features [n, F]."""
 
     chances: dict[str, Floats]
+    relevance: Floats
     rows: Floats
 
 
@@ -136,9 +139,10 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
     made = load(None, {}, ONE_TASK | flags(settings))
     engine, kinds, forward_ms = Direct(made), Kinds(world), made.core.uplift.forward_ms
     told: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    rows = []
+    relevance, rows = [], []
     while not world.over:
         for push in engine.exchange(world.step()):
+            wanted = world.minds.wanted(push.shopper, push.decided_ms)
             chances = kinds.react(push)
             impression = engine.impression(user_id(push.shopper), push.id)
             if impression is not None:
@@ -146,8 +150,9 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
                 besides = sold_besides(*engine.shopper(user_id(push.shopper)), push.decided_ms, forward_ms)
                 for name, pair in (("foretold", (opt_out, (pushed - anyway) * besides)), *chances.items()):
                     told[name].append(pair)
+                relevance.append(wanted[world.truth.pushes[-1]["item"]])
                 rows.append(unpacked(impression.x))
-    return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(rows))
+    return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(relevance), np.array(rows))
 
 
 def fitted(x: Floats, p: Floats, prior: Floats) -> Floats:
@@ -169,6 +174,28 @@ def half(chances: Floats, order: Floats) -> float:
     return float(chances[best].mean() / chances.mean())
 
 
+def explained(x: Floats, y: Floats) -> float:
+    """The share of the variance of ``y`` [n] that a linear model of rows ``x`` [n, F] explains, 1 among them."""
+    left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    return float(1.0 - left.var() / y.var())
+
+
+def fit(found: Seen) -> Floats:
+    """Add what models that are fitted to these very pushes say; give the features that they looked at [n, F]."""
+    use = [place for place, name in enumerate(NAMES) if not name.startswith(GROUPS)]
+    x = found.rows[:, use]
+    priors = [np.array([getattr(FEATURES[place], what) for place in use]) for what in ("leave", "main")]
+    known = found.chances["known"]
+    for name, more in (("fitted", x[:, :0]), ("relevance", found.relevance[:, None])):
+        rows = np.hstack((x, more))
+        columns = [
+            fitted(rows, p, np.concatenate((prior, np.zeros(more.shape[1]))))
+            for p, prior in zip(known.T, priors, strict=True)
+        ]
+        found.chances[name] = np.stack(columns, axis=1)
+    return x
+
+
 def main() -> None:
     """Measure and report."""
     parser = arguments(__doc__ or "")
@@ -176,16 +203,13 @@ def main() -> None:
     given = parser.parse_args()
     found = run(given.shop, given.seed, (*PUSHED, *given.set))
     leaves, sells = found.chances["known"].T
-    use = [place for place, name in enumerate(NAMES) if not name.startswith(GROUPS)]
-    x, always = found.rows[:, use], np.array([FEATURES[place].main for place in use])
-    found.chances["fitted"] = np.stack(
-        [fitted(x, leaves, np.array([FEATURES[place].leave for place in use])), fitted(x, sells, always)], axis=1
-    )
+    x = fit(found)
     figures: dict[str, Any] = {
         "pushes": len(leaves),
         "a_thousand": {"opt_outs": round(1000 * leaves.mean(), 2), "sales": round(1000 * sells.mean(), 2)},
         "opt_outs_fewer": {name: round(1.0 - half(leaves, told[:, 0]), 3) for name, told in found.chances.items()},
         "share_of_sales": {name: round(SHARE * half(sells, -told[:, 1]), 3) for name, told in found.chances.items()},
+        "relevance_explained": round(explained(x, found.relevance), 3),
         "settings": {"shop": given.shop, "seed": given.seed, "overrides": [*PUSHED, *given.set], **machine()},
     }
     write(figures, given.json)
