@@ -22,8 +22,8 @@ _M_MMAP_THRESHOLD: Final = -3
 _M_TRIM_THRESHOLD: Final = -1
 
 POOLS: Final = 2
-#: Blocks from this size on, which is that of a memtable's, have pages of their own that go when the block does. From
-#: 256 KiB on it would be the arrays of a backlog as well: scoring then takes half as long again.
+#: Blocks from this size on, a memtable's megabyte among them, have pages of their own that go when the block does. From
+#: 256 KiB on it would be all arrays of a backlog as well: scoring then takes half as long again.
 LARGE_BYTES: Final = 1 << 19
 #: What may be unused at the end of a pool until it is next given back. By default it would follow ``LARGE_BYTES``, and
 #: a micro-batch would ask for the same pages as the one before.
