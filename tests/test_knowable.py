@@ -1,0 +1,62 @@
+"""What somebody could know of a simulated shopper: kinds show in answers and in how shoppers live."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+import numpy as np
+import pytest
+
+from load_tests.knowable import Kinds, explained, fitted, half
+from load_tests.shop import file
+from load_tests.shop.world import Push, World
+
+PUSHES = 8
+
+
+@cache
+def watched() -> tuple[World, Kinds, list[dict[str, tuple[float, float]]]]:
+    """Each shopper is pushed a few items they do not know, an hour apart."""
+    world = World(msgspec.structs.replace(file.read("fashion"), days=6, shoppers=120), 3)
+    kinds, told = Kinds(world), []
+    for n in range(PUSHES):
+        world.step()
+        for shopper in range(len(world.people)):
+            item = (shopper + 37 * n) % len(world.goods)
+            told.append(kinds.react(Push(f"{shopper}-{n}", shopper, (item,), world.now_ms)))
+    return world, kinds, told
+
+
+@pytest.mark.parametrize("name", ["answers", "life"])
+def test_after_some_answers_the_true_kind_is_likelier_than_it_was(name: str) -> None:
+    world, kinds, _ = watched()
+    known = getattr(kinds, name)
+    likely = np.exp(known - known.max(axis=1, keepdims=True))
+    likely /= likely.sum(axis=1, keepdims=True)
+    names = list(world.shop.types)
+    of_true = likely[np.arange(len(known)), [names.index(kind) for kind in world.people.kinds]]
+    share = np.array([world.shop.types[kind].share for kind in world.people.kinds])
+    assert np.log(of_true).mean() > np.log(share).mean() + 0.1
+
+
+def test_what_is_expected_is_right_in_the_mean_and_the_more_so_the_more_is_known() -> None:
+    """Before a push, of its chance of an opt-out: better than the mean, which is all that is known of nobody."""
+    _, _, told = watched()
+    late = told[len(told) // 2 :]
+    known, answers, life = (np.array([one[name][0] for one in late]) for name in ("known", "answers", "life"))
+    assert answers.mean() == pytest.approx(known.mean(), rel=0.25)
+    assert ((life - known) ** 2).mean() < ((known.mean() - known) ** 2).mean()
+    assert np.corrcoef(life, known)[0, 1] > 0.3
+    assert np.corrcoef(answers, known)[0, 1] > 0.3
+
+
+def test_a_half_is_that_of_the_least_and_a_fit_finds_what_there_is() -> None:
+    chances = np.array([0.1, 0.3, 0.2, 0.4])
+    assert half(chances, chances) == pytest.approx(0.15 / 0.25)
+    assert half(chances, -chances) == pytest.approx(0.35 / 0.25)
+    rows = np.array([[1.0, x] for x in np.linspace(-2, 2, 400)])
+    p = 1 / (1 + np.exp(-(rows @ [-1.0, 2.0])))
+    assert fitted(rows, p, np.zeros(2)) == pytest.approx(p, abs=0.02)
+    assert explained(rows, rows[:, 1] * 3 - 1) == pytest.approx(1.0)
+    assert explained(rows[:, :1], rows[:, 1]) == pytest.approx(0.0)
