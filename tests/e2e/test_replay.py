@@ -50,7 +50,7 @@ def test_a_replay_gives_the_tables_and_candidates_of_two_workers_one_of_them_kil
     report = run.replay("shadow")
     assert report.parted == []
     assert report.records == run.events
-    assert report.candidates == report.sent == len(run.candidates) > 100
+    assert report.candidates == report.sent == len(run.candidates) > 50
     assert contents(run.read("push-candidates.shadow")) == contents(run.candidates)
     verdict = asyncio.run(verify(run.settings, "live", "shadow"))
     assert (verdict.equal, verdict.candidates) == (True, len(run.candidates))
