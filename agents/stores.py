@@ -49,7 +49,7 @@ class Stores:
         """The store of a task to be worked on: a warm copy that nobody holds any more, if that has read further.
 
         The task's earlier owner on this host closes in its own rebalance, at about the same time, and is waited for.
-        Raises ``StateLocked`` if it does not within ``LOCK_WAIT_S``, and what ``rocks.open_store`` raises beyond it.
+        Raises ``StateLocked`` if it does not within ``LOCK_WAIT_S``, and what ``rocks.open_store`` does beyond repair.
         """
         self._adopt(partition, partitions)
         deadline = time.monotonic() + LOCK_WAIT_S

@@ -40,7 +40,7 @@ def test_after_some_answers_the_true_kind_is_likelier_than_it_was(name: str) -> 
     assert np.log(of_true).mean() > np.log(share).mean() + 0.1
 
 
-def test_what_is_expected_is_right_in_the_mean_and_the_more_so_the_more_is_known() -> None:
+def test_what_is_expected_is_right_in_the_mean_and_goes_with_what_is_true() -> None:
     """Before a push, of its chance of an opt-out: better than the mean, which is all that is known of nobody."""
     _, _, told = watched()
     late = told[len(told) // 2 :]
