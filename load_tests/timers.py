@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import tempfile
 import time
@@ -92,10 +93,14 @@ async def arm(made: Cluster, timers: int) -> dict[str, Any]:
 
 
 async def rested(made: Cluster) -> dict[str, float]:
-    """Wait until what arming left behind is done: tables and changelogs of a million at once are compacted for a while,
-    which is no part of what pending timers cost. How long that took, and the share of a core that is used at rest.
+    """Wait until what arming left behind is done, which is no part of what pending timers cost.
+
+    What a million at once wrote is for a while on its way to the disk, and is compacted. Told are how long that took,
+    and the share of a core that is used at rest.
     """
-    started, spent = time.monotonic(), sum(made.cpu_seconds().values())
+    started = time.monotonic()
+    await asyncio.to_thread(os.sync)
+    spent = sum(made.cpu_seconds().values())
     while True:
         await asyncio.sleep(REST_S)
         now = sum(made.cpu_seconds().values())
