@@ -54,7 +54,7 @@ WARM_S: Final = 300.0
 BURST_AT_S: Final = 180
 BURST_S: Final = 20
 #: Rows grow with what is known, up to bounds. These are reached in the warm time by few shoppers and items, and where
-#: little of what was bought is kept: the 512 purchases of the default take an hour to come together at this rate.
+#: little of what was bought is kept: with the default, 512, the rows fill for longer than the half hour.
 USERS: Final = 500
 ITEMS: Final = 300
 PURCHASED: Final = "core.profile.purchased=32"
