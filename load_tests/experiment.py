@@ -151,6 +151,8 @@ def _print(shop: str, found: dict[str, Any]) -> None:
     print(
         f"  at stake, a thousand pushes: {'; '.join(f'{arm} {chances}' for arm, chances in found['at_stake'].items())}"
     )
+    for arm, weeks in found["at_stake_by_week"].items():
+        print(f"  the same of {arm} by week: {'; '.join(map(str, weeks))}")
     for arm, against in found["against"].items():
         lifts = [f"{name} {_interval(both['lift'])}" for name, both in against.items()]
         print(f"  lift over {arm}: {'; '.join(lifts)}")

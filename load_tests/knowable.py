@@ -156,16 +156,20 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
 
 
 def fitted(x: Floats, p: Floats, prior: Floats) -> Floats:
-    """What a logistic model says of rows ``x`` [n, F] that was fitted to the chances ``p`` [n] of the same rows.
+    """What a logistic model says of rows ``x`` [n, F] that was fitted to the chances ``p`` [n] of the same rows."""
+    return np.asarray(1.0 / (1.0 + np.exp(-x @ fitted_weights(x, p, prior))))
 
-    Newton's steps to the most probable weights, whose prior has a variance of 1 around ``prior`` [F].
+
+def fitted_weights(x: Floats, p: Floats, prior: Floats) -> Floats:
+    """Of a logistic model, [F]: by Newton's steps to the most probable weights for chances ``p`` [n] of rows ``x``
+    [n, F], with a variance of 1 around ``prior`` [F].
     """
     weights = prior.copy()
     for _ in range(STEPS):
         said = 1.0 / (1.0 + np.exp(-x @ weights))
         slope = x.T @ (p - said) - (weights - prior)
         weights += np.linalg.solve((x * (said * (1.0 - said))[:, None]).T @ x + np.eye(len(weights)), slope)
-    return np.asarray(1.0 / (1.0 + np.exp(-x @ weights)))
+    return weights
 
 
 def half(chances: Floats, order: Floats) -> float:

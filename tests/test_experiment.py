@@ -10,8 +10,9 @@ import pytest
 
 from load_tests.experiment import Experiment
 from load_tests.shop import arms, file
-from load_tests.shop.compare import FIGURES, compare, curves
+from load_tests.shop.compare import FIGURES, at_stake_by_week, compare, curves
 from load_tests.shop.direct import Direct
+from load_tests.shop.file import DAY_MS
 from load_tests.shop.play import play_directly
 from load_tests.shop.report import page
 from load_tests.shop.runs import ONE_TASK, Kept, core_digest
@@ -72,6 +73,35 @@ def test_of_what_never_happened_no_multiple_is_told():
     assert against["opt_outs"]["lift"][0] is None
     assert against["incremental"]["lift"][0] is None
     assert against["incremental"]["difference"][1] > 0
+
+
+def test_what_was_at_stake_is_told_week_by_week_from_the_first_push_of_either_arm():
+    """A learner asks less of shoppers in the second week; the weeks of each seed are its own."""
+
+    def pushed(seed: int, *days: int, leave: float) -> Truth:
+        truth = Truth("made", seed, "any", 10, ("persuadable",))
+        times = [seed * 1000 * DAY_MS + day * DAY_MS for day in days]
+        truth.pushes = [
+            {"time_ms": at, "sells": 0.02, "loses": 0.0, "leave": leave / (1 + n)} for n, at in enumerate(times)
+        ]
+        return truth
+
+    found = at_stake_by_week(
+        {
+            "learns": [pushed(1, 0, 7, leave=0.01), pushed(2, 3, 12, leave=0.02)],
+            "begins_later": [pushed(1, 6, 8, leave=0.01), pushed(2, 4, leave=0.01)],
+        }
+    )
+    assert [week["pushes"] for week in found["learns"]] == [2, 2]
+    assert [week["leave"] for week in found["learns"]] == [15.0, 7.5]
+    assert [week["pushes"] for week in found["begins_later"]] == [2, 1]
+    assert found["begins_later"][0]["sells"] == 20.0
+
+
+def test_a_week_without_a_push_has_nothing_at_stake():
+    """Not even an error."""
+    found = at_stake_by_week({"silent": [Truth("made", 1, "silent", 10, ("persuadable",))]})
+    assert found["silent"] == [{"pushes": 0, "sells": 0.0, "loses": 0.0, "leave": 0.0}] * 2
 
 
 def test_the_page_has_a_curve_and_an_interval_of_each_arm_and_fetches_nothing():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from load_tests.shop.file import DAY_MS
 from load_tests.shop.truth import COUNTED
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 2000
 LEVEL: Final = (2.5, 97.5)
+_WEEK_MS: Final = 7 * DAY_MS
 
 FIGURES: Final = {
     "pushes_a_day": "pushes a day",
@@ -78,6 +80,7 @@ def compare(runs: Mapping[str, Sequence[Truth]], *, rounds: int = ROUNDS) -> dic
     again = {arm: figures(np.stack(drawn[arm]), shopper_days, whole) for arm in names}
     found: dict[str, Any] = {"seeds": seeds, "shoppers": shoppers, "days": days, "arms": {}, "against": {}}
     found["at_stake"] = {arm: at_stake(truths) for arm, truths in runs.items()}
+    found["at_stake_by_week"] = at_stake_by_week(runs)
     for arm in names:
         found["arms"][arm] = {name: _interval(real[arm][name], again[arm][name]) for name in FIGURES}
     first = names[0]
@@ -93,7 +96,30 @@ def at_stake(truths: Sequence[Truth]) -> dict[str, float]:
     """Of a thousand pushes, the chances that they sell what would not be bought, lose an order, and are answered by an
     opt-out, in the mean: what is drawn is these and much noise.
     """
-    pushes = [push for truth in truths for push in truth.pushes]
+    return _chances([push for truth in truths for push in truth.pushes])
+
+
+def at_stake_by_week(runs: Mapping[str, Sequence[Truth]]) -> dict[str, list[dict[str, float]]]:
+    """By arm and week the same, and how many ``pushes`` it is of: what was learned shows from one week to the next.
+
+    Weeks of a seed begin with its first push, whichever arm sent it.
+    """
+    begins = [
+        min((push["time_ms"] for truth in truths for push in truth.pushes), default=0)
+        for truths in zip(*runs.values(), strict=True)
+    ]
+    weeks = -(-next(iter(runs.values()))[0].days_run // 7)
+    found: dict[str, list[dict[str, float]]] = {}
+    for arm, truths in runs.items():
+        pushes: list[list[dict[str, Any]]] = [[] for _ in range(weeks)]
+        for truth, begin in zip(truths, begins, strict=True):
+            for push in truth.pushes:
+                pushes[min((push["time_ms"] - begin) // _WEEK_MS, weeks - 1)].append(push)
+        found[arm] = [{"pushes": len(week), **_chances(week)} for week in pushes]
+    return found
+
+
+def _chances(pushes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     names = ("sells", "loses", "leave")
     return {name: round(1000 * sum(push[name] for push in pushes) / max(len(pushes), 1), 2) for name in names}
 

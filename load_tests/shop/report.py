@@ -42,9 +42,20 @@ def _shop(shop: str, found: Mapping[str, Any], says: Mapping[str, str]) -> list[
             for arm, row in found["arms"].items()
         ]
         parts += [f"<h3>{escape(title)}</h3>", bars(rows, says=title)]
+    parts += ["<h3>What a thousand pushes had at stake, week by week</h3>", _by_week(found["at_stake_by_week"])]
     header = [f"against {arm}" for arm in found["against"]]
     cells = {title: [_lift(against[name]) for against in found["against"].values()] for name, title in FIGURES.items()}
     return [*parts, f"<h3>{escape(next(iter(found['arms'])))} against the others</h3>", table(header, cells)]
+
+
+def _by_week(weeks: Mapping[str, list[Mapping[str, float]]]) -> str:
+    """Chances: to sell what would not have been bought, to lose an order, and of an opt-out."""
+    header = [f"week {n + 1}" for n in range(len(next(iter(weeks.values()))))]
+    cells = {
+        f"{arm}: sold, lost, opted out": [f"{w['sells']:.1f}, {w['loses']:.1f}, {w['leave']:.1f}" for w in told]
+        for arm, told in weeks.items()
+    }
+    return table(header, cells)
 
 
 def _ends(interval: list[float | None]) -> tuple[float, float] | None:
