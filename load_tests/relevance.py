@@ -2,9 +2,9 @@
 
 The ranking puts in front what is taken up next, which is also what is popular and what was just looked at; an opt-out
 hangs on how relevant the item is to the shopper. So of each push of the whole policy, in this process, the list is kept
-that it was chosen from: all that no rule refused, with the ranking's features. Then others are chosen in its place,
-from the best few of the list, and the shop's truth tells how relevant they are, and the chances of a click and of an
-opt-out:
+that it was chosen from: the best that no rule refused, with the ranking's features. Then others are chosen in its
+place, from the first few of the list, and the shop's truth tells how relevant they are, and the chances of a click and
+of an opt-out:
 
 - ``ranked``: the first, as it is.
 - ``fitted``: by a logistic model of relevance over some features, fitted to the truth of the lists of the *other* shops
@@ -25,7 +25,6 @@ from load_tests.shop import arms, file
 from load_tests.shop.direct import Direct
 from load_tests.shop.runs import ONE_TASK
 from load_tests.shop.world import World
-from streamer.core.campaigns.listing import listed
 from streamer.core.decide import Deciding
 from streamer.core.exactmath import sigmoid
 from streamer.core.features import ROW
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from load_tests.shop.world import Push
     from streamer.core.ask import Ask
     from streamer.core.policy.proposal import Proposal
 
@@ -50,6 +48,12 @@ USED: Final = (
     "popularity", "few_views",
 )  # fmt: skip
 LEAST: Final = 1e-6
+LISTED: Final = (
+    "core.policy.log_alternatives=1",
+    f"core.policy.explore_items={LIST}",
+    "core.policy.explore_share=1e-15",
+)
+"""So decisions tell what could have been drawn instead, and nothing is drawn in the lifetime of a shop."""
 
 
 class Kept(NamedTuple):
@@ -69,10 +73,11 @@ class Keeping(Deciding):
     def _propose(self, ask: Ask) -> Proposal:
         proposal = super()._propose(ask)
         if proposal.decision.reason == SENT:
-            ranked, index, campaign = self.ranked, self.views.items, ask.case.campaign
-            rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=LIST, by=ranked.p)
-            # What was sent is what no rule refused; of the others, those that the rules say nothing of by their score.
-            items = [int(index.id_of(int(ranked.items[row])).rpartition("-")[2]) for row in rows]
+            ranked, index = self.ranked, self.views.items
+            every = ranked.rows(ask.query)
+            row_of = {index.id_of(int(ranked.items[row])): row for row in range(every.start, every.stop)}
+            rows = [row_of[each.id] for each in proposal.decision.alternatives]
+            items = [int(each.id.rpartition("-")[2]) for each in proposal.decision.alternatives]
             self.lists[proposal.decision.candidate_id] = items, _features(ranked.x[:, rows], ranked.p[rows])
         return proposal
 
@@ -84,27 +89,19 @@ def _features(x: Floats, p: Floats) -> Floats:
 
 
 def run(shop: str, seed: int, settings: Sequence[str]) -> list[Kept]:
-    """A run of the shop; the list of each push from the item that was sent on."""
+    """A run of the shop; the list of each push."""
     world, found = World(file.read(shop), seed), []
     with patch("streamer.core.engine.Deciding", Keeping):
-        engine = Direct(load(None, {}, ONE_TASK | flags(settings)))
+        engine = Direct(load(None, {}, ONE_TASK | flags([*settings, *LISTED])))
         while not world.over:
             for push in engine.exchange(world.step()):
-                found.append(_kept(world, push))
+                items, x = Keeping.lists[push.id]
+                chances = world.minds.chances(push.shopper, push.decided_ms)
+                wanted = world.minds.wanted(push.shopper, push.decided_ms)
+                found.append(Kept(x, wanted[items], chances.click[items], chances.leave[items]))
                 world.react(push)
             Keeping.lists.clear()
     return found
-
-
-def _kept(world: World, push: Push) -> Kept:
-    items, x = Keeping.lists[push.id]
-    relevance = world.minds.wanted(push.shopper, push.decided_ms)
-    chances = world.minds.chances(push.shopper, push.decided_ms)
-    # What is before the item that was sent was refused; what is had, or cannot be had, is not relevant at all.
-    begin = items.index(push.items[0])
-    open_ = [place for place in range(begin, len(items)) if place == begin or relevance[items[place]] > 0]
-    those = np.array(items)[open_]
-    return Kept(x[open_], relevance[those], chances.click[those], chances.leave[those])
 
 
 def chosen(lists: Sequence[Kept], by: Sequence[Floats], among: int) -> dict[str, float]:

@@ -60,4 +60,5 @@ def test_a_kept_list_begins_with_what_was_pushed(monkeypatch: pytest.MonkeyPatch
     assert [one.relevance[0] for one in lists] == pushed
     for one in lists:
         assert one.x.shape == (len(one.relevance), len(USED) + 2)
-        assert (one.relevance[1:] > 0).all()
+        assert one.x[:, -2].tolist() == sorted(one.x[:, -2], reverse=True), "best score first"
+    assert max(len(one.relevance) for one in lists) == relevance.LIST
