@@ -21,6 +21,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -111,8 +112,9 @@ class EmbeddedBroker:
             return
         java, classpath = runtime()
         chosen_here = not self._port
-        self._port = self._port or free_port()
-        self._controller_port = self._controller_port or free_port()
+        one, other = different_free_ports(2)
+        self._port = self._port or one
+        self._controller_port = self._controller_port or (other if one == self._port else one)
         if not chosen_here and _listening(self._port):
             raise BrokerError(f"port {self._port} is taken: stop what listens there, or choose another port")
         if self._dir is None:
@@ -229,10 +231,17 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that was free a moment ago. For several ask ``different_free_ports``."""
+    return different_free_ports(1)[0]
+
+
+def different_free_ports(count: int) -> list[int]:
+    """So many, no two of them the same, as one after the other they could be."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _listening(port: int) -> bool:

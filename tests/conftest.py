@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from streamer.broker import EmbeddedBroker, answers, free_port, node_properties
+from streamer.broker import EmbeddedBroker, answers, different_free_ports, node_properties
 from streamer.kafka_runtime import KAFKA
 from tests.examples import FAST, WHOLE
 
@@ -94,12 +94,12 @@ def _container() -> Iterator[str]:
     container_module = pytest.importorskip("testcontainers.core.container", reason="testcontainers is not installed")
     from docker.errors import DockerException
 
-    port = free_port()
+    port, controller = different_free_ports(2)
     try:
         container = container_module.DockerContainer(f"apache/kafka:{KAFKA.rpartition(':')[2]}").with_bind_ports(
             port, port
         )
-        properties = node_properties(port, free_port(), host="0.0.0.0")  # noqa: S104 - inside the container
+        properties = node_properties(port, controller, host="0.0.0.0")  # noqa: S104 - inside the container
         properties["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
         for name, value in properties.items():
             container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamer.broker import EmbeddedBroker, free_port
+from streamer.broker import EmbeddedBroker, different_free_ports
 from tests.faults.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Site:
 def site() -> Iterator[Site]:
     """One for many rounds."""
     folder = Path(tempfile.mkdtemp(prefix="streamer-faults-"))
-    port, behind, front, controller = (free_port() for _ in range(4))
+    port, behind, front, controller = different_free_ports(4)
     config = {
         "listeners": f"PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{front}",
