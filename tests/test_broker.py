@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.topic_admin import create_topics
 from agents.topics import BY_NAME, TopicSettings
-from streamer.broker import EmbeddedBroker, free_port
+from streamer.broker import EmbeddedBroker, different_free_ports, free_port
 from streamer.kafka_runtime import BrokerError
 from tests.processes import gone, wait_for
 
@@ -118,3 +118,9 @@ def test_without_a_network_the_first_start_says_what_it_needed(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert "BrokerError: Apache Kafka's jars could not be had" in done.stderr
     assert "--bootstrap" in done.stderr
+
+
+def test_no_two_of_several_free_ports_are_the_same():
+    """Asked for one by one, in one of forty times a hundred two would be."""
+    for _ in range(40):
+        assert len(set(different_free_ports(100))) == 100

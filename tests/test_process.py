@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streamer.broker import different_free_ports
 from streamer.process import Watcher
 from tests.processes import gone, wait_for
 
@@ -66,9 +65,3 @@ def test_a_watcher_stopped_in_order_touches_nothing(tmp_path: Path):
         assert child.poll() is None
         assert tmp_path.exists()
         child.kill()
-
-
-def test_no_two_of_several_free_ports_are_the_same():
-    """Asked for one by one, of five hundred two would be."""
-    ports = different_free_ports(500)
-    assert len(set(ports)) == 500
