@@ -20,7 +20,7 @@ from streamer.core.items.rows import IndexRow
 from streamer.core.items.state import item_partition, row_key
 from streamer.core.models import registry
 from streamer.core.models.logistic import from_block
-from streamer.core.models.model import CHAMPION, ModelRefused
+from streamer.core.models.model import CHALLENGER, CHAMPION, ModelRefused
 from streamer.core.packed import AFFINITY, BOUGHT, RECENT
 from streamer.core.partition import partition_of
 from streamer.core.policy.state import PolicyState
@@ -211,6 +211,6 @@ def readable(key: str, block: bytes) -> Any:
                     for centre in centres.numbers().tolist()
                 ],
             }
-        return registry.describe(block) if key.startswith(CHAMPION) else msgspec.json.decode(block)
+        return registry.describe(block) if key.startswith((CHAMPION, CHALLENGER)) else msgspec.json.decode(block)
     except (ModelRefused, ValueError) as refusal:
         return f"{len(block)} bytes that cannot be read: {refusal}"

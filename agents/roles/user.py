@@ -129,6 +129,7 @@ class UserWork:
             uplift=role.known.uplift,
             segments=role.known.segments,
             watch=self._watch,
+            challengers=role.known.model.challengers,
         )
         self._deltas = ItemDeltas()
         self._touched: dict[str, None] = {}

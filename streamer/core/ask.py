@@ -25,6 +25,7 @@ class Ask(msgspec.Struct, gc=False):
     ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place among
     the queries, or ``NOT_RANKED``. ``told``: so much of what the batch has for shoppers' slates was told before it.
     ``segment``: the shopper's, where it is ranked; ``NONE`` without one. ``terms``: what the shopper is decided by.
+    ``first``: it is of a timer that has not waited yet, and may wait for room under the caps.
     """
 
     event: Event
@@ -39,6 +40,7 @@ class Ask(msgspec.Struct, gc=False):
     told: int = 0
     segment: int = NONE
     prices: tuple[int, ...] = ()
+    first: bool = False
 
     def price_before(self, key: int) -> int:
         """What an item cost before, in cents; 0 if that is not what the campaign is about."""

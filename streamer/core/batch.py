@@ -6,9 +6,9 @@ lateness, or not newer than the user's erasure, is late. Both are counted and ch
 
 Campaigns ask with an event, or at a tick, when a timer that an event armed is due. All that is asked of one shopper at
 one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events,
-ticks and the item index, which stands still, never from what was sent, so that they too are the same wherever a batch
-is cut. A tick may also tell of changes of the catalog, which arm timers of those who watch the items
-(``campaigns/watching.py``).
+ticks and the item index, which stands still, and from what was sent only where a timer asks and has to wait for room
+under the caps: at a tick, before which all has been decided. So they too are the same wherever a batch is cut. A tick
+may also tell of changes of the catalog, which arm timers of those who watch the items (``campaigns/watching.py``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamer.core import profile as profiles
-from streamer.core.ask import NOT_RANKED, Ask, Lesson
+from streamer.core.ask import Ask, Lesson
 from streamer.core.campaigns import arming, watching
 from streamer.core.campaigns.audience import belongs
 from streamer.core.campaigns.cycles import Cycles
@@ -166,7 +166,8 @@ class Batch:
         self.counts["applied"] += 1
         self.seen[user] = row
         self.dirty_seen[user] = None
-        self.now = max(self.now, time)
+        # A clock of one device that is fast must not make it later for everybody: Kafka's is the producer's.
+        self.now = max(self.now, min(time, event.timestamp))
         if event.preferences is not None and event.preferences.erase:
             self._erase(user, event)
         elif event_type.kind in {"feedback", "preference"}:
@@ -227,10 +228,13 @@ class Batch:
         return case
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
-        """An occasion: what passes the cheap rules is to be ranked, once for all of them; what has to wait is armed."""
+        """An occasion: what passes the cheap rules is to be ranked, once for all that are about the same; what has to
+        wait is armed.
+        """
         settings, policy = self._settings, asks[0].terms.settings
         foresight = Foresight(profile, now_ms, self._foreseeing, settings)
-        query, bought, segment = NOT_RANKED, _NOTHING, NONE
+        queries: dict[tuple[int, tuple[int, ...]], int] = {}
+        bought, segment = _NOTHING, NONE
         self._occasions += 1
         for ask in asks:
             case, event, campaign = ask.case, ask.event, ask.case.campaign
@@ -247,14 +251,28 @@ class Batch:
             ask.occasion, ask.told = self._occasions, len(self.told)
             ask.refusal = cheap_refusal(case, policy)
             if ask.refusal is None:
-                if query == NOT_RANKED:
+                if not queries:
                     segment = self._segments.segment(profile, now_ms)
-                    node = self._segments.node_of(segment)
-                    query = self.queries.add(profile, now_ms, event, event.user, segment=node)
                     bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                ask.query, ask.segment = query, segment
+                # A timer that a search armed asks about that search, however long ago; nearly all asks of an occasion
+                # have one query.
+                searched_ms = event.time if event.type == "search" else now_ms
+                about = ask.keys if campaign.listing.source == "complements" else ()
+                if (searched_ms, about) not in queries:
+                    queries[searched_ms, about] = self.queries.add(
+                        profile,
+                        now_ms,
+                        user=event.user,
+                        segment=self._segments.node_of(segment),
+                        searched_ms=searched_ms,
+                        about=about,
+                        by=policy.rank_by,
+                    )
+                ask.query, ask.segment = queries[searched_ms, about], segment
                 case.bought = _NOTHING if campaign.listing.again else bought
-            elif (until := deferred_until(ask.refusal, case, policy)) is not None and until > self.now:
+            elif (
+                until := deferred_until(ask.refusal, case, policy, for_room=ask.first)
+            ) is not None and until > self.now:
                 timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
                 self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
             self.asks.append(ask)
@@ -294,11 +312,11 @@ class Batch:
             event = armed_by(timer, user)
             # No event is newer than the timer's moment: the profile is as of now.
             case = self._case(campaign, event, timer.due_ms, 0)
+            prices: tuple[int, ...] = ()
             if campaign.triggers.watches:
-                still = watching.holds(timer, campaign, self._index)
-                asks.append(Ask(event, case, terms, still[0], timer.due_ms, timer.timer, prices=still[1]))
-            else:
-                asks.append(Ask(event, case, terms, keys, timer.due_ms, timer.timer))
+                keys, prices = watching.holds(timer, campaign, self._index)  # noqa: PLW2901 - what is true of them still
+            ask = Ask(event, case, terms, keys, timer.due_ms, timer.timer, prices=prices, first=not timer.waits)
+            asks.append(ask)
         if asks:
             self._ask(asks, profile, self.now)
 

@@ -140,17 +140,18 @@ class Deciding:
             campaign=ask.case.campaign.name,
             reason=ask.refusal or "",
             propensity=1.0,
-            model_version=self.views.model.version,
+            model_version=self.views.ranks(ask.terms.settings.rank_by).version,
             policy_version=self.policy.version,
             due_ms=ask.due_ms,
+            arms=tuple([f"{experiment}:{arm}" for experiment, arm in ask.terms.arms]),
         )
 
     def _propose(self, ask: Ask) -> Proposal:
         """What the ask would send, ``SENT`` so far and not appraised; or its best item, with what refuses it."""
         assert ask.query != NOT_RANKED
         event, case, ranked, index = ask.event, ask.case, self.ranked, self.views.items
-        campaign, (settings, arms) = case.campaign, ask.terms
-        by = ranked.p if settings.rank_by == "model" else ranked.x[_POPULARITY]
+        campaign, settings = case.campaign, ask.terms.settings
+        by = ranked.x[_POPULARITY] if settings.rank_by == "popularity" else ranked.p
         rows = listed(ranked, ask.query, campaign.listing, keys=ask.keys, index=index, count=settings.pool_items, by=by)
         count, propensity = (settings.slate_items if settings.best_first else len(rows)), 1.0
         alternatives: tuple[Alternative, ...] = ()
@@ -172,7 +173,6 @@ class Deciding:
             score=score,
             items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
             features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
-            arms=tuple([f"{experiment}:{arm}" for experiment, arm in arms]),
             segment=ask.segment,
             alternatives=alternatives,
         )
@@ -224,7 +224,7 @@ class Deciding:
             ask.case,
             slate,
             words(int(ranked.items[first]), index, ask.case.campaign, ask.price_before(int(ranked.keys[first]))),
-            explain(ranked, first, ask.query, index, self.views.model),
+            explain(ranked, first, ask.query, index, self.views.ranks(ask.terms.settings.rank_by)),
             identity=decision.candidate_id,
             model_version=decision.model_version,
             policy_version=decision.policy_version,

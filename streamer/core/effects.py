@@ -114,7 +114,7 @@ class Decision(msgspec.Struct, frozen=True):
     ``reason`` is ``sent`` or the name of the rule that refused. A refusal before ranking carries nothing else, so
     that its row stays under 80 bytes; ``origin`` is ``topic:offset`` on the decision's own partition, of the event that
     asked or that armed the timer. ``due_ms``: when the timer was due, 0 without one. ``worth`` is what the push was
-    compared by, if not by its score. ``arms``: of each experiment, as ``experiment:arm``, where it was ranked.
+    compared by, if not by its score. ``arms``: of each experiment, as ``experiment:arm``.
     ``coupon_cents``: what the coupon that was sent may cost.
     ``alternatives``: where exploration drew, all that it could have drawn, best first, the one drawn among them; their
     propensities sum to 1. Empty where it did not, or the decision is not of the share that logs them.

@@ -98,7 +98,9 @@ def decision(value: Decision) -> bytes:
     """The JSON of a decision, as ``decision.schema.json`` has it. The user is the record's key, not in the value."""
     if not value.event_id and not value.due_ms:
         # A refusal before ranking, as most are: all but its origin is shared by many.
-        shared = _refusal(value.campaign, value.reason, value.model_version, value.policy_version, value.propensity)
+        shared = _refusal(
+            value.campaign, value.reason, value.model_version, value.policy_version, value.propensity, value.arms
+        )
         return b'{"o":' + _encode(value.origin) + shared
     return _encode(
         _DecisionRow(
@@ -124,10 +126,13 @@ def decision(value: Decision) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _refusal(campaign: str, reason: str, model_version: int, policy_version: str, propensity: float) -> bytes:
+def _refusal(  # noqa: PLR0917 -- they are its key
+    campaign: str, reason: str, model_version: int, policy_version: str, propensity: float, arms: tuple[str, ...]
+) -> bytes:
     """The JSON of a decision without items, from behind its origin on."""
     told = None if propensity == 1 else propensity
-    return _encode(_DecisionRow("", campaign, reason, model_version, policy_version, told)).removeprefix(b'{"o":""')
+    row = _DecisionRow("", campaign, reason, model_version, policy_version, told, x=arms)
+    return _encode(row).removeprefix(b'{"o":""')
 
 
 def dead_letter(letter: DeadLetter) -> tuple[bytes | None, bytes | None, Headers]:

@@ -68,7 +68,7 @@ class Engine:
             if len(batch.queries):  # numpy's calls cost as much for none as for ten
                 pool = retrieve(batch.queries, known.items, settings.retrieval)  # ③
                 lap("retrieve")
-                ranked = rank(pool, known.items, known.model)  # ④
+                ranked = rank(pool, known.items, known.model, known.challengers)  # ④
                 lap("score")
             budgets = Budgets(known.spent, partition, partitions)
             deciding = Deciding(batch, ranked, known, self._policy, effects, uplift=settings.uplift, budgets=budgets)

@@ -15,7 +15,8 @@ import msgspec
 
 from streamer.core.examples import decoded
 from streamer.core.models.example import Example
-from streamer.core.models.trainer import CHALLENGER, Trainer
+from streamer.core.models.model import CHALLENGER
+from streamer.core.models.trainer import Trainer
 from streamer.core.predictions.example import Outcome
 from streamer.core.predictions.served import PREDICT
 from streamer.core.predictions.trainer import PredictionTrainer
@@ -67,7 +68,7 @@ class Learners:
 
         ``clusters`` makes a clustering of shoppers from its centres; without one a portrait is of no known kind.
         """
-        self.ranker = Trainer(settings.learning)
+        self.ranker = Trainer(settings.learning, settings.ranking)
         self.predictions = PredictionTrainer(settings.predictions)
         self.vectors = OnlineVectors(settings.vectors)
         self.uplift = UpliftTrainer(settings.uplift)

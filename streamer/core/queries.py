@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from streamer.core.affinities import Affinities
     from streamer.core.content.embeddings import Directions
     from streamer.core.content.texts import Tastes
-    from streamer.core.events import Event
     from streamer.core.index import ItemIndex
     from streamer.core.packed import Layout
     from streamer.core.profile import Profile
@@ -84,7 +83,8 @@ class Asked:
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
     ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
     ``None`` where the index has neither or nobody asks. ``factors``: the shoppers in learned vectors [queries, size].
-    ``segment``: the nodes of the shoppers' segments, 0 for none.
+    ``segment``: the nodes of the shoppers' segments, 0 for none. ``about``: queries, in order, and known items that
+    they ask about.
     """
 
     count: int
@@ -109,12 +109,13 @@ class Asked:
     directions: Directions | None
     factors: Floats
     segment: tuple[int, ...]
+    about: tuple[Ints, Ints]
 
 
 class Queries:
     """The queries of a micro-batch. ``len`` tells how many; they are numbered from 0."""
 
-    __slots__ = ("_now", "_owners", "_profiles", "_segments", "settings")
+    __slots__ = ("_about", "_by", "_now", "_owners", "_profiles", "_searched", "_segments", "settings")
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.settings = settings
@@ -122,6 +123,9 @@ class Queries:
         self._profiles: list[Profile | None] = []
         self._owners: list[int] = []
         self._segments: list[int] = []
+        self._searched: list[int] = []
+        self._about: list[tuple[int, ...]] = []
+        self._by: list[str] = []
 
     def __len__(self) -> int:
         return len(self._now)
@@ -130,23 +134,36 @@ class Queries:
         self,
         profile: Profile | None,
         now_ms: int,
-        event: Event | None = None,  # noqa: ARG002
         user: str = "",
         *,
         segment: int = 0,
+        searched_ms: int | None = None,
+        about: tuple[int, ...] = (),
+        by: str = "model",
     ) -> int:
         """Ask what suits a shopper at a time, and return the query's number.
 
         ``user`` is whose sessions are not those of others; ``segment``: the node of the shopper's segment.
-
-        ``event``, the one that made the query, is there for generators that react to more than what it left in the
-        profile; none does so far.
+        ``searched_ms``: as of when they search (``None``: now). ``about``: keys of the items that something is to go
+        with, instead of with those that the shopper touched last. ``by``: as ``PolicySettings.rank_by``.
         """
         self._now.append(now_ms)
         self._profiles.append(profile)
         self._owners.append(owner_key(user) if user else 0)
         self._segments.append(segment)
+        self._searched.append(now_ms if searched_ms is None else searched_ms)
+        self._about.append(about)
+        self._by.append(by)
         return len(self._now) - 1
+
+    def ranked_by(self) -> dict[str, Ints]:
+        """By what they are to be ranked, the queries, where it is not the model that ranks everywhere."""
+        kinds = dict.fromkeys(self._by)
+        return {
+            kind: np.array([n for n, by in enumerate(self._by) if by == kind], np.int64)
+            for kind in kinds
+            if kind not in {"model", "popularity"}
+        }
 
     def asked(self, index: ItemIndex) -> Asked:
         """The queries as arrays, in terms of an index."""
@@ -179,12 +196,22 @@ class Queries:
             last_price,
             owner,
             self._sightings(recents, owner, index),
-            searches_of(self._profiles, self._now),
+            searches_of(self._profiles, self._searched),
             index.texts.tastes(count, recents) if self._wants("text") else None,
             index.embeddings.directions(count, recents) if self._wants("embedding") else None,
             index.vectors.shoppers(count, recents),
             tuple(self._segments),
+            self._asked_about(index),
         )
+
+    def _asked_about(self, index: ItemIndex) -> tuple[Ints, Ints]:
+        keys = [key for about in self._about for key in about]
+        if not keys:
+            return _NO_ROWS, _NO_ROWS
+        query = np.arange(len(self)).repeat([len(about) for about in self._about])
+        item = index.dense_many(keys)
+        known = index.known.take(item).nonzero()[0]
+        return query.take(known), item.take(known)
 
     def _wants(self, family: str) -> bool:
         return family not in self.settings.without or family not in self.settings.without_features

@@ -17,6 +17,8 @@ from streamer.core import features
 from streamer.core.candidates import pool as pools
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from streamer.core.candidates.pool import Pool
@@ -69,11 +71,20 @@ def retrieve(queries: Queries, index: ItemIndex, settings: RetrievalSettings) ->
     return Retrieved(queries, asked, pools.retrieve(asked, index, settings))
 
 
-def rank(retrieved: Retrieved, index: ItemIndex, model: Model) -> Ranked:
-    """Stage ④: how likely each candidate is to be taken up. ``model`` is only read."""
+def rank(
+    retrieved: Retrieved, index: ItemIndex, model: Model, challengers: Mapping[str, Model] | None = None
+) -> Ranked:
+    """Stage ④: how likely each candidate is to be taken up. Models are only read.
+
+    ``challengers``: by kind, who ranks the queries that ask for it, in the place of ``model``.
+    """
     pool, asked = retrieved.pool, retrieved.asked
     x = features.compute(pool, asked, index, retrieved.queries.settings)
     p = model.predict_many(x)
+    for kind, queries in retrieved.queries.ranked_by().items():
+        if challengers and kind in challengers:
+            rows = np.isin(pool.query, queries).nonzero()[0]
+            p[rows] = challengers[kind].predict_many(x.take(rows, axis=1))
     return Ranked(pool.offsets, pool.item, index.keys.take(pool.item), x, p, pool, asked, model.version)
 
 

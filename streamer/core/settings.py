@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Final, Literal
 
 from streamer.core.campaigns.campaign import NEXT, Campaign
@@ -21,6 +22,30 @@ MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 WEEK_MS: Final = 7 * DAY_MS
+
+MOST_ITEMS: Final = 20
+"""A candidate has 3,584 bytes and its ids are never cut: so many fit if they have 36 characters, as UUIDs have."""
+
+_LEAST: Final = {
+    "per_hour": 0,
+    "per_day": 0,
+    "per_week": 0,
+    "category_per_day": 0,
+    "dismissal_doublings": 0,
+    "fatigue_bits": 0,
+    "fatigue_most_bits": 0,
+    "score_threshold": 0,
+    "expiry_ms": 1,
+    "slate_items": 1,
+    "pool_items": 1,
+    "explore_items": 1,
+    "diversity_bits": 0,
+    "category_cap": 0,
+}
+# Half an hour doubled 20 times is 60 years: more is a slip, and pushes are remembered for as long.
+_MOST: Final = {"dismissal_doublings": 20, "slate_items": MOST_ITEMS}
+_SHARES: Final = ("explore_share", "log_alternatives", "try_share", "holdout_share")
+_LINKED: Final = {"item": "sku-1", "campaign": "next"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +83,30 @@ class PolicySettings:
     length.
     ``category_per_day``: so many of them with an item of one category, in any 24 hours (0: no cap).
     ``min_gap_ms``: between two pushes, doubled by each dismissal since the last click, ``dismissal_doublings`` times at
-    most. ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within
+    most (20 at the most).
+    ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within
     ``dismissed_window_ms``. ``fatigue_bits``: each push that was dismissed since the last click, or was neither opened
     nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
     all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are pushed nothing, to
-    compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order by the model, or
-    by how popular they are, as an experiment's arm to compare with. ``worth_by``: what a push is worth is the money it
-    is expected to bring (``core.uplift``), or the score of its first item; of several that compete the one that is
+    compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order by the model that
+    is served; in an experiment's arm also by how popular they are, or by the model of a kind that is the champion's or
+    among ``core.learning.challengers`` (until its first block is read, by the one that is served). ``worth_by``: what a
+    push is worth is the money it is expected to bring (``core.uplift``), or the score of its first item; of several
+    that compete the one that is
     worth most is sent, and none that is worth less than ``least_worth``, but for ``try_share`` of those, drawn by a
     hash, without which nobody would learn when they are worth it again. ``score_threshold``: the least probability
-    worth a push. ``expiry_ms``: a candidate holds this long from its event on, and an event older than that triggers
-    none.
+    worth a push, from 0 to 1. ``expiry_ms``: a candidate holds this long from its event on, and an event older than
+    that triggers none; at least 1.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
-    in one push, at most; ``pool_items``: how far down the ranking to look for them.
+    in one push, at most, from 1 to 20: a candidate's 3,584 bytes hold 20 ids of 36 characters, and three of 256 bytes,
+    at which ids have their limit. ``pool_items``: how far down the ranking to look for them, at least 1.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
     the best ``explore_items`` that pass the rules, each with the probability that it is the best of them. Where that
     is drawn, the share ``log_alternatives`` of the decisions, by a hash of their own, logs all that could have been.
     ``diversity_bits``: what an item just like one already shown must have the odds of twice over, so many times, to
     be shown all the same; 0 takes no notice. ``category_cap``: so many items of a category in one push; 0 for any.
-    ``deep_link``: a template, ``{item}`` is the first item, percent-encoded, and ``{campaign}`` the campaign.
+    ``deep_link``: a template, ``{item}`` is the first item, percent-encoded, and ``{campaign}`` the campaign; there is
+    no other placeholder, and a brace that is meant as one is written twice.
     """
 
     require_consent: bool = False
@@ -93,7 +123,7 @@ class PolicySettings:
     ignored_after_ms: int = DAY_MS
     holdout_share: float = 0.0
     groups_seed: int = 1
-    rank_by: Literal["model", "popularity"] = "model"
+    rank_by: Literal["model", "popularity", "logistic", "listwise", "ftrl", "fm"] = "model"
     worth_by: Literal["uplift", "score"] = "uplift"
     least_worth: float = 0.0
     try_share: float = 0.02
@@ -112,23 +142,40 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what cannot be."""
-        if not 0.0 <= self.explore_share <= 1.0:
-            raise ValueError(f"explore_share is a share, from 0 to 1, not {self.explore_share}")
-        if not 0.0 <= self.log_alternatives <= 1.0:
-            raise ValueError(f"log_alternatives is a share, from 0 to 1, not {self.log_alternatives}")
-        if not 0.0 <= self.try_share <= 1.0:
-            raise ValueError(f"try_share is a share, from 0 to 1, not {self.try_share}")
-        if not 0.0 <= self.holdout_share <= 1.0:
-            raise ValueError(f"holdout_share is a share, from 0 to 1, not {self.holdout_share}")
-        if self.fatigue_bits < 0 or self.fatigue_most_bits < 0:
-            raise ValueError("fatigue_bits and fatigue_most_bits must be at least 0")
-        if self.explore_items < 1 or self.diversity_bits < 0 or self.category_cap < 0:
-            raise ValueError("explore_items must be at least 1, diversity_bits and category_cap at least 0")
+        given = {name: getattr(self, name) for name in (*_SHARES, *_LEAST)}
+        problems = [
+            f"{name} is a share, from 0 to 1, not {given[name]}" for name in _SHARES if not 0 <= given[name] <= 1
+        ]
+        problems += [
+            f"{name} must be at least {least}, not {given[name]}"
+            for name, least in _LEAST.items()
+            if not given[name] >= least
+        ]
+        problems += [
+            f"{name} must be at most {most}, not {given[name]}" for name, most in _MOST.items() if given[name] > most
+        ]
+        if problem := _unlinkable(self.deep_link):
+            way_out = "write {item} and {campaign}, and a brace that is meant as one twice"
+            problems.append(f"deep_link = {self.deep_link!r}: {problem}: {way_out}")
+        if problems:
+            raise ValueError("\n".join(problems))
 
     @property
     def best_first(self) -> bool:
         """Whether a push shows the best items that pass, in the order of their ranks."""
         return not (self.explore_share or self.diversity_bits or self.category_cap)
+
+
+def _unlinkable(template: str) -> str | None:
+    """Why no link can be made of a template of links."""
+    try:
+        for _, name, form, _ in Formatter().parse(template):
+            if name is not None and (name not in _LINKED or "{" in (form or "")):
+                return f"there is no {{{name}:{form}}}" if form else f"there is no {{{name}}}"
+        template.format_map(_LINKED)
+    except ValueError as exc:
+        return str(exc)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +198,21 @@ class CoreSettings:
     uplift: UpliftSettings = field(default_factory=UpliftSettings)
     campaigns: tuple[Campaign, ...] = field(default=(NEXT,), metadata={"elsewhere": True})
     experiments: tuple[Experiment, ...] = field(default=(), metadata={"elsewhere": True})
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be together."""
+        learned = {self.learning.model, *self.learning.challengers}
+        if unknown := self.ranking - learned:
+            raise ValueError(
+                f"policy.rank_by: {', '.join(sorted(unknown))} is not learned: name it in core.learning.challengers"
+            )
+
+    @property
+    def ranking(self) -> frozenset[str]:
+        """The kinds of models that the policy or an arm names to rank by."""
+        arms = [arm.changes for experiment in self.experiments for arm in experiment.arms]
+        named = [self.policy.rank_by, *(value for changes in arms for name, value in changes if name == "rank_by")]
+        return frozenset(named) - {"model", "popularity"}
 
     @property
     def items(self) -> ItemSettings:

@@ -93,7 +93,8 @@ class NobodyWatches(NoRows):
 @dataclass(frozen=True, slots=True)
 class Views:
     """The tables are by user, ``pending`` by slot, ``due`` by time, ``watch`` by item and user; ``spent`` is by
-    campaign. The others are replicas: they stand still during a step.
+    campaign. The others are replicas: they stand still during a step. ``challengers``: by kind, models that rank in
+    arms of experiments, beside ``model``, which ranks everywhere else.
     """
 
     profiles: Rows[Profile]
@@ -109,3 +110,8 @@ class Views:
     spent: Mapping[str, Spent] = field(default_factory=dict)
     segments: ServedSegments = field(default_factory=ServedSegments)
     watch: WatchRows = field(default_factory=NobodyWatches)
+    challengers: Mapping[str, Model] = field(default_factory=dict)
+
+    def ranks(self, by: str) -> Model:
+        """The model that ranks where ``PolicySettings.rank_by`` is this."""
+        return self.challengers.get(by, self.model)

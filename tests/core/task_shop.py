@@ -148,6 +148,7 @@ class Shop:
             uplift=self.uplift,
             spent=self.spent,
             watch=self.watch,
+            challengers=self.model.challengers,
         )
         self.deltas = ItemDeltas()
         self.total = Effects(0)

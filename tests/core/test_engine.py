@@ -289,8 +289,9 @@ def test_a_tombstone_unsays_the_preferences(shop: Shop) -> None:
     shop.run([tombstone, view("u", T0 + 20)])
     assert shop.reasons() == ["consent", SENT]
     assert shop.total.counts == {"applied": 4}
-    late_word = record("u", "preferences", T0 + 5, preferences={"consent": False})
-    assert Shop(SETTINGS, shop.index).run([tombstone, late_word, view("u", T0 + 20)]).reasons() == [SENT]
+    late_word = record("u", "preferences", T0 + 5, preferences={"channels": ["email"]})
+    other = Shop(SETTINGS, shop.index).run([tombstone, late_word, view("u", T0 + 20)])
+    assert [out.candidate.channel for out in other.total.candidates] == ["push"]
 
 
 def test_an_erased_user_is_forgotten_and_older_input_is_dropped(shop: Shop) -> None:

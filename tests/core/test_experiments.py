@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 
 from streamer.core.encode import decision as encode_decision
+from streamer.core.learning_settings import LearningSettings
+from streamer.core.models.logistic import Logistic
+from streamer.core.models.registry import FEATURE_NAMES
 from streamer.core.policy.experiments import Arm, Experiment, Splits
 from streamer.core.policy.verdict import Policy
 from streamer.core.settings import CoreSettings, PolicySettings
@@ -58,19 +61,17 @@ def test_settings_that_cannot_be_are_refused_before_anybody_is_decided_by_them()
 
 
 def test_what_is_decided_follows_the_arm_and_says_which_it_was() -> None:
-    """In the silent arm nothing scores high enough; ranked decisions and candidates name their arm, others do not."""
+    """In the silent arm nothing scores high enough; decisions and candidates name their arm, refused early or late."""
     shop = Shop(CoreSettings(experiments=(HALVES,))).run(browsing(150, users=20))
     shop.publish()
     shop.run(browsing(600, users=20, seed=8))
     ranked = [decision for decision in shop.total.decisions if decision.candidate_id]
     assert {decision.reason for decision in ranked} >= {"sent", "low_score"}
+    assert {decision.reason for decision in shop.total.decisions if not decision.candidate_id} >= {"min_gap"}
     for decision in shop.total.decisions:
         arm = HALVES.arm(decision.user).name
-        if decision.candidate_id:
-            assert decision.arms == (f"halves:{arm}",)
-            assert f'"x":["halves:{arm}"]' in encode_decision(decision).decode()
-        else:
-            assert decision.arms == ()
+        assert decision.arms == (f"halves:{arm}",)
+        assert f'"x":["halves:{arm}"]' in encode_decision(decision).decode()
         if arm == "silent":
             assert decision.reason != "sent"
     sent = [out.candidate for out in shop.total.candidates]
@@ -93,6 +94,40 @@ def test_an_arm_may_rank_by_popularity() -> None:
     of_popularity = [(one.items, other.items) for one, other in pairs if popular.arm(one.user).name == "popular"]
     assert all(one == other for one, other in of_model)
     assert any(one != other for one, other in of_popularity)
+
+
+def test_an_arm_may_rank_by_a_challenger() -> None:
+    """As if it were the champion, which goes on to rank in all other arms; until it is published, there too."""
+    order = Experiment("order", (Arm("champion", 0.5), Arm("challenger", 0.5, (("rank_by", "logistic"),))))
+    split = Shop(CoreSettings(learning=LearningSettings(challengers=("logistic",)), experiments=(order,)))
+    by_prior, by_other = Shop(CoreSettings()), Shop(CoreSettings())
+    other = Logistic(FEATURE_NAMES, [(-1.0) ** n for n in range(len(FEATURE_NAMES))], -1.0, version=7).block()
+    for shop in (split, by_prior, by_other):
+        shop.run(browsing(300, users=20))
+        shop.publish()
+    assert [decision.score for decision in split.total.decisions] == [each.score for each in by_prior.total.decisions]
+    begun = len(split.total.decisions)
+    assert split.model.apply("challenger/logistic", other)
+    assert by_other.model.apply("champion/logistic", other)
+    for shop in (split, by_prior, by_other):
+        shop.run(browsing(300, users=20, seed=9))
+    ranked = 0
+    for one, prior, rival in zip(*[each.total.decisions[begun:] for each in (split, by_prior, by_other)], strict=True):
+        as_in = rival if order.arm(one.user).name == "challenger" else prior
+        assert (one.items, one.score, one.model_version) == (as_in.items, as_in.score, as_in.model_version)
+        ranked += one.items != (prior if as_in is rival else rival).items
+    assert ranked
+    reasons = {out.candidate.candidate_id: out.candidate.contributions for out in by_other.total.candidates}
+    for out in split.total.candidates:
+        if out.candidate.model_version == 7 and out.candidate.candidate_id in reasons:
+            assert out.candidate.contributions == reasons[out.candidate.candidate_id]
+
+
+def test_a_model_that_nobody_learns_cannot_rank_an_arm() -> None:
+    """It would never come; said at the start."""
+    order = Experiment("order", (Arm("one", 0.5), Arm("two", 0.5, (("rank_by", "fm"),))))
+    with pytest.raises(ValueError, match=r"fm is not learned: name it in core\.learning\.challengers"):
+        CoreSettings(experiments=(order,))
 
 
 def test_the_policy_version_tells_experiments_apart() -> None:

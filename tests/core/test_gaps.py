@@ -167,6 +167,22 @@ def test_a_timer_that_is_early_by_what_is_known_by_then_waits_on_and_says_nothin
     assert [candidate.campaign for candidate in sent(made)] == ["buy-again"]
 
 
+def test_what_is_asked_about_again_as_more_is_known_is_another_push_than_the_first() -> None:
+    """Of an order of two things one is asked about, then found to last longer, and due again with the same order."""
+    made = shop("buy-again")
+    last = bought_every(made, 14, 2, *OTHERS)
+    last = max(last, bought_every(made, 20, 2, *(f"more-{n}" for n in range(30)), item="item-10"))
+    bought_ms = last + DAY_MS
+    made.step([record("ann", "purchase", bought_ms, items=[{"id": "item-4"}, {"id": "item-10"}])])
+    made.step([tick(armed(made)[0].due_ms)])
+    slower = [f"slower-{n}" for n in range(40)]
+    bought_every(made, 37, 2, *slower, from_ms=bought_ms - 20 * DAY_MS)
+    for _ in range(2):
+        made.step([tick(armed(made)[0].due_ms)])
+    assert [[item.id for item in candidate.items] for candidate in sent(made)] == [["item-4"], ["item-10"], ["item-4"]]
+    assert len({candidate.candidate_id for candidate in sent(made)}) == 3
+
+
 @settings(max_examples=10)
 @given(st.permutations(OTHERS), st.lists(st.integers(1, 14), max_size=4))
 def test_what_is_known_of_cycles_depends_neither_on_the_order_of_shoppers_nor_on_the_cut(

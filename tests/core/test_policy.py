@@ -250,8 +250,24 @@ def test_a_reset_unsays_preferences_but_not_those_said_later() -> None:
     standing = state.reset(standing_after(said(5, consent=False, channels=("sms",))), 7)
     assert (standing.consent, standing.channels) == (None, None)
     assert not standing.opted_out
-    assert state.fold(standing, said(6, consent=False)).consent is None
-    assert state.fold(standing, said(8, consent=False)).consent is False
+    assert state.fold(standing, said(6, channels=("email",))).channels is None
+    assert state.fold(standing, said(8, channels=("email",))).channels == ("email",)
+
+
+def test_a_reset_leaves_newer_words_alone() -> None:
+    """Re-keyed, it comes with the time it had."""
+    standing = state.reset(standing_after(said(5, channels=("sms",)), said(8, consent=False)), 7)
+    assert (standing.consent, standing.channels) == (False, None)
+
+
+@pytest.mark.parametrize("no", [said(3, consent=False), said(5, consent=False), feedback("push_unsubscribed", 3)])
+def test_a_no_holds_from_where_it_was_read_however_old_its_time_is(no: Event) -> None:
+    """A phone's clock may be slow; what is said later, by any clock, takes it back."""
+    standing = standing_after(said(5, consent=True), no)
+    assert standing.opted_out
+    assert state.fold(standing, said(4, consent=True)).opted_out
+    assert state.fold(standing, said(5, consent=True)).opted_out
+    assert not state.fold(standing, said(6, consent=True)).opted_out
 
 
 def test_dismissals_count_until_a_click() -> None:

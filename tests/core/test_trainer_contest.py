@@ -13,7 +13,7 @@ from streamer.core.features import FEATURES
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import build_example
 from streamer.core.models.model import ServedModel, decode_block
-from streamer.core.models.registry import FEATURES_ID
+from streamer.core.models.registry import FEATURES_ID, decode
 from streamer.core.models.trainer import CONTEST_BLOCK, Trainer
 
 F = len(FEATURES)
@@ -121,6 +121,36 @@ def test_the_replica_serves_the_newest_champion_in_whatever_order_it_reads_the_k
         assert served.version == learned.champion.version
         served.apply("champion/fm", None)
         assert served.version == 0
+
+
+def test_a_challenger_that_ranks_in_an_arm_is_published_beside_the_champion_until_it_is_promoted():
+    """In whatever order its blocks and the champion's are read in the end."""
+    learned = Trainer(
+        LearningSettings(model="logistic", challengers=("fm", "ftrl"), factor_rate=0.3, prior_strength=1.0),
+        frozenset({"fm"}),
+    )
+    learned.learn(STREAM[:20])
+    first = learned.blocks()
+    assert set(first) == {"champion/logistic", "challenger/fm"}
+    assert {decode_block(block).version for block in first.values()} == {1}
+    served = ServedModel()
+    for key, block in first.items():
+        assert served.apply(key, block)
+    x, fm = STREAM[0].features(), decode("champion/fm", first["challenger/fm"])
+    assert served.challengers["fm"].predict_many(x).tolist() == fm.predict_many(x).tolist()
+    assert served.predict_many(x).tolist() != fm.predict_many(x).tolist()
+    assert not served.apply("challenger/fm", b"damaged")
+    assert served.challengers == {}
+    last = dict(first)
+    for at in range(20, 1500, 20):
+        learned.learn(STREAM[at : at + 20])
+        last |= learned.blocks()
+    assert learned.contest.champion == "fm"
+    for order in permutations(last.items()):
+        served = ServedModel()
+        for key, block in order:
+            assert served.apply(key, block)
+        assert served.challengers == {}
 
 
 @pytest.mark.slow

@@ -215,7 +215,8 @@ class Shopper:
         kind = KINDS.get(said.type, "tombstone")
         if kind == "tombstone":
             self.standing = self.standing or Standing()
-            self.standing.words = dict.fromkeys(WORDS, (None, said.time))
+            newer = {name: word for name, word in self.standing.words.items() if word[1] > said.time}
+            self.standing.words = dict.fromkeys(WORDS, (None, said.time)) | newer
         elif kind == "preferences" and (said.preferences or {}).get("erase"):
             self._erase(said)
         elif kind in {"preferences", "feedback"}:
@@ -235,10 +236,17 @@ class Shopper:
     @staticmethod
     def _hear(standing: Standing, said: Said) -> None:
         for name, word in (said.preferences or {}).items():
-            if name != "erase" and word is not None and said.time >= standing.words.get(name, (None, 0))[1]:
+            before, at = standing.words.get(name, (None, 0))
+            if name == "consent" and word is False:  # a no is never too old
+                standing.words[name] = (False, max(said.time, at))
+            elif name == "consent" and before is False and said.time == at:
+                continue
+            elif name != "erase" and word is not None and said.time >= at:
                 standing.words[name] = (word, said.time)
         if said.type == "push_unsubscribed":
-            standing.unsubscribed_ms = max(standing.unsubscribed_ms, said.time)
+            consent, at = standing.words.get("consent", (None, 0))
+            after_yes = at + 1 if consent and at >= said.time else 0
+            standing.unsubscribed_ms = max(standing.unsubscribed_ms, said.time, after_yes)
         elif said.type.startswith("push_"):
             what = said.type.removeprefix("push_")
             standing.taken[what] = standing.taken.get(what, 0) + 1
@@ -249,7 +257,7 @@ class Shopper:
             elif what == "dismissed":
                 standing.dismissals += 1
                 mark = int(said.candidate[:8], 16)
-                standing.dismissed = [*standing.dismissed, *([] if mark in standing.dismissed else [mark])][-16:]
+                standing.dismissed = [*standing.dismissed, *([] if mark in standing.dismissed else [mark])][-64:]
 
     def _behave(self, said: Said, kind: str) -> None:
         profile = self.profile = self.profile or Profile(said.time, said.time)
@@ -327,6 +335,16 @@ def refusal(shopper: Shopper, time_ms: int, newest_ms: int, now_ms: int) -> str:
     if sum(at > now_ms - DAY_MS for at in sent) >= 4:
         return "day_cap"
     return ""
+
+
+def room(shopper: Shopper, due_ms: int, now_ms: int) -> int | None:
+    """When every cap would let one more push pass; None if what was due then has expired by that time."""
+    sent = [at for at, _, _ in shopper.sent]
+    dismissals = (shopper.standing or Standing()).dismissals
+    moments = [now_ms, sent[-1] + 30 * MINUTE_MS * 2 ** min(dismissals, 6), sent[-1] + HOUR_MS]
+    if len(sent) >= 4:
+        moments.append(sent[-4] + DAY_MS)
+    return max(moments) if max(moments) < due_ms + HOUR_MS else None
 
 
 def quiet(standing: Standing, now_ms: int) -> bool:

@@ -1,5 +1,5 @@
 """Timers in the plainest way: of a campaign that waits after a cart event, of those that wait for news, and of whatever
-waits for quiet hours to end.
+waits for quiet hours to end, or for room under the caps.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class Timers:
     armed: list[Timer] = field(default_factory=list)
     wake_ms: int = 0
 
-    def hear(self, rec: Rec, said: Said) -> None:
-        """An applied event: what it takes back, and what it arms."""
+    def hear(self, rec: Rec, said: Said, *, late: bool) -> None:
+        """An applied event: what it takes back, and, if no newer one came first, what it arms."""
         if said.type == "purchase":
             self.keep([left for timer in self.armed if (left := timer.bought(said)) is not None])
-        elif said.type == "cart":
+        elif said.type == "cart" and not late:
             before = next((timer for timer in self.armed if timer.campaign == BASKET), None)
             if before is None or before.said.time <= said.time:
                 here = dict.fromkeys(said.items)

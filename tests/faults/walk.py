@@ -26,6 +26,8 @@ INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purc
 READ: Final = (*INPUTS, CATALOG, "journal", "decisions", "push-candidates")
 #: For so many batches changes may lie untold: the first of a task that was taken over or came back tells of none.
 MOST_OWING: Final = 12
+#: What a timer that asks for the first time waits for the end of.
+CAPS: Final = {"min_gap", "hour_cap", "day_cap"}
 RANKED_REASONS: Final = {
     "sent",
     "no_candidates",
@@ -194,7 +196,7 @@ class _Task:
     def _apply(self, rec: Rec, said: Said, shopper: Shopper) -> None:
         newest_ms = shopper.profile.last_ms if shopper.profile is not None else 0
         if said.type != "tombstone":
-            self._now = max(self._now, said.time)
+            self._now = max(self._now, min(said.time, rec.timestamp))
             self._walked.fingerprints.add(said.fingerprint)
         before = list(shopper.profile.items) if shopper.profile is not None else []
         shopper.fold(said)
@@ -207,7 +209,7 @@ class _Task:
         elif shopper.profile is not None and said.items:
             gone = [item for item in before if item not in shopper.profile.items]
             self._watching.hear(said, gone, shopper.profile, self._position)
-        timers.hear(rec, said)
+        timers.hear(rec, said, late=said.time < newest_ms)
         self._responses.hear(said)
         kind = plain.KINDS.get(said.type, "")
         for item in said.items:
@@ -257,6 +259,8 @@ class _Task:
             then = Shopper(shopper.profile, shopper.seen, shopper.standing, before)
             refusal = plain.refusal(then, time_ms, newest_ms, self._now)
             until = quiet_until(shopper.standing or Standing(), self._now) if refusal == "quiet_hours" else None
+            if refusal in CAPS and ask.due_ms and not ask.waits:
+                until = plain.room(then, time_ms, self._now)
             if until is not None and until > self._now:
                 self._walked.timers[user].arm(replace(ask, due_ms=until, waits=True))
             reasons.append(self._decided(ask, shopper, refusal))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from streamer.core.campaigns.due import due
+from streamer.core.packed import RECENT
 from streamer.core.policy.state import Armed
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ def after_event(
     """The timers after an event: taken back first, then armed.
 
     ``profile`` is the shopper's with the event in it. An event that comes late takes back nothing that was armed by a
-    newer one, and moves nothing back.
+    newer one, moves nothing back, and arms nothing that is due some time after it: what came since may have made it
+    needless, and is not known any more. It takes out items that nothing newer happened to.
     """
-    left = [timer for kept in timers if (timer := _after(kept, event, reactions)) is not None]
+    left = [timer for kept in timers if (timer := _after(kept, event, reactions, profile)) is not None]
     for campaign in reactions.arm:
+        if campaign.triggers.due == "after" and event.time < profile.last_ms:
+            continue
         before = next((timer for timer in left if timer.campaign == campaign.name), None)
         silence = campaign.triggers.due == "silence"
         if before is not None and not silence and (not campaign.triggers.restart or before.time_ms > event.time):
@@ -45,18 +49,25 @@ def after_event(
     return in_order(left)
 
 
-def _after(timer: Armed, event: Event, reactions: Reactions) -> Armed | None:
+def _after(timer: Armed, event: Event, reactions: Reactions, profile: Profile) -> Armed | None:
     """What is left of a timer after an event that may take it back, or items from it."""
-    if timer.time_ms > event.time:
-        return timer
-    if timer.campaign in reactions.cancel:
+    late = timer.time_ms > event.time
+    if late and timer.prices:
+        return timer  # the news are newer than the event, whatever it is about
+    if timer.campaign in reactions.cancel and not late:
         return None
     if timer.campaign in reactions.drop and timer.keys:
-        gone = {line.key for line in event.lines}
+        gone = {line.key for line in event.lines if not (late and _touched_since(profile, line.key, event.time))}
         left = [place for place, key in enumerate(timer.keys) if key not in gone]
         keys, prices = (tuple([row[place] for place in left if row]) for row in (timer.keys, timer.prices))
         return msgspec.structs.replace(timer, keys=keys, prices=prices) if keys else None
     return timer
+
+
+def _touched_since(profile: Profile, key: int, time_ms: int) -> bool:
+    """Whether the shopper did something with an item in a later second, as far as the profile remembers."""
+    at = RECENT.find(profile.items, key)
+    return at != -1 and RECENT.unpack_from(profile.items, at)[1] > time_ms // 1000
 
 
 def _armed(

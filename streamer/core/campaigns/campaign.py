@@ -18,8 +18,10 @@ the catalog says that what the shopper watches costs less, or can be had again.
 PRICE_DROP: Final = "price_drop"
 BACK_IN_STOCK: Final = "back_in_stock"
 
-Source = Literal["next", "discover", "trigger"]
-"""Which list is drawn on: all that suits, what of it is new to the shopper, or the campaign's own items."""
+Source = Literal["next", "discover", "trigger", "complements"]
+"""Which list is drawn on: all that suits, what of it is new to the shopper, the campaign's own items, or what is bought
+with these and new to the shopper.
+"""
 
 
 class Triggers(msgspec.Struct, frozen=True, gc=False):

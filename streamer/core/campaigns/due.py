@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.core.hours import at_best_hour
+from streamer.core.settings import DAY_MS
 
 if TYPE_CHECKING:
     from streamer.core.campaigns.campaign import Triggers
@@ -41,7 +42,9 @@ def _usual(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -
     if not again:
         return None
     at_ms, key = min(again)
-    return Due(at_ms, (key,), f"{key:016x}")
+    # The day is part of the name: what was asked about and is, by what is known later, to be asked about again is
+    # another push than the first.
+    return Due(at_ms, (key,), f"{key:016x}@{at_ms // DAY_MS}")
 
 
 def bought_again(triggers: Triggers, profile: Profile, now_ms: int, cycles: Cycles) -> list[tuple[int, int]]:

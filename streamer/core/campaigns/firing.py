@@ -45,11 +45,12 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycl
                 waiting.append(timer)
             continue
         triggers, keys = campaign.triggers, timer.keys
-        if triggers.due == "silence" and not timer.waits:
+        if triggers.due == "silence":
             now_due = due(triggers, profile, timer.due_ms, cycles)
-            if now_due is not None:
-                # The row was early if there were visits in between; what is asked is asked as of the silence's end.
-                timer = replace(timer, due_ms=now_due.at_ms)  # noqa: PLW2901 - the same timer
+            if now_due is not None and (now_due.at_ms > now_ms or not timer.waits):
+                # The row was early if there were visits in between, or the shopper came back while it waited; what is
+                # asked is asked as of the silence's end, or as of that of the wait.
+                timer = replace(timer, due_ms=now_due.at_ms, waits=False)  # noqa: PLW2901 - the same timer
             if timer.due_ms > now_ms:
                 waiting.append(timer)
                 continue

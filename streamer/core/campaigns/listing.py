@@ -44,6 +44,8 @@ def _kept(ranked: Ranked, query: int, listing: Listing, keys: Sequence[int], ind
     kept = np.ones(rows.stop - rows.start, np.bool_)
     if listing.source == "discover":
         kept &= (pool.own[rows] < 0) & (pool.bought[rows] < 0)
+    elif listing.source == "complements":
+        kept &= (pool.own[rows] < 0) & (pool.bought[rows] < 0) & (pool.scores["complements"][rows] > 0.0)
     elif listing.source == "trigger":
         kept &= np.isin(ranked.keys[rows], np.array(keys, np.uint64))
     if listing.generators:

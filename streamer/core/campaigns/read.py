@@ -27,16 +27,22 @@ from streamer.core.events import EVENT_TYPES
 from streamer.core.tags import TAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 CHANNELS: Final = ("push", "in-app", "email", "sms")
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(\d+)([smhd])")
+_LONGEST_MS: Final = 3650 * _UNITS["d"]
+_LONGEST_DIGITS: Final = len(str(_LONGEST_MS))
+_MOST_RHYTHM: Final = 100
 _COUPON: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_CENTS: Final = 10**11
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BEHAVIOUR: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind not in {"feedback", "preference"})
-_REACTIONS: Final = tuple(t.name for t in EVENT_TYPES.values() if t.kind == "feedback")
+# Of those that need nothing items are welcome: a checkout may have them.
+_OF_ITEMS: Final = frozenset(t.name for t in EVENT_TYPES.values() if t.needs in {"items", "nothing"})
+_WATCHED: Final = frozenset(name for name in _OF_ITEMS if EVENT_TYPES[name].kind != "purchase")
+_USUAL: Final = Triggers(())
 
 
 class _RefusedError(ValueError):
@@ -59,10 +65,13 @@ class Key(NamedTuple):
 
 
 def duration(value: Any) -> int:
-    """Milliseconds, of seconds ("90s"), minutes ("30m"), hours ("12h") or days ("7d")."""
+    """Milliseconds, of seconds ("90s"), minutes ("30m"), hours ("12h") or days ("7d"); ten years at most."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _RefusedError('is no duration: write "90s", "30m", "12h" or "7d"')
+    # Python does not read a number of thousands of digits.
+    if len(match[1]) > _LONGEST_DIGITS or int(match[1]) * _UNITS[match[2]] > _LONGEST_MS:
+        raise _RefusedError('is longer than ten years: write "3650d" at most')
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -91,9 +100,9 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise _RefusedError("is no number above 0")
+def _rhythm(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST_RHYTHM:
+        raise _RefusedError(f"is no number above 0 and at most {_MOST_RHYTHM}")
     return float(value)
 
 
@@ -189,7 +198,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "restart": Key("restart", _flag),
             "cancel_on": Key("cancel_on", _list(_event_type(*_BEHAVIOUR))),
             "drop_on": Key("drop_on", _list(_event_type(*_BEHAVIOUR))),
-            "rhythm": Key("rhythm", _number),
+            "rhythm": Key("rhythm", _rhythm),
             "at_least": Key("least_ms", duration),
             "at_most": Key("most_ms", duration),
             "first": Key("first_ms", duration),
@@ -311,43 +320,97 @@ def _required(cls: type[Any], field: str) -> bool:
     return bool(at < 0)
 
 
-def _contradictions(fields: Mapping[str, Any]) -> list[str]:
+def _contradictions(fields: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot work together, each with its key, and what to do."""
     triggers: Triggers = fields["triggers"]
-    problems = []
-    if triggers.due in {"silence", "rebuy"} and triggers.after_ms:
-        problems.append(f'triggers.after: a timer with due = "{triggers.due}" works out its own delay')
-    if triggers.due not in {"silence", "rebuy"} and (triggers.least_ms or triggers.most_ms or triggers.first_ms):
-        problems.append('triggers.due: at_least, at_most and first are for due = "silence" or "rebuy"')
-    if not triggers.watches and triggers.within_ms != Triggers(()).within_ms:
-        problems.append('triggers.within: it is for due = "price_drop" or "back_in_stock"')
-    if triggers.watches and triggers.best_within_ms:
-        problems.append(f'triggers.best_hour_within: with due = "{triggers.due}" news do not wait for it')
-    if triggers.watches and not triggers.restart:
-        problems.append(f'triggers.restart: with due = "{triggers.due}" news are always added to those before')
-    if triggers.due == PRICE_DROP and not 0.001 <= triggers.drop < 1:
-        problems.append("triggers.drop: choose a share between 0.001 and 0.999")
-    if triggers.due != PRICE_DROP and triggers.drop != Triggers(()).drop:
-        problems.append('triggers.drop: it is for due = "price_drop"')
-    if triggers.due != PRICE_DROP and PRICE_WAS in fields["message"].variables:
-        problems.append(f'message.variables: {PRICE_WAS} is for due = "price_drop"')
+    coupon: Coupon | None = fields.get("coupon")
+    yield from _of_timers(triggers)
+    yield from _of_news(triggers)
+    yield from _of_lists(triggers, fields.get("listing", Listing()))
+    yield from _of_messages(triggers, fields["message"], coupon)
+    yield from _of_audiences(fields.get("audience", Audience()))
+    if coupon is not None:
+        yield from _of_coupons(coupon)
+
+
+def _of_timers(triggers: Triggers) -> Iterator[str]:
+    if triggers.due in {"silence", "rebuy"}:
+        if triggers.after_ms:
+            yield f'triggers.after: a timer with due = "{triggers.due}" works out its own delay'
+    elif triggers.least_ms or triggers.most_ms or triggers.first_ms or triggers.rhythm != _USUAL.rhythm:
+        yield 'triggers.due: rhythm, at_least, at_most and first are for due = "silence" or "rebuy"'
     if triggers.due == "silence" and not triggers.first_ms:
-        problems.append("triggers.first: say how long a shopper who came only once may be away")
+        yield "triggers.first: say how long a shopper who came only once may be away"
+    if triggers.due == "silence" and not triggers.restart:
+        yield 'triggers.restart: with due = "silence" whatever the shopper does moves the timer: leave it out'
     if triggers.at_once and (triggers.cancel_on or triggers.drop_on):
-        problems.append("triggers.after: without it there is no timer that cancel_on or drop_on could take back")
+        yield "triggers.after: without it there is no timer that cancel_on or drop_on could take back"
     if triggers.most_ms and triggers.most_ms < triggers.least_ms:
-        problems.append("triggers.at_most: it is less than at_least")
-    audience: Audience = fields.get("audience", Audience())
+        yield "triggers.at_most: it is less than at_least"
+
+
+def _of_news(triggers: Triggers) -> Iterator[str]:
+    if triggers.watches:
+        if _WATCHED.isdisjoint(triggers.on):
+            yield f"triggers.on: nothing is watched by {_all(triggers.on)}: add view, wishlist or cart"
+        if triggers.best_within_ms:
+            yield f'triggers.best_hour_within: with due = "{triggers.due}" news do not wait for it'
+        if not triggers.restart:
+            yield f'triggers.restart: with due = "{triggers.due}" news are always added to those before'
+    elif triggers.within_ms != _USUAL.within_ms:
+        yield 'triggers.within: it is for due = "price_drop" or "back_in_stock"'
+    if triggers.due == PRICE_DROP and not 0.001 <= triggers.drop < 1:
+        yield "triggers.drop: choose a share between 0.001 and 0.999"
+    if triggers.due != PRICE_DROP and triggers.drop != _USUAL.drop:
+        yield 'triggers.drop: it is for due = "price_drop"'
+
+
+def _of_lists(triggers: Triggers, listing: Listing) -> Iterator[str]:
+    """Of a list of the campaign's own items, or of what goes with them."""
+    if listing.source not in {"trigger", "complements"}:
+        return
+    items, due = _OF_ITEMS.intersection(triggers.on), triggers.due
+    bought = due == "rebuy" or (due == "after" and items == {"purchase"})
+    instead = f'choose "next" or "discover" in place of "{listing.source}"'
+    if due == "silence":
+        yield f"items.list: a silence is about no items: {instead}"
+    if due == "after" and not items:
+        yield f"items.list: {_all(triggers.on)} is about no items: {instead}, or add to triggers.on what is"
+    if listing.source == "trigger" and bought and not listing.again:
+        yield "items.again: all that this is about was bought, which is not shown again: write again = true"
+
+
+def _of_messages(triggers: Triggers, message: Message, coupon: Coupon | None) -> Iterator[str]:
+    if triggers.due != PRICE_DROP and PRICE_WAS in message.variables:
+        yield f'message.variables: {PRICE_WAS} is for due = "price_drop"'
+    told = {*message.variables, *(coupon.words() if coupon is not None else ())}
+    for name, _ in message.fixed:
+        if name in told:
+            yield f"message.fixed: {name} is told of the item or the coupon already: choose another word for it"
+
+
+def _of_audiences(audience: Audience) -> Iterator[str]:
+    for tag in audience.tags:
+        if tag in audience.without_tags:
+            yield f"audience.without_tags: {tag} is among tags as well: take it out of one of the two"
     for what in ("churn", "purchases", "visits"):
         least, most = getattr(audience, f"{what}_at_least"), getattr(audience, f"{what}_at_most")
         if most is not None and most < least:
-            problems.append(f"audience.{what}_at_most: it is less than {what}_at_least, so nobody is meant")
-    coupon: Coupon | None = fields.get("coupon")
-    if coupon is not None:
-        if bool(coupon.cents) == bool(coupon.percent):
-            problems.append("coupon.cost: say what the coupon costs, or what percent of the price, one of the two")
-        if not (coupon.budget_cents or coupon.day_cents):
-            problems.append("coupon.budget: say what all coupons may cost, or those of a day with budget_per_day")
-    return problems
+            yield f"audience.{what}_at_most: it is less than {what}_at_least, so nobody is meant"
+
+
+def _of_coupons(coupon: Coupon) -> Iterator[str]:
+    if bool(coupon.cents) == bool(coupon.percent):
+        yield "coupon.cost: say what the coupon costs, or what percent of the price, one of the two"
+    if not (coupon.budget_cents or coupon.day_cents):
+        yield "coupon.budget: say what all coupons may cost, or those of a day with budget_per_day"
+    for key, cents in (("budget", coupon.budget_cents), ("budget_per_day", coupon.day_cents)):
+        if 0 < cents < coupon.cents:
+            yield f"coupon.{key}: it is less than the cost of one coupon, so none could be sent"
+
+
+def _all(names: Iterable[str]) -> str:
+    return " and ".join(names)
 
 
 def _did_you_mean(name: Any, known: tuple[str, ...] | Mapping[str, Any]) -> str:

@@ -17,9 +17,14 @@ from streamer.core.items.leads import BASKETS
 from streamer.core.names import NONE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from streamer.core.index import ItemIndex
     from streamer.core.queries import Asked
     from streamer.core.retrieval_settings import RetrievalSettings
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
 
 _FALL_OFF: Final = 0.8
 """How much less an item counts than those of the moment after its own."""
@@ -35,21 +40,17 @@ _BY_STEP: Final = np.array([_FALL_OFF**n for n in range(256)])
 def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Proposals:
     """The best by lift: how much greater the share of the baskets with an item is, that had the other too, than of all.
 
-    Score: the lift over each of the newest items, the newer the more it counts, summed. All amounts fade alike, so that
-    they compare. Second column: the same of the share itself.
+    Score: the lift over each of the newest items, the newer the more it counts, summed; or over each of those that the
+    query is about. All amounts fade alike, so that they compare. Second column: the same of the share itself.
     """
-    recents = asked.recents
-    rows = (recents.place < settings.complement_recents).nonzero()[0]
-    node = index.nodes.bought_with(recents.item.take(rows))
+    query, item, claim = _anchors(asked, settings)
+    node = index.nodes.bought_with(item)
     kept = (node != NONE).nonzero()[0]
     if not len(kept):  # nobody ever bought or carted any of them
         return Proposals(_NONE, _NONE, (_NO_SCORES, _NO_SCORES))
-    rows, node = rows.take(kept), node.take(kept)
-    query = recents.query.take(rows)
+    query, node, claim = query.take(kept), node.take(kept), claim.take(kept)
     faded = asked.now_ms.take(query) / settings.items.interest_half_life_ms
     baskets = exp2(index.popularity[index.dense(BASKETS)] - faded)
-    claim = _BY_STEP.take(np.minimum(recents.step.take(rows), 255))
-    claim = np.where((recents.carts + recents.purchases).take(rows) > 0.0, claim, claim * _LOOKED_AT)
     unit = exp2(np.minimum(index.pair_level.take(node) - faded, _MOST_AHEAD))
     each = claim * unit / (exp2(index.popularity.take(node) - faded) + _SMOOTHING)
 
@@ -68,6 +69,20 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
     return Proposals(
         asked_of.take(chosen), thing.take(chosen), (lifts.take(chosen) / _OF_LIFT, shares.take(chosen) / ONE)
     )
+
+
+def _anchors(asked: Asked, settings: RetrievalSettings) -> tuple[Ints, Ints, Floats]:
+    """What something is to go with: queries, items and how much each counts."""
+    recents, (of, about) = asked.recents, asked.about
+    rows = (recents.place < settings.complement_recents).nonzero()[0]
+    if len(of):
+        rows = rows.take(np.isin(recents.query.take(rows), of, invert=True).nonzero()[0])
+    claim = _BY_STEP.take(np.minimum(recents.step.take(rows), 255))
+    claim = np.where((recents.carts + recents.purchases).take(rows) > 0.0, claim, claim * _LOOKED_AT)
+    query, item = recents.query.take(rows), recents.item.take(rows)
+    if not len(of):
+        return query, item, claim
+    return np.concatenate((query, of)), np.concatenate((item, about)), np.concatenate((claim, np.ones(len(of))))
 
 
 def _fixed(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

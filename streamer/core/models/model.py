@@ -26,6 +26,9 @@ GRID: Final = float(1 << 20)
 CHAMPION: Final = "champion/"
 """Blocks of the served model are keyed by this and the model's kind."""
 
+CHALLENGER: Final = "challenger/"
+"""Blocks of a challenger that ranks in an arm of an experiment are keyed by this and its kind."""
+
 BLOCK_VERSION: Final = 1
 
 
@@ -146,7 +149,8 @@ def read_block(value: bytes, kind: str, names: Sequence[str], count: int) -> Mod
 class ServedModel:
     """The model that is served: the priors until a block arrives, then the newest good one.
 
-    ``problem`` says why the newest block is not the one served, and is empty when it is.
+    ``problem`` says why the newest block is not the one served, and is empty when it is. ``challengers``: by kind,
+    those that are published to rank in arms of experiments; never of the kind that is served.
     """
 
     def __init__(self, prior: Model | None = None, decode: Callable[[str, bytes], Model] | None = None) -> None:
@@ -159,6 +163,7 @@ class ServedModel:
         self._current: Any = prior
         self._key = ""
         self.problem = ""
+        self.challengers: dict[str, Model] = {}
 
     @property
     def version(self) -> int:
@@ -174,6 +179,8 @@ class ServedModel:
         block of another kind that is of an older version than the one served: a compacted topic keeps the last block
         of each kind that was ever the champion, and may be read in any order of keys.
         """
+        if key.startswith(CHALLENGER):
+            return self._challenged(key, value)
         if not key.startswith(CHAMPION) or (value is None and key != self._key):
             return True
         if value is not None and key != self._key and self._is_older(value):
@@ -185,7 +192,31 @@ class ServedModel:
                 self._current = self._decode(key, value)
             except ModelRefused as refusal:
                 self.problem = str(refusal)
+        self.challengers.pop(key.removeprefix(CHAMPION), None)
         return not self.problem
+
+    def _challenged(self, key: str, value: bytes | None) -> bool:
+        """Have a challenger rank in its arms from now on. One that became the champion since is passed over; where a
+        block is refused, the champion ranks in its arms, too.
+        """
+        kind = key.removeprefix(CHALLENGER)
+        if self._key == CHAMPION + kind and (value is None or not self._is_newer(value)):
+            return True
+        self.challengers.pop(kind, None)
+        if value is None:
+            return True
+        try:
+            self.challengers[kind] = self._decode(CHAMPION + kind, value)
+        except ModelRefused as refusal:
+            self.problem = str(refusal)
+            return False
+        return True
+
+    def _is_newer(self, value: bytes) -> bool:
+        try:
+            return decode_block(value).version > self.version
+        except ModelRefused:
+            return False
 
     def _is_older(self, value: bytes) -> bool:
         try:

@@ -18,7 +18,7 @@ from streamer.core.models.contest import Contest, ContestState
 from streamer.core.models.guard import Guard, GuardState
 from streamer.core.models.importance import Importance
 from streamer.core.models.metrics import BinaryMetrics, MetricsState
-from streamer.core.models.model import CHAMPION, ModelRefused, decode_block
+from streamer.core.models.model import CHALLENGER, CHAMPION, ModelRefused, decode_block
 from streamer.core.models.registry import MODELS, learner
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ CHAMPION_BLOCK: Final = CHAMPION + logistic.KIND
 LEARNER_BLOCK: Final = "trainer/learner"
 """Of the trainer's own table only: accumulators, metrics and counters."""
 CONTEST_BLOCK: Final = "trainer/contest"
-CHALLENGER: Final = "challenger/"
-"""Of the trainer's own table: a challenger's block and, after another slash, what it leaves out."""
+# Of the trainer's own table: a challenger's block is under CHALLENGER and its kind, and, after another slash, what it
+# leaves out.
 IMPORTANCE_BLOCK: Final = "trainer/importance/"
 """Of the trainer's own table: what the features of a kind weigh."""
 
@@ -74,8 +74,9 @@ class Trainer:
     champion had parameters that were not finite, and was put back to those last published.
     """
 
-    def __init__(self, settings: LearningSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: LearningSettings, arms: frozenset[str] = frozenset()) -> None:
+        """``arms``: kinds that rank in arms of experiments, and are published while they are challengers."""
+        self._settings, self._arms = settings, arms
         self.contest, self._guard = Contest(settings), Guard(settings.collapse_share)
         self._models: dict[str, Learner] = {kind: learner(kind, settings) for kind in self.contest.kinds}
         self._figures = {kind: BinaryMetrics(settings.metrics_memory) for kind in self.contest.kinds}
@@ -176,7 +177,18 @@ class Trainer:
             champion.version = version
             return {}
         self._good = (champion.block(), champion.memory())
-        return {self.block_key: self._good[0]}
+        return {self.block_key: self._good[0], **self._challenging()}
+
+    def _challenging(self) -> dict[str, bytes]:
+        """The blocks of challengers that rank in arms, under the version of the champion beside them."""
+        found = {}
+        for kind in self.contest.rivals():
+            model = self._models[kind]
+            if kind in self._arms and model.is_finite():
+                model.version = self.champion.version
+                found[CHALLENGER + kind] = model.block()
+                model.version = 0
+        return found
 
     def state(self) -> dict[str, bytes]:
         """Everything ``restore`` needs, for the trainer's table."""

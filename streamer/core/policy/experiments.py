@@ -61,9 +61,15 @@ class Splits:
         self._settings, self._experiments = settings, experiments
         self._by_arms: dict[tuple[int, ...], Terms] = {}
         self._alone: Final = Terms(settings)
+        problems = []
         for experiment in experiments:
             for arm in experiment.arms:
-                replace(settings, **dict(arm.changes))
+                try:
+                    replace(settings, **dict(arm.changes))
+                except ValueError as exc:
+                    problems += [f"arms.{arm.name}.set: {line}" for line in str(exc).splitlines()]
+        if problems:
+            raise ValueError("\n".join(problems))
 
     def of(self, user: str) -> Terms:
         """The terms of a shopper; without experiments everybody's are the same."""

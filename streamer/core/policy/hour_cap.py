@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 def refuses(case: Case, settings: PolicySettings) -> bool:
     """The hour up to now holds as many pushes as allowed."""
-    at = len(case.sent) - settings.per_hour
+    at = room(case, settings)
+    return at is None or at > case.now_ms
+
+
+def room(case: Case, settings: PolicySettings) -> int | None:
+    """When the oldest of as many pushes as allowed is out of the hour."""
     if settings.per_hour <= 0:
-        return True
+        return None
+    at = len(case.sent) - settings.per_hour
     # Pushes are in order of time: the window is full if the one that would be its oldest is in it.
-    return at >= 0 and case.sent[at].time_ms > case.now_ms - HOUR_MS
+    return case.now_ms if at < 0 else max(case.now_ms, case.sent[at].time_ms + HOUR_MS)
 
 
-RULE = CheapRule("hour_cap", "the shopper has had the pushes of an hour", refuses)
+RULE = CheapRule("hour_cap", "the shopper has had the pushes of an hour", refuses, room=room)

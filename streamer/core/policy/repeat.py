@@ -1,4 +1,4 @@
-"""An item is pushed once in a while."""
+"""An item is pushed once in a while; but what a shopper did with it, or news of it, is no repetition of a proposal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
-    """The item was in a push within the window."""
-    since = case.now_ms - settings.repeat_window_ms
-    return any(offer.key in push.items for push in case.sent if push.time_ms > since)
+    """The item was in a push within the window: of any campaign, or of this one if it is about its own items."""
+    since, campaign = case.now_ms - settings.repeat_window_ms, case.campaign
+    own = campaign.name if campaign.listing.source == "trigger" else None
+    return any(offer.key in push.items for push in case.sent if push.time_ms > since and own in {None, push.campaign})
 
 
 RULE = ItemRule("repeat", "the item was pushed not long ago", refuses)

@@ -77,11 +77,16 @@ class CheapRule(Rule):
     """``refuses`` is pure, and final: a push more never turns its no into a yes.
 
     ``until``, if given, tells when to ask anew (stream time, ms; ``None``: never): what it refuses waits for a timer.
-    Such a rule comes before all that look at what was sent: timers must not depend on that (``batch.py``).
+    Such a rule comes before all that look at what was sent: of an event that asks, timers must not depend on that
+    (``batch.py``).
+
+    ``room``, of a cap on all pushes: the first moment (stream time, ms) at which it refuses no more, if nothing is sent
+    until then, not before now; ``None``: there is none. A timer that asks for the first time waits for it.
     """
 
     refuses: Callable[[Case, PolicySettings], bool]
     until: Callable[[Case, PolicySettings], int | None] | None = None
+    room: Callable[[Case, PolicySettings], int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 MAX_SENT: Final = 64
-MAX_DISMISSED: Final = 16
+MAX_DISMISSED: Final = 64
+"""Dismissed pushes that are remembered: more than the gaps that dismissals double let come about in a month."""
 _MARK_DIGITS: Final = 8
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a shopper said and did about pushes. Times are event times in milliseconds, 0 for never.
 
-    Each preference is the newest word by event time, whatever order the words arrived in. ``dismissals`` counts those
-    since the last click; ``dismissed_marks`` are marks (``mark_of``) of the candidates dismissed last, newest last.
-    ``engaged_ms``: the newest time that a push was opened, clicked or acted upon. ``erased_ms``: the user asked to be
-    forgotten then; what is not newer is dropped.
+    Each preference is the newest word by event time, whatever order the words arrived in; but a no holds from where it
+    was read on, also against a yes of a later time, and is dated at that yes then: a clock may be wrong, and a push
+    cannot be taken back. ``dismissals`` counts those since the last click; ``dismissed_marks`` are marks (``mark_of``)
+    of the candidates dismissed last, newest last. ``engaged_ms``: the newest time that a push was opened, clicked or
+    acted upon. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped.
     """
 
     consent: bool | None = None
@@ -156,7 +158,9 @@ def fold(standing: Standing, event: Event) -> Standing:
                 dismissed_marks=tuple(marks)[-MAX_DISMISSED:],
             )
         case "push_unsubscribed":
-            return msgspec.structs.replace(standing, unsubscribed_ms=max(standing.unsubscribed_ms, time))
+            said_yes = standing.consent is True and standing.consent_ms >= time
+            newest = max(standing.unsubscribed_ms, time, standing.consent_ms + 1 if said_yes else 0)
+            return msgspec.structs.replace(standing, unsubscribed_ms=newest)
         case "preferences" if event.preferences is not None:
             return _heard(standing, event.preferences, time)
         case _:
@@ -165,11 +169,15 @@ def fold(standing: Standing, event: Event) -> Standing:
 
 def _heard(standing: Standing, said: Preferences, time_ms: int) -> Standing:
     changes: dict[str, object] = {}
-    for name in ("consent", "channels", "quiet_hours", "time_zone"):
+    for name in ("channels", "quiet_hours", "time_zone"):
         word = getattr(said, name)
         if word is not None and time_ms >= getattr(standing, f"{name}_ms"):
-            changes[name] = word
-            changes[f"{name}_ms"] = time_ms
+            changes |= {name: word, f"{name}_ms": time_ms}
+    before_ms = standing.consent_ms
+    if said.consent is False:
+        changes |= {"consent": False, "consent_ms": max(time_ms, before_ms)}
+    elif said.consent and (time_ms > before_ms or (time_ms == before_ms and standing.consent is not False)):
+        changes |= {"consent": True, "consent_ms": time_ms}
     return msgspec.structs.replace(standing, **changes)
 
 
@@ -184,18 +192,12 @@ def erased(standing: Standing, time_ms: int) -> PolicyState:
 
 
 def reset(standing: Standing, time_ms: int) -> Standing:
-    """All preferences unsaid as of then (a tombstone). An unsubscription is no preference: it stays."""
-    return msgspec.structs.replace(
-        standing,
-        consent=None,
-        consent_ms=time_ms,
-        channels=None,
-        channels_ms=time_ms,
-        quiet_hours=None,
-        quiet_hours_ms=time_ms,
-        time_zone=None,
-        time_zone_ms=time_ms,
-    )
+    """All preferences unsaid as of then, but for newer ones (a tombstone). An unsubscription stays: it is none."""
+    changes: dict[str, object] = {}
+    for name in ("consent", "channels", "quiet_hours", "time_zone"):
+        if getattr(standing, f"{name}_ms") <= time_ms:
+            changes |= {name: None, f"{name}_ms": time_ms}
+    return msgspec.structs.replace(standing, **changes)
 
 
 def remember(

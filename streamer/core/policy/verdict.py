@@ -11,6 +11,7 @@ from streamer.core.campaigns.book import Book
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.policy import fatigue
 from streamer.core.policy.experiments import Splits
+from streamer.core.policy.expired import expiry_ms
 from streamer.core.policy.registry import CHEAP_RULES, FINAL_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
 from streamer.core.zones import NO_ZONES
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHEAP: Final = tuple((rule.name, rule.refuses) for rule in CHEAP_RULES)
 _UNTIL: Final = {rule.name: rule.until for rule in CHEAP_RULES if rule.until is not None}
+_ROOM: Final = {rule.name: rule.room for rule in CHEAP_RULES if rule.room is not None}
 
 
 def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
@@ -37,10 +39,22 @@ def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
     return None
 
 
-def deferred_until(refusal: str, case: Case, settings: PolicySettings) -> int | None:
-    """When to ask anew what a cheap rule refused, if ever."""
-    until = _UNTIL.get(refusal)
-    return None if until is None else until(case, settings)
+def deferred_until(refusal: str, case: Case, settings: PolicySettings, *, for_room: bool) -> int | None:
+    """When to ask anew what a cheap rule refused, if ever.
+
+    ``for_room``: whether what a cap refused may wait until all of them have room, as long as its candidate would hold.
+    """
+    if refusal in _UNTIL:
+        return _UNTIL[refusal](case, settings)
+    if not for_room or refusal not in _ROOM:
+        return None
+    until, last_ms = case.now_ms, case.time_ms + expiry_ms(case, settings)
+    for room in _ROOM.values():
+        at_ms = room(case, settings)
+        if at_ms is None or at_ms >= last_ms:
+            return None
+        until = max(until, at_ms)
+    return until
 
 
 def final_refusal(proposal: Proposal, settings: PolicySettings) -> FinalRule | None:

@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
 def refuses(case: Case, settings: PolicySettings) -> bool:
     """The 7 days up to now hold as many pushes as allowed."""
+    return room(case, settings) > case.now_ms
+
+
+def room(case: Case, settings: PolicySettings) -> int:
+    """When the oldest of as many pushes as allowed is out of the 7 days."""
     at = len(case.sent) - settings.per_week
-    return settings.per_week > 0 and at >= 0 and case.sent[at].time_ms > case.now_ms - WEEK_MS
+    if settings.per_week <= 0 or at < 0:
+        return case.now_ms
+    return max(case.now_ms, case.sent[at].time_ms + WEEK_MS)
 
 
-RULE = CheapRule("week_cap", "the shopper has had the pushes of a week", refuses)
+RULE = CheapRule("week_cap", "the shopper has had the pushes of a week", refuses, room=room)
