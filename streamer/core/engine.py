@@ -51,9 +51,9 @@ class Engine:
     def step(self, records: Sequence[Record], views: Views, *, now: int, partition: int, partitions: int) -> Effects:
         """What a micro-batch asks for.
 
-        ``now`` is the task's stream time before it: the largest event time it accepted, milliseconds. ``partition``
-        is the task's, of ``partitions`` of each input topic. A record that cannot be folded is a dead letter; what
-        raises here is a fault of the program or of a view.
+        ``now`` is the task's stream time before it, milliseconds: the largest event time it accepted, none of them
+        counting beyond its record's Kafka timestamp. ``partition`` is the task's, of ``partitions`` of each input
+        topic. A record that cannot be folded is a dead letter; what raises here is a fault of the program or of a view.
         """
         settings, effects = self._settings, Effects(now)
         lap = _Laps(self._clock, effects.stage_seconds)

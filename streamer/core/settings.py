@@ -24,7 +24,7 @@ DAY_MS: Final = 24 * HOUR_MS
 WEEK_MS: Final = 7 * DAY_MS
 
 MOST_ITEMS: Final = 20
-"""A candidate has 3,584 bytes and its ids are never cut: so many fit if they have 36 characters, as UUIDs have."""
+"""A candidate has 3,584 bytes and its ids are never cut: so many fit if they have 36 bytes, as UUIDs have."""
 
 _LEAST: Final = {
     "per_hour": 0,
@@ -34,7 +34,7 @@ _LEAST: Final = {
     "dismissal_doublings": 0,
     "fatigue_bits": 0,
     "fatigue_most_bits": 0,
-    "score_threshold": 0,
+    "score_threshold": 0,  # what is read is at most 1 (settings_values.py); in code, nothing reaches more
     "expiry_ms": 1,
     "slate_items": 1,
     "pool_items": 1,
@@ -98,8 +98,8 @@ class PolicySettings:
     worth a push, from 0 to 1. ``expiry_ms``: a candidate holds this long from its event on, and an event older than
     that triggers none; at least 1.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
-    in one push, at most, from 1 to 20: a candidate's 3,584 bytes hold 20 ids of 36 characters, and three of 256 bytes,
-    at which ids have their limit. ``pool_items``: how far down the ranking to look for them, at least 1.
+    in one push, at most, from 1 to 20: a candidate's 3,584 bytes hold 20 ids of 36 bytes, as UUIDs have, and three
+    of 256, the limit of an id. ``pool_items``: how far down the ranking to look for them, at least 1.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
     the best ``explore_items`` that pass the rules, each with the probability that it is the best of them. Where that
     is drawn, the share ``log_alternatives`` of the decisions, by a hash of their own, logs all that could have been.

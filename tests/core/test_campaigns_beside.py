@@ -53,7 +53,7 @@ def test_a_purchase_takes_back_what_waits_for_room() -> None:
 
 def test_what_has_waited_for_room_and_finds_none_again_is_dropped() -> None:
     """Another push came first: so a timer cannot go round for ever."""
-    made = usual("next", "cart-reminder", policy=PolicySettings(per_day=2))
+    made = usual("next", "cart-reminder")
     made.step([record("ann", "cart", at(0), item="item-1"), tick(at(30))])
     made.step([record("ann", "view", at(60), item="item-2"), tick(at(60))])
     assert [campaign for campaign, _ in shown(made)] == ["next", "next"]
@@ -85,8 +85,8 @@ def test_every_cart_that_is_left_is_brought_up_with_all_campaigns_on() -> None:
     assert Counter(candidate.campaign for candidate in left)["cart-reminder"] == 30
 
 
-def test_a_coupon_may_follow_the_reminder_and_a_price_that_fell_what_was_shown() -> None:
-    """They are about what the shopper did or what is new, and no repetition of a proposal; their own pushes are."""
+def test_a_price_that_fell_is_told_though_the_item_was_proposed_before_but_not_told_again() -> None:
+    """News of what the shopper looked at is no repetition of a proposal; a second one of the campaign's own is."""
     made = usual("next", "price-drop")
     made.catalog("item-1", price=100.0, stock=1)
     made.step([record("ann", "cart", at(0), item="item-1", price=100.0)])

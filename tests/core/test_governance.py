@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.campaigns.campaign import NEXT, Caps
+from streamer.core.campaigns.campaign import NEXT, Caps, Listing
 from streamer.core.events import Event
 from streamer.core.policy.fatigue import price, tired_of
 from streamer.core.policy.groups import controls, held_out
@@ -140,3 +140,36 @@ def test_groups_have_their_shares_and_are_drawn_apart() -> None:
     for one, other, share in ((held, first, 0.03), (first, second, 0.09), (held, again, 0.01)):
         assert len(one & other) / len(users) == pytest.approx(share, abs=0.006)
     assert not any(held_out(user, 0.0, 1) or controls(user, "first", 0.0, 1) for user in users)
+
+
+def test_tiredness_counts_also_where_a_campaign_asks_for_no_score() -> None:
+    """A multiple of nothing would be nothing: it asks for as much more as the policy's threshold would have risen."""
+    settings = PolicySettings()
+    any_score = msgspec.structs.replace(NEXT, listing=Listing(least_score=0.0))
+    row = tuple(Sent(NOON + n * DAY_MS, "next", ()) for n in range(12))
+    tired, rested = (case(NOON + 13 * DAY_MS, row, Standing(engaged_ms=at)) for at in (0, NOON + 13 * DAY_MS))
+    for each in (tired, rested):
+        each.campaign = any_score
+    assert choose([Offer(1, 0.139, True)], tired, settings) == ("low_score", [])
+    assert choose([Offer(1, 0.141, True)], tired, settings)[0] == "sent"
+    assert choose([Offer(1, 0.0, True)], rested, settings)[0] == "sent"
+
+
+def test_what_is_about_the_shoppers_own_items_repeats_only_its_own_pushes() -> None:
+    """A cart may be brought up though the next item's push had it; not twice."""
+    own = msgspec.structs.replace(NEXT, name="cart", listing=Listing(source="trigger"))
+    later = NOON + DAY_MS
+    for campaign, by, expected in ((own, "next", "sent"), (own, "cart", "repeat"), (NEXT, "cart", "repeat")):
+        asked = case(later, (Sent(NOON, by, (1,)),))
+        asked.campaign = campaign
+        assert choose([Offer(1, 1.0, True)], asked, PolicySettings())[0] == expected
+
+
+def test_seventeen_dismissed_pushes_are_all_remembered() -> None:
+    """An item that was dismissed first stays away as long as the last."""
+    standing = Standing()
+    for n in range(1, 18):
+        dismissed = Event("u", str(n), "s", "push_dismissed", NOON + n, n, candidate_id=f"{n:08x}" + "0" * 24)
+        standing = fold(standing, dismissed)
+    row = (Sent(NOON, "next", (1,), mark=1),)
+    assert choose([Offer(1, 1.0, True)], case(NOON + 20 * DAY_MS, row, standing), PolicySettings()) == ("dismissed", [])

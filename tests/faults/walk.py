@@ -301,7 +301,10 @@ class _Task:
         had = shopper.profile.purchased if shopper.profile is not None else {}
         if bought := set(items) & set(had):
             self._breach(6, rec.place, f"pushes {sorted(bought)}, which {said.user} has bought")
-        week = {item for at, _, sent in shopper.sent if at > self._now - 7 * DAY_MS for item in sent}
+        # News are no repetition of what was proposed, only of what was told.
+        like = {ask.campaign} if ask.campaign in WAITING else {campaign for _, campaign, _ in shopper.sent}
+        lately = [sent for at, by, sent in shopper.sent if at > self._now - 7 * DAY_MS and by in like]
+        week = {item for sent in lately for item in sent}
         if again := set(items) & week:
             self._breach(6, rec.place, f"pushes {sorted(again)} to {said.user} again within a week")
         entries = {item: self._catalog.entry(item, self._position) for item in items}
