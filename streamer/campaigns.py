@@ -8,17 +8,40 @@ from __future__ import annotations
 import difflib
 import tomllib
 from importlib import resources
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from streamer.core.campaigns.read import CampaignError, read_campaign
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
     from streamer.campaign_settings import CampaignSettings
     from streamer.core.campaigns.campaign import Campaign
+    from streamer.core.settings import CoreSettings
 
 ALL: Final = "all"
+
+#: By generator, settings of the core without which it never proposes anything. Where there are two in one text, either
+#: will do. What goes with a campaign's own items is found with ``complement_recents`` at 0 too.
+NEEDS: Final = {
+    "covisitation": ("retrieval.covisitation_recents", "retrieval.covisitation_neighbours"),
+    "sessions": ("retrieval.session_recents",),
+    "following": ("retrieval.session_recents",),
+    "complements": ("retrieval.complement_neighbours",),
+    "search": ("retrieval.search_items",),
+    "category_affinity": ("retrieval.category_count", "retrieval.category_items"),
+    "content": ("retrieval.content_groups", "retrieval.content_items"),
+    "trending": ("retrieval.trending_items",),
+    "rising": ("retrieval.rising_items retrieval.rising_in_category",),
+    "newcomers": ("retrieval.newcomer_items", "retrieval.items.newcomer_events"),
+    "fresh": ("retrieval.fresh_views",),
+    "embedding": ("retrieval.fresh_views", "retrieval.content.vector_numbers"),
+    "text": ("retrieval.fresh_views", "retrieval.content.text_words"),
+    "segment": ("retrieval.segment_items", "segments.learn_rate"),
+    "vectors": ("retrieval.vector_items",),
+}
 
 
 def shipped() -> dict[str, Traversable]:
@@ -42,31 +65,15 @@ def read_file(name: str, file: Traversable) -> Campaign:
     return read_campaign(name, tree, str(file))
 
 
-def load(settings: CampaignSettings, *, segments: bool = True) -> tuple[Campaign, ...]:
+def load(settings: CampaignSettings, core: CoreSettings | None = None) -> tuple[Campaign, ...]:
     """The campaigns that are on, in the order of their names. Raises ``CampaignError`` with all problems found.
 
     Files of campaigns that are off are read too: what is wrong with them is better known before they are needed.
-    Where there are no ``segments``, what needs them is refused, and is none of `all`.
+    What has nothing to say, or nobody to say it to, as the ``core`` is set is refused if it is named, and is none of
+    `all`. Without a ``core`` that is not asked.
     """
-    files = shipped()
     problems: list[str] = []
-    if settings.folder is not None:
-        if settings.folder.is_dir():
-            own = _files(settings.folder)
-            for name in sorted(own.keys() & files.keys()):
-                problems.append(
-                    f"{own[name]}: there is a campaign {name!r} already, {files[name]}: name the file otherwise, and "
-                    f"switch the other off with campaigns.off = {name}"
-                )
-            files = own | files
-        else:
-            problems.append(f"campaigns.folder = {settings.folder}: there is no such folder")
-    for setting in ("on", "off"):
-        for name in getattr(settings, setting):
-            if name not in files and name != ALL:
-                close = difflib.get_close_matches(name, files, n=1)
-                meant = f"; did you mean {close[0]}?" if close else f": there are {', '.join(sorted(files))}"
-                problems.append(f"campaigns.{setting}: there is no campaign {name!r}{meant}")
+    files = _known(settings, problems)
     off = set(files) if ALL in settings.off else set(settings.off)
     campaigns = []
     for name, file in sorted(files.items()):
@@ -74,15 +81,76 @@ def load(settings: CampaignSettings, *, segments: bool = True) -> tuple[Campaign
             campaign = read_file(name, file)
         except CampaignError as exc:
             problems += exc.problems
-        else:
-            # What gives away money is never switched on along with something else.
-            every = ALL in settings.on and campaign.coupon is None
-            if not (every or name in settings.on) or name in off:
-                continue
-            if segments or not campaign.of_segments:
-                campaigns.append(campaign)
-            elif name in settings.on:
-                problems.append(f"{file}: it is of segments, and there are none: set core.segments.learn_rate above 0")
+            continue
+        # What gives away money is never switched on along with something else.
+        every = ALL in settings.on and campaign.coupon is None
+        if not (every or name in settings.on) or name in off:
+            continue
+        lacks = [] if core is None else list(_lacks(campaign, core))
+        if not lacks:
+            campaigns.append(campaign)
+        elif name in settings.on:
+            problems += [f"{file}: {lack}" for lack in lacks]
+        if core is not None:
+            problems += [f"{file}: {problem}" for problem in _beyond(campaign, core)]
     if problems:
         raise CampaignError(problems)
     return tuple(campaigns)
+
+
+def _known(settings: CampaignSettings, problems: list[str]) -> dict[str, Traversable]:
+    """The files there are, by name. Names that are taken, or that there are not, are ``problems``."""
+    files = shipped()
+    if settings.folder is not None and not settings.folder.is_dir():
+        problems.append(f"campaigns.folder = {settings.folder}: there is no such folder")
+    elif settings.folder is not None:
+        own = _files(settings.folder)
+        problems += [
+            f"{own[name]}: there is a campaign {name!r} already, {files[name]}: name the file otherwise, and "
+            f"switch the other off with campaigns.off = {name}"
+            for name in sorted(own.keys() & files.keys())
+        ]
+        if ALL in own:
+            problems.append(f"{own[ALL]}: {ALL!r} is all campaigns in campaigns.on and off: name the file otherwise")
+        files = own | files
+    for setting in ("on", "off"):
+        for name in getattr(settings, setting):
+            if name not in files and name != ALL:
+                close = difflib.get_close_matches(name, files, n=1)
+                meant = f"; did you mean {close[0]}?" if close else f": there are {', '.join(sorted(files))}"
+                problems.append(f"campaigns.{setting}: there is no campaign {name!r}{meant}")
+    return files
+
+
+def _lacks(campaign: Campaign, core: CoreSettings) -> Iterator[str]:
+    """What is switched off that a campaign cannot do without, and how to switch it on."""
+    if campaign.of_segments and not core.segments.on:
+        yield "it is of segments, and there are none: set core.segments.learn_rate above 0"
+        return
+    listing = campaign.listing
+    if listing.source == "complements" and (steps := _to_switch_on("complements", core)):
+        yield f"items.list: generator {steps}"
+    steps_of = [_to_switch_on(name, core) for name in listing.generators]
+    if steps_of and all(steps_of):
+        yield f"items.generators: all are switched off: {'; '.join(steps_of)}"
+
+
+def _to_switch_on(generator: str, core: CoreSettings) -> str:
+    """A generator that is switched off, and what would switch it on; "" if it is on."""
+    steps = ["take it out of core.retrieval.without"] if generator in core.retrieval.without else []
+    for need in NEEDS.get(generator, ()):
+        either = need.split()
+        if not any(attrgetter(one)(core) for one in either):
+            steps.append(f"set {' or '.join(f'core.{one}' for one in either)} above 0")
+    return f"{generator}: {' and '.join(steps)}" if steps else ""
+
+
+def _beyond(campaign: Campaign, core: CoreSettings) -> Iterator[str]:
+    """Segments that there are not. This is no choice of the shop's, so it is told of `all` too."""
+    segments = core.segments
+    for number in campaign.audience.segments:
+        if segments.on and number >= segments.count:
+            yield (
+                f"audience.segments: there is no segment {number}: choose from 0 to {segments.count - 1}, or set "
+                "core.segments.count higher"
+            )

@@ -45,7 +45,7 @@ def load(folder: Path, settings: PolicySettings) -> tuple[Experiment, ...]:
             try:
                 Splits(settings, [experiment])
             except ValueError as exc:
-                problems.append(f"{file}: {exc}")
+                problems += [f"{file}: {line}" for line in str(exc).splitlines()]
             found.append(experiment)
     if problems:
         raise SettingsError(problems)

@@ -254,11 +254,14 @@ def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
 
     core, folder = settings.core, settings.campaigns.experiments
     try:
-        core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns, segments=core.segments.on))
+        core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns, core))
         if folder is not None:
             core = dataclasses.replace(core, experiments=experiments.load(folder, core.policy))
     except (CampaignError, SettingsError) as exc:
         problems += exc.problems
+        return settings
+    except ValueError as exc:
+        problems.append(f"[core] {exc}")
         return settings
     return dataclasses.replace(settings, core=core)
 

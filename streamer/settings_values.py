@@ -90,12 +90,14 @@ def from_toml(hint: Any, value: Any) -> Any:
 
 
 def in_unit(name: str, value: Any) -> Any:
-    """``value`` if what ``name`` says of its unit allows it: no negative lengths, shares within 0 and 1."""
+    """``value`` if what ``name`` says of its unit allows it: no negative lengths, shares and chances from 0 to 1."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if UNITS.search(name) and value < 0:
             raise RefusedError("is negative: choose 0 or more")
         if name.endswith(("_rate", "_share")) and not 0 <= value <= 1:
             raise RefusedError("is no share: choose between 0 and 1")
+        if name.endswith("_threshold") and not 0 <= value <= 1:
+            raise RefusedError("is no probability: choose between 0 and 1")
     return value
 
 

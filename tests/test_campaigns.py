@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streamer.campaign_settings import CampaignSettings
-from streamer.campaigns import load, read_file, shipped
+from streamer.campaigns import NEEDS, load, read_file, shipped
 from streamer.core.campaigns.campaign import NEXT
 from streamer.core.campaigns.read import CampaignError
+from streamer.core.candidates.registry import GENERATORS
 from streamer.core.events import item_key
 from streamer.core.policy.state import Armed
+from streamer.core.queries import Queries
 from streamer.inspect import waiting
 from streamer.settings import SettingsError
 from streamer.settings import load as load_settings
+from tests.core.shop import RETRIEVAL, shared_shop
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from streamer.core.retrieval_settings import RetrievalSettings
 
 GOOD = """
 says = "hello"
@@ -29,6 +36,17 @@ after = "30m"
 [message]
 template = "mine.v1"
 """
+
+
+OWN = '[items]\nlist = "trigger"\n'
+BESIDE = '[items]\nlist = "complements"\n'
+TEN = '[coupon]\nid = "ten"\ncost = 10\n'
+
+
+def declared(on: str, triggers: str = "", more: str = "") -> str:
+    """A file that reacts to these event types, with further keys of its triggers and further sections."""
+    names = ", ".join(f'"{name}"' for name in on.split())
+    return f'[triggers]\non = [{names}]\n{triggers}\n{more}\n[message]\ntemplate = "mine.v1"\n'
 
 
 def problems(folder: Path, text: str, name: str = "mine") -> list[str]:
@@ -73,6 +91,96 @@ def test_what_is_wrong_is_told_with_file_and_key(tmp_path: Path, wrong: str, tol
     assert any(problem.startswith(f"{tmp_path / 'mine.toml'}: ") and told in problem for problem in found), found
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (declared("view", 'due = "silence"\nfirst = "2d"', OWN), "items.list: a silence is about no items"),
+        (declared("view", 'due = "silence"\nfirst = "2d"', BESIDE), "items.list: a silence is about no items"),
+        (declared("search", 'after = "1h"', OWN), "items.list: search is about no items"),
+        (declared("search", "", OWN), "items.list: search is about no items"),
+        (declared("search", 'after = "1h"', BESIDE), "items.list: search is about no items"),
+        (declared("purchase", 'after = "1h"', OWN), "items.again: all that this is about was bought"),
+        (declared("purchase search", "", OWN), "items.again: all that this is about was bought"),
+        (declared("view", 'due = "rebuy"', OWN), "items.again: all that this is about was bought"),
+        (declared("purchase", 'due = "price_drop"'), "triggers.on: nothing is watched by purchase: add view,"),
+        (declared("search", 'due = "back_in_stock"'), "triggers.on: nothing is watched by search: add view,"),
+        (declared("search purchase", 'due = "back_in_stock"', OWN), "nothing is watched by search and purchase: add"),
+        (declared("cart", 'after = "1h"\nrhythm = 2'), "triggers.due: rhythm, at_least, at_most and first are for due"),
+        (declared("cart", 'due = "price_drop"\nrhythm = 2'), "triggers.due: rhythm, at_least, at_most and first are"),
+        (
+            declared("view", 'due = "silence"\nfirst = "2d"\nrestart = false'),
+            'triggers.restart: with due = "silence" whatever the shopper does moves the timer',
+        ),
+        (
+            declared("view", more="[audience]\ntags = ['buyer', 'new']\nwithout_tags = ['new']"),
+            "audience.without_tags: new is among tags as well",
+        ),
+        (declared("view", more=TEN + "budget = 9"), "coupon.budget: it is less than the cost of one coupon"),
+        (
+            declared("view", more=TEN + "budget = 90\nbudget_per_day = 9.99"),
+            "coupon.budget_per_day: it is less than the cost of one coupon",
+        ),
+        (declared("view") + "fixed = { title = 'Hello' }", "message.fixed: title is told of the item or the coupon"),
+        (
+            declared("view", more=TEN + "budget = 90") + "fixed = { discount = 'half' }",
+            "message.fixed: discount is told of the item or the coupon",
+        ),
+    ],
+)
+def test_what_could_never_be_said_is_refused_and_not_waited_for(tmp_path: Path, wrong: str, told: str) -> None:
+    """One line about it, with what to do: it would only ever be silent, or do something else than it says."""
+    (problem,) = problems(tmp_path, wrong)
+    assert problem.startswith(f"{tmp_path / 'mine.toml'}: ")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        declared("checkout", 'after = "1h"', OWN),
+        declared("checkout", 'after = "1h"', BESIDE),
+        declared("search view", 'after = "1h"', OWN),
+        declared("purchase", 'after = "1h"', OWN + "again = true"),
+        declared("purchase", 'after = "1h"', BESIDE),
+        declared("purchase cart", 'after = "1h"', OWN),
+        declared("search", 'due = "rebuy"\nrhythm = 100', OWN + "again = true"),
+        declared("purchase", 'due = "rebuy"'),
+        declared("search wishlist", 'due = "back_in_stock"', OWN),
+        declared("view", more="[audience]\ntags = ['buyer']\nwithout_tags = ['new']"),
+        declared("view", more=TEN + "budget = 10\nbudget_per_day = 10"),
+        declared("view") + "fixed = { category = 'Shoes', discount = 'none' }",
+        declared("view", 'after = "3650d"'),
+    ],
+)
+def test_what_may_be_said_after_all_is_not_refused(tmp_path: Path, right: str) -> None:
+    """Each is next to something that is."""
+    (tmp_path / "mine.toml").write_text(right, encoding="utf-8")
+    assert [campaign.name for campaign in load(CampaignSettings(on=("mine",), folder=tmp_path))] == ["mine"]
+
+
+@pytest.mark.parametrize("long", ["3651d", "3000000d", "315360001s", "9" * 5000 + "s"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("triggers.after", GOOD.replace('"30m"', '"{}"')),
+        ("triggers.first", declared("view", 'due = "silence"\nfirst = "{}"')),
+        ("triggers.within", declared("view", 'due = "price_drop"\nwithin = "{}"')),
+        ("message.expires_after", GOOD + 'expires_after = "{}"'),
+        ("caps.min_gap", GOOD + '[caps]\nmin_gap = "{}"'),
+    ],
+)
+def test_nothing_waits_longer_than_ten_years(tmp_path: Path, key: str, text: str, long: str) -> None:
+    """Times further ahead have no place in the tables' keys, and no date."""
+    (problem,) = problems(tmp_path, text.replace("{}", long))
+    assert problem == f'{tmp_path / "mine.toml"}: {key}: {long!r} is longer than ten years: write "3650d" at most'
+
+
+def test_a_silence_is_no_more_than_a_hundred_times_the_usual(tmp_path: Path) -> None:
+    """For the same reason: the usual may be years."""
+    (problem,) = problems(tmp_path, declared("view", 'due = "silence"\nfirst = "2d"\nrhythm = 101'))
+    assert problem.endswith("triggers.rhythm: 101 is no number above 0 and at most 100")
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     """Not one a start."""
     assert len(problems(tmp_path, GOOD.replace("30m", "soon").replace('"cart"', '"card"'))) == 2
@@ -82,6 +190,12 @@ def test_a_name_that_is_shipped_is_not_to_be_used_again(tmp_path: Path) -> None:
     """Nobody should have to find out which of two files counts."""
     (problem,) = problems(tmp_path, GOOD, name="cart-reminder")
     assert problem.startswith(f"{tmp_path / 'cart-reminder.toml'}: there is a campaign 'cart-reminder' already")
+
+
+def test_a_campaign_is_not_called_all(tmp_path: Path) -> None:
+    """Nobody could switch it on without all others."""
+    (problem,) = problems(tmp_path, GOOD, name="all")
+    assert problem.startswith(f"{tmp_path / 'all.toml'}: 'all' is all campaigns in campaigns.on and off: name the file")
 
 
 def test_a_campaign_that_is_not_there_cannot_be_switched_on(tmp_path: Path) -> None:
@@ -118,6 +232,128 @@ def test_a_campaign_of_segments_needs_segments(tmp_path: Path) -> None:
     assert names[0] < names[1]
     mine = next(campaign for campaign in with_them.core.campaigns if campaign.name == "mine")
     assert mine.audience.segments == (2, 5)
+
+
+NO_WORDS = "text: set core.retrieval.content.text_words above 0"
+NO_VECTORS = "embedding: set core.retrieval.content.vector_numbers above 0"
+NO_COMPLEMENTS = "complements: take it out of core.retrieval.without"
+NO_RISE = {"core.retrieval.rising_items": "0", "core.retrieval.rising_in_category": "0"}
+
+
+@pytest.mark.parametrize(
+    ("items", "core", "told"),
+    [
+        ("generators = ['vectors']", {}, "all are switched off: vectors: set core.retrieval.vector_items above 0"),
+        ("generators = ['text', 'embedding']", {}, f"all are switched off: {NO_WORDS}; {NO_VECTORS}"),
+        (
+            "generators = ['search']",
+            {"core.retrieval.without": "search"},
+            "all are switched off: search: take it out of core.retrieval.without",
+        ),
+        (
+            "generators = ['vectors']",
+            {"core.retrieval.without": "vectors"},
+            "vectors: take it out of core.retrieval.without and set core.retrieval.vector_items above 0",
+        ),
+        (
+            "generators = ['rising']",
+            NO_RISE,
+            "rising: set core.retrieval.rising_items or core.retrieval.rising_in_category above 0",
+        ),
+        ("generators = ['segment', 'vectors']", {}, "segment: set core.segments.learn_rate above 0; vectors: set"),
+        (
+            "list = 'complements'",
+            {"core.retrieval.without": "complements"},
+            f"items.list: generator {NO_COMPLEMENTS}",
+        ),
+        (
+            "list = 'complements'\ngenerators = ['trending', 'fresh']",
+            {"core.retrieval.without": "complements"},
+            f"items.list: generator {NO_COMPLEMENTS}",
+        ),
+    ],
+)
+def test_a_campaign_of_what_is_switched_off_is_refused_by_name_and_none_of_all(
+    tmp_path: Path, items: str, core: dict[str, str], told: str
+) -> None:
+    """It would never have anything to show."""
+    (tmp_path / "mine.toml").write_text(f"{GOOD}[items]\n{items}\n", encoding="utf-8")
+    given = core | {"campaigns.folder": str(tmp_path)}
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(None, {}, given | {"campaigns.on": "next,mine"}, check_files=False)
+    (problem,) = refusal.value.problems
+    assert problem.startswith(f"{tmp_path / 'mine.toml'}: ")
+    assert told in problem
+    every = load_settings(None, {}, given | {"campaigns.on": "all"}, check_files=False).core.campaigns
+    assert "next" in {campaign.name for campaign in every}
+    assert "mine" not in {campaign.name for campaign in every}
+
+
+@pytest.mark.parametrize(
+    ("items", "core"),
+    [
+        ("generators = ['vectors', 'trending']", {}),
+        ("generators = ['vectors']", {"core.retrieval.vector_items": "20"}),
+        ("generators = ['rising']", {"core.retrieval.rising_items": "0"}),
+        ("generators = ['segment', 'vectors']", {"core.segments.learn_rate": "0.1"}),
+        ("list = 'complements'", {"core.retrieval.complement_recents": "0"}),
+        ("", {"core.retrieval.without": "vectors"}),
+    ],
+)
+def test_a_campaign_is_let_in_if_one_of_its_generators_is_on(tmp_path: Path, items: str, core: dict[str, str]) -> None:
+    """By name, and as one of all."""
+    (tmp_path / "mine.toml").write_text(f"{GOOD}[items]\n{items}\n", encoding="utf-8")
+    for on in ("mine", "all"):
+        given = core | {"campaigns.folder": str(tmp_path), "campaigns.on": on}
+        loaded = load_settings(None, {}, given, check_files=False).core.campaigns
+        assert "mine" in {campaign.name for campaign in loaded}
+
+
+def with_zero(retrieval: RetrievalSettings, path: str) -> RetrievalSettings:
+    """The settings with the one at a path below them at 0."""
+    field, _, rest = path.partition(".")
+    change: dict[str, Any] = {field: replace(getattr(retrieval, field), **{rest: 0}) if rest else 0}
+    return replace(retrieval, **change)
+
+
+@pytest.mark.parametrize(
+    ("generator", "need"),
+    [
+        (name, need)
+        for name, needs in NEEDS.items()
+        for need in needs
+        # The others are of what is learned and held, not of retrieval.
+        if need.startswith("retrieval.") and not need.startswith("retrieval.content.")
+    ],
+)
+def test_without_what_it_needs_a_generator_proposes_nothing(generator: str, need: str) -> None:
+    """And with it something, also where it has one of two that it can do with."""
+    (propose,) = [each.propose for each in GENERATORS if each.name == generator]
+    shop, index = shared_shop(), shared_shop().index()
+
+    def proposed(settings: RetrievalSettings) -> int:
+        queries = Queries(settings)
+        for user, profile in sorted(shop.profiles.items()):
+            queries.add(profile, shop.now_ms, user=user, segment=shop.segments.node(profile, shop.now_ms))
+        return len(propose(queries.asked(index), index, settings).item)
+
+    either = [one.removeprefix("retrieval.") for one in need.split()]
+    assert proposed(RETRIEVAL)
+    assert not proposed(reduce(with_zero, either, RETRIEVAL))
+    assert len(either) == 1 or all(proposed(with_zero(RETRIEVAL, one)) for one in either)
+
+
+@pytest.mark.parametrize("on", ["mine", "all"])
+def test_a_segment_that_there_is_not_is_told(tmp_path: Path, on: str) -> None:
+    """With the numbers there are, and also of all: it is a mistake, and no choice."""
+    (tmp_path / "mine.toml").write_text(GOOD + "[audience]\nsegments = [7, 8]\n", encoding="utf-8")
+    given = {"campaigns.folder": str(tmp_path), "campaigns.on": on, "core.segments.learn_rate": "0.1"}
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(None, {}, given, check_files=False)
+    (problem,) = refusal.value.problems
+    assert problem.startswith(f"{tmp_path / 'mine.toml'}: audience.segments: there is no segment 8: choose from 0 to 7")
+    loaded = load_settings(None, {}, given | {"core.segments.count": "9"}, check_files=False).core.campaigns
+    assert "mine" in {campaign.name for campaign in loaded}
 
 
 def test_inspect_tells_of_a_timer_in_words() -> None:

@@ -8,14 +8,20 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.settings import KafkaSettings, RuntimeSettings, WebSettings
+from streamer.core.effects import Experiment
+from streamer.core.encode import CANDIDATE_BYTES, candidate
+from streamer.core.settings import MOST_ITEMS, PolicySettings
 from streamer.settings import Settings, SettingsError, flags, leaves, load, read
 from streamer.settings_docs import field_docs, page
+from tests.core import outgoing
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,6 +94,8 @@ def test_environment_names_are_unique():
         ("[core.policy]\nper_hour = 1.5", "1.5 is not a whole number"),
         ("[core.policy]\nmin_gap_ms = -1", "is negative"),
         ("[core.policy]\nrank_rate = 1.5", "choose between 0 and 1"),
+        ("[core.policy]\nscore_threshold = 2", "2 is no probability: choose between 0 and 1"),
+        ("[core.policy]\nscore_threshold = -0.1", "-0.1 is no probability: choose between 0 and 1"),
         ("web = 3", "write [web]"),
         ("[runtime]\nguarantee = 'once'", "is none of exactly_once, at_least_once"),
         ("[runtime]\ndata_dir = 1", "is not a path"),
@@ -130,6 +138,102 @@ def test_values_that_do_not_go_together_are_refused_with_a_way_out(section, fiel
     [problem] = problems(overrides={f"{section}.{name}": value for name, value in fields.items()})
     assert problem.startswith(f"[{section}]")
     assert said in problem
+
+
+SENSELESS = [
+    ("per_hour", -1, "per_hour must be at least 0, not -1"),
+    ("per_day", -1, "per_day must be at least 0, not -1"),
+    ("per_week", -1, "per_week must be at least 0, not -1"),
+    ("category_per_day", -1, "category_per_day must be at least 0, not -1"),
+    ("dismissal_doublings", -1, "dismissal_doublings must be at least 0, not -1"),
+    ("dismissal_doublings", 21, "dismissal_doublings must be at most 20, not 21"),
+    ("expiry_ms", 0, "expiry_ms must be at least 1, not 0"),
+    ("pool_items", 0, "pool_items must be at least 1, not 0"),
+    ("slate_items", 0, "slate_items must be at least 1, not 0"),
+    ("slate_items", 21, "slate_items must be at most 20, not 21"),
+    ("fatigue_bits", -0.5, "fatigue_bits must be at least 0, not -0.5"),
+    ("deep_link", "app://i/{item", "deep_link = 'app://i/{item': expected '}'"),
+    ("deep_link", "app://i/item}", "deep_link = 'app://i/item}': Single '}'"),
+    ("deep_link", "app://i/{sku}", "there is no {sku}: write {item} and {campaign}"),
+    ("deep_link", "app://i/{}", "there is no {}: write {item} and {campaign}"),
+    ("deep_link", "app://i/{item.id}", "there is no {item.id}: write"),
+    ("deep_link", "app://i/{item[0]}", "there is no {item[0]}: write"),
+    ("deep_link", "app://i/{item:{campaign}}", "there is no {item:{campaign}}: write"),
+    ("deep_link", "app://i/{item:d}", "Unknown format code 'd'"),
+]
+"""Settings of the policy with which nothing could be sent, or the first push would fail, and what is said of them."""
+
+
+@pytest.mark.parametrize(("name", "value", "said"), SENSELESS)
+def test_a_policy_that_cannot_be_is_refused_at_the_start(name, value, said):
+    """Not by the first push, which would fail again after each restart."""
+    [problem] = problems(overrides={f"core.policy.{name}": value})
+    assert problem.startswith("[core.policy]")
+    assert said in problem
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [*SENSELESS, ("score_threshold", 2.0, "is no probability")])
+def test_an_arm_may_not_have_what_the_policy_may_not(name, value, said, tmp_path):
+    """Also where nobody is in it; file, arm and setting are told."""
+    change = f"set = {{ {name} = {value!r} }}"
+    (tmp_path / "bold.toml").write_text(f"[arms.as-now]\nshare = 0.5\n[arms.bolder]\nshare = 0.5\n{change}\n")
+    [problem] = problems(overrides={"campaigns.experiments": str(tmp_path)})
+    assert problem.startswith(f"{tmp_path / 'bold.toml'}: arms.bolder.set")
+    assert said in problem
+
+
+def test_all_that_cannot_be_in_a_policy_or_its_arms_is_told_at_once(tmp_path):
+    """One line each."""
+    told = problems(overrides={"core.policy.per_day": -1, "core.policy.pool_items": 0, "core.policy.deep_link": "{"})
+    assert [line.split()[1] for line in told] == ["per_day", "pool_items", "deep_link"]
+    arms = (
+        "[arms.a]\nshare = 0.5\nset = { per_day = -1 }\n[arms.b]\nshare = 0.5\nset = { per_day = -1, expiry_ms = 0 }\n"
+    )
+    (tmp_path / "bold.toml").write_text(arms)
+    told = problems(overrides={"campaigns.experiments": str(tmp_path)})
+    assert [line.split()[1:3] for line in told] == [
+        ["arms.a.set:", "per_day"],
+        ["arms.b.set:", "per_day"],
+        ["arms.b.set:", "expiry_ms"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"per_hour": 0, "per_day": 0, "per_week": 0, "category_per_day": 0, "dismissal_doublings": 0},
+        {"per_hour": 10**6, "per_day": 10**6, "dismissal_doublings": 20, "expiry_ms": 1, "pool_items": 1},
+        {"score_threshold": 0.0, "least_worth": -1e9, "min_gap_ms": 0, "repeat_window_ms": 0, "slate_items": 1},
+        {"score_threshold": 1.0, "slate_items": 20, "explore_items": 1000, "fatigue_bits": 0.0},
+        {"deep_link": "https://shop.example/{campaign}/{item:.8}?{{q}}={item}"},
+        {"deep_link": "app://home"},
+    ],
+)
+def test_the_ends_of_what_a_policy_may_be_are_accepted(values):
+    """0 sends none, or is no cap; a threshold of 0 lets everything through."""
+    policy = load(overrides={f"core.policy.{name}": value for name, value in values.items()}, check_files=False)
+    assert all(getattr(policy.core.policy, name) == value for name, value in values.items())
+
+
+def test_a_push_of_as_many_items_as_there_may_be_fits_a_candidate():
+    """With ids as long as a UUID, in letters that take most in a link, the longest names, and words that are cut."""
+    identity, name = "ü" * 18, "n" * 32
+    sent = outgoing.candidate(
+        user=identity,
+        event_id=identity,
+        items=(identity,) * MOST_ITEMS,
+        words=dict.fromkeys(("title", "category", "brand", "price", "price_was", "discount"), "\x01" * 500),
+        reasons=("often viewed with " + "靴" * 500,) * 3,
+    )
+    sent = msgspec.structs.replace(
+        sent,
+        campaign=name,
+        collapse_key=name,
+        deep_link=PolicySettings().deep_link.format(item=quote(identity), campaign=name),
+        experiments=(Experiment(name, name),) * 2,
+        contributions=(-12.123456,) * 4,
+    )
+    assert len(candidate(sent)) <= CANDIDATE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,18 @@ def apns(candidate: Candidate, message: Message, topic: str, now_ms: int) -> Req
         "apns-push-type": "alert",
         "apns-topic": topic,
         "apns-id": str(UUID(candidate.candidate_id)),
+        **delivery(candidate),
+    }
+    return Request(headers, encode(body(fit(message, LIMIT_BYTES, body, "APNs"))))
+
+
+def delivery(candidate: Candidate) -> dict[str, str]:
+    """The headers that say until when, how urgently and in place of what it is shown."""
+    return {
         "apns-expiration": str(expires_ms(candidate) // 1000),
         "apns-priority": priority(candidate, _PRIORITIES),
         "apns-collapse-id": collapse_id(candidate.collapse_key),
     }
-    return Request(headers, encode(body(fit(message, LIMIT_BYTES, body, "APNs"))))
 
 
 def collapse_id(key: str) -> str:

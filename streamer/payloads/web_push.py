@@ -29,12 +29,16 @@ def web_push(candidate: Candidate, message: Message, now_ms: int) -> Request:
     def body(words: Message) -> dict[str, object]:
         return {"title": words.title, "body": words.body, "tag": candidate.collapse_key, **told(candidate)}
 
-    headers = {
+    return Request(delivery(candidate, ttl), encode(body(fit(message, LIMIT_BYTES, body, "Web Push"))))
+
+
+def delivery(candidate: Candidate, ttl: int) -> dict[str, str]:
+    """The headers that say for how many seconds, how urgently and in place of what it waits for the browser."""
+    return {
         "TTL": str(ttl),
         "Urgency": priority(candidate, _URGENCIES),
         "Topic": topic(candidate.collapse_key),
     }
-    return Request(headers, encode(body(fit(message, LIMIT_BYTES, body, "Web Push"))))
 
 
 def topic(key: str) -> str:

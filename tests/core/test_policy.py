@@ -220,8 +220,8 @@ def said(time: int, **words: object) -> Event:
     return Event("u", str(time), "t", "preferences", time, time, preferences=Preferences(**words))  # type: ignore[arg-type]  # fields by name
 
 
-def feedback(name: str, time: int) -> Event:
-    return Event("u", name, "t", name, time, time, candidate_id="c")
+def feedback(name: str, time: int, of: str = "c") -> Event:
+    return Event("u", name, "t", name, time, time, candidate_id=of)
 
 
 def standing_after(*events: Event) -> Standing:
@@ -271,7 +271,8 @@ def test_a_no_holds_from_where_it_was_read_however_old_its_time_is(no: Event) ->
 
 
 def test_dismissals_count_until_a_click() -> None:
-    standing = standing_after(feedback("push_dismissed", 1), feedback("push_dismissed", 2))
+    """Each push once, however often it is told of."""
+    standing = standing_after(feedback("push_dismissed", 1, "a"), *[feedback("push_dismissed", 2, "b")] * 3)
     assert standing.dismissals == 2
     standing = state.fold(standing, feedback("push_clicked", 3))
     assert (standing.dismissals, standing.dismissed, standing.clicked) == (0, 2, 1)

@@ -182,8 +182,9 @@ def test_all_feedback_is_counted_once_whatever_it_is() -> None:
         if not n % 5:
             world.happen(impression(n, now))
         else:
-            about = rng.randrange(max(0, n - 60), n + 5)
-            world.happen(feedback(rng.choice(kinds), about, now - rng.randrange(40) * HOUR_MS))
+            about = rng.randrange(max(0, n - 60), n + 5) // 5 * 5
+            told = max(NOW + about * HOUR_MS, now - rng.randrange(40) * HOUR_MS)
+            world.happen(feedback(rng.choice(kinds), about, told))
             count += 1
         world.tick(now)
     counted = world.counted()
@@ -200,14 +201,37 @@ def test_a_push_held_back_is_measured_by_purchases_and_hears_no_feedback() -> No
     assert [(each.pushed, each.bought) for each in claimed.responses] == [(True, False)]
 
 
-def test_a_purchase_counts_within_its_window_for_every_push_in_whose_window_it_falls() -> None:
+def test_a_purchase_counts_for_the_newest_push_in_whose_window_it_falls_sent_or_held_back() -> None:
+    """For all of them it would be told of each what all of a day change together."""
     day = SETTINGS.conversion_window_ms
     for at, told in ((0, False), (1, True), (day, True), (day + 1, False), (-5, False)):
         world = World().happen(impression(), bought(NOW + at)).tick(NOW + END)
         assert [each.bought for each in world.responses] == [told]
     both = World().happen(impression(1), impression(2, NOW + HOUR_MS), bought(NOW + 2 * HOUR_MS))
     both.tick(NOW + END).tick(NOW + END + HOUR_MS)
-    assert [each.bought for each in both.responses] == [True, True]
+    assert [each.bought for each in both.responses] == [False, True]
+    ghost = World().happen(impression(1), impression(2, NOW + HOUR_MS, pushed=False), bought(NOW + 2 * HOUR_MS))
+    ghost.tick(NOW + END).tick(NOW + END + HOUR_MS)
+    assert [each.bought for each in ghost.responses] == [False, True]
+    before = World().happen(impression(1), impression(2, NOW + HOUR_MS), bought(NOW + HOUR_MS))
+    before.tick(NOW + END).tick(NOW + END + HOUR_MS)
+    assert [each.bought for each in before.responses] == [True, False]
+
+
+def test_of_attributed_purchases_the_newest_push_that_may_have_led_to_it_counts() -> None:
+    """One about something else came in between."""
+    told = UpliftSettings(attribution="item")
+    first, second = impression(1), impression(2, NOW + HOUR_MS, items=("z",))
+    world = World(told).happen(first, second, bought(NOW + 2 * HOUR_MS, "b", "", told))
+    world.tick(NOW + told.window_ms).tick(NOW + told.window_ms + HOUR_MS)
+    assert [each.bought for each in world.responses] == [True, False]
+
+
+def test_feedback_on_what_was_not_sent_yet_is_an_orphan() -> None:
+    """But for what clocks differ by."""
+    grace = SETTINGS.grace_ms
+    for at, became in ((NOW - grace, "joined"), (NOW - grace - 1, "orphan")):
+        assert World().happen(impression(), feedback("push_clicked", at=at)).counted()[became] == 1
 
 
 def test_attribution_says_which_purchases_count() -> None:
@@ -228,6 +252,12 @@ def test_a_no_in_the_preferences_is_an_opt_out_of_the_newest_push() -> None:
     world = World().happen(impression(1), impression(2, NOW + 5), Told("opted_out", "ann", NOW + HOUR_MS))
     world.tick(NOW + END).tick(NOW + END + 5)
     assert [each.opted_out for each in world.responses] == [False, True]
+    ghost = World().happen(impression(1), impression(2, NOW + 5, pushed=False), Told("opted_out", "ann", NOW + 9))
+    ghost.tick(NOW + END).tick(NOW + END + 5)
+    assert [each.opted_out for each in ghost.responses] == [True, False]
+    both = World().happen(impression(1), impression(2, NOW + 5), feedback("push_unsubscribed", 1, NOW + 9))
+    both.happen(Told("opted_out", "ann", NOW + 9)).tick(NOW + END).tick(NOW + END + 5)
+    assert [each.opted_out for each in both.responses] == [True, False]
     assert not World().happen(Told("opted_out", "ann", NOW)).table.rows
     late = World().happen(impression(), Told("opted_out", "ann", NOW + 3 * DAY_MS)).tick(NOW + END)
     assert not late.responses[0].opted_out

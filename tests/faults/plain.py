@@ -249,6 +249,8 @@ class Shopper:
             standing.unsubscribed_ms = max(standing.unsubscribed_ms, said.time, after_yes)
         elif said.type.startswith("push_"):
             what = said.type.removeprefix("push_")
+            if what == "dismissed" and int(said.candidate[:8], 16) in standing.dismissed:
+                return
             standing.taken[what] = standing.taken.get(what, 0) + 1
             if what in {"opened", "clicked", "converted"}:
                 standing.engaged_ms = max(standing.engaged_ms, said.time)

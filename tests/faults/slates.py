@@ -109,16 +109,18 @@ class Responses:
         """An applied event."""
         waiting = self.of.get(said.user, Slates()).open
         if said.type == "purchase":
-            for each in waiting:
-                if each.within(said.time, "conversion"):
-                    each.heard |= {"bought"} | ({"taken"} if set(each.items) & set(said.items) else set())
+            within = [each for each in waiting if each.within(said.time, "conversion")]
+            for each in within:
+                each.heard |= {"taken"} if set(each.items) & set(said.items) else set()
+            for newest in within[-1:]:
+                newest.heard.add("bought")
         elif said.type in plain.FEEDBACK:
             word = said.type.removeprefix("push_")
             window_ms = WINDOWS_MS[OWN_WINDOW.get(word, "open")]
             for each in waiting:
-                if each.id == said.candidate and said.time <= each.decided_ms + window_ms:
+                if each.id == said.candidate and -GRACE_MS <= said.time - each.decided_ms <= window_ms:
                     each.heard.add(word)
-        elif (said.preferences or {}).get("consent") is False:
+        elif (said.preferences or {}).get("consent") is False and not any("unsubscribed" in e.heard for e in waiting):
             within = [each for each in waiting if each.within(said.time, "opt_out")]
             for newest in within[-1:]:
                 newest.heard.add("unsubscribed")

@@ -7,6 +7,7 @@ import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -22,6 +23,9 @@ from streamer.payloads import web_push as browsers
 from streamer.payloads.message import Expired, Message, TooLarge, candidate_of, cut, expires_ms, render
 from tests.payloads.candidates import CANDIDATES, GOLDEN, NOW_MS, PLAIN, TEMPLATE, VENDORS, shown
 
+if TYPE_CHECKING:
+    from streamer.core.effects import Candidate
+
 LIMITS = {"fcm": google.LIMIT_BYTES, "apns": apple.LIMIT_BYTES, "web_push": browsers.LIMIT_BYTES}
 
 
@@ -31,6 +35,16 @@ def counted(vendor: str, body: bytes) -> int:
         return len(body)
     message = json.loads(body)["message"]
     return len(msgspec.json.encode({name: message[name] for name in ("notification", "data")}))
+
+
+def platforms(candidate: Candidate) -> dict[str, Any]:
+    """What FCM passes on to each platform, by its name there."""
+    message = json.loads(VENDORS["fcm"](candidate, Message("t", "b")).body)["message"]
+    return {
+        "android": message["android"],
+        "apns": message["apns"]["headers"],
+        "webpush": message["webpush"]["headers"],
+    }
 
 
 def ids_in(vendor: str, body: bytes) -> list[str]:
@@ -92,17 +106,30 @@ def test_an_expired_candidate_is_refused_and_one_with_a_second_left_is_not(vendo
 
 def test_time_left_is_the_candidate_s_in_each_vendor_s_way():
     """59 minutes and 59 seconds from now, as a duration, a moment and a number."""
-    message = render(TEMPLATE, PLAIN)
-    fcm = json.loads(VENDORS["fcm"](PLAIN, message).body)["message"]["android"]
-    assert fcm["ttl"] == "3599s"
+    message, fcm = render(TEMPLATE, PLAIN), platforms(PLAIN)
+    assert fcm["android"]["ttl"] == "3599s"
+    assert fcm["apns"]["apns-expiration"] == "1772363220"
+    assert fcm["webpush"]["TTL"] == "3599"
     assert VENDORS["apns"](PLAIN, message).headers["apns-expiration"] == "1772363220"
     assert VENDORS["web_push"](PLAIN, message).headers["TTL"] == "3599"
 
 
 def test_fcm_keeps_nothing_for_longer_than_28_days():
-    """Its own maximum; more is an error there."""
-    year = replace(PLAIN, expires_at="2027-03-01T11:07:00.000Z")
-    assert json.loads(VENDORS["fcm"](year, Message("t", "b")).body)["message"]["android"]["ttl"] == "2419200s"
+    """Its own maximum on Android and the Web, more is an error there; on iOS Apple's moment stands."""
+    fcm = platforms(replace(PLAIN, expires_at="2027-03-01T11:07:00.000Z"))
+    assert fcm["android"]["ttl"] == "2419200s"
+    assert fcm["webpush"]["TTL"] == "2419200"
+    assert fcm["apns"]["apns-expiration"] == "1803899220"
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_fcm_passes_on_to_ios_and_the_web_what_they_are_sent_directly(name: str):
+    """One push goes by the same rules, whoever carries it."""
+    candidate, message = CANDIDATES[name], Message("t", "b")
+    fcm, direct = platforms(candidate), VENDORS["apns"](candidate, message).headers
+    assert fcm["apns"].keys() == {"apns-expiration", "apns-priority", "apns-collapse-id"}
+    assert fcm["apns"].items() <= direct.items()
+    assert fcm["webpush"] == VENDORS["web_push"](candidate, message).headers
 
 
 @pytest.mark.parametrize(
@@ -111,21 +138,23 @@ def test_fcm_keeps_nothing_for_longer_than_28_days():
      ("unheard of", ("normal", "5", "normal"))],
 )  # fmt: skip
 def test_priorities_are_told_in_each_vendor_s_words(priority: str, words: tuple[str, str, str]):
-    """One that is not known counts as normal."""
+    """One that is not known counts as normal. FCM tells each platform in its own."""
     candidate, message = replace(PLAIN, priority=priority), Message("t", "b")
-    found = (
-        json.loads(VENDORS["fcm"](candidate, message).body)["message"]["android"]["priority"],
-        VENDORS["apns"](candidate, message).headers["apns-priority"],
-        VENDORS["web_push"](candidate, message).headers["Urgency"],
-    )
-    assert found == words
+    fcm = platforms(candidate)
+    assert (fcm["android"]["priority"], fcm["apns"]["apns-priority"], fcm["webpush"]["Urgency"]) == words
+    assert VENDORS["apns"](candidate, message).headers["apns-priority"] == words[1]
+    assert VENDORS["web_push"](candidate, message).headers["Urgency"] == words[2]
 
 
 @given(key=st.text(min_size=1, max_size=300))
 def test_collapse_keys_of_any_alphabet_and_length_are_headers(key: str):
-    """APNs: at most 64 bytes of visible ASCII; Web Push: at most 32 characters of Base 64 for URLs."""
-    assert re.fullmatch(r"[\x20-\x7e]{1,64}", apple.collapse_id(key))
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,32}", browsers.topic(key))
+    """APNs: at most 64 bytes of visible ASCII; Web Push: at most 32 characters of Base 64 for URLs. Via FCM too."""
+    fcm = platforms(replace(PLAIN, collapse_key=key))
+    for identity in (apple.collapse_id(key), fcm["apns"]["apns-collapse-id"]):
+        assert re.fullmatch(r"[\x20-\x7e]{1,64}", identity)
+    for topic in (browsers.topic(key), fcm["webpush"]["Topic"]):
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,32}", topic)
+    assert (fcm["android"]["collapse_key"], fcm["android"]["notification"]["tag"]) == (key, key)
 
 
 def test_collapse_keys_that_differ_stay_different_and_short_ones_stay_as_they_are():

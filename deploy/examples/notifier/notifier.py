@@ -23,11 +23,13 @@ import sqlite3
 import sys
 import time
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import product
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 SOURCE = "example-notifier"
 CHANNEL = "push"
+DEFAULT, FALLBACK = "default", "en"
+"""The template and the locale that every file of templates has."""
+
 KEPT_MS = 30 * 86_400_000
 """So long is a dedupe key remembered: longer than candidates are kept, so that none comes back after it."""
 
@@ -57,16 +62,63 @@ VENDORS: dict[str, Callable[[Candidate, Message, int], Request]] = {
 
 
 class Templates:
-    """Messages by template id and locale, from a TOML file; ``default`` stands in for what it has not."""
+    """Messages by template id and locale. ``default`` has ``en``: they stand in for what there is not."""
 
-    def __init__(self, path: Path) -> None:
-        self._by_id = tomllib.loads(path.read_text(encoding="utf-8"))
+    def __init__(self, by_id: dict[str, dict[str, Message]]) -> None:
+        self._by_id = by_id
 
     def of(self, candidate: Candidate) -> Message:
-        """The words for a candidate, not yet rendered."""
-        locales = self._by_id.get(candidate.template.id) or self._by_id["default"]
-        found = locales.get(candidate.template.locale) or locales["en"]
-        return Message(found["title"], found["body"])
+        """The words for a candidate, not yet rendered: its template's if there are any, best in its locale."""
+        asked = candidate.template
+        places = product((asked.id, DEFAULT), (asked.locale, FALLBACK))
+        return next(found for name, locale in places if (found := self._by_id.get(name, {}).get(locale)))
+
+
+def templates_of(file: str) -> Templates:
+    """The templates of a TOML file, so checked that ``render`` fails at none of them.
+
+    Raises ``ArgumentTypeError`` with all that is wrong with the file: at the start, since a template that fails at a
+    push fails at it again after every restart, and nothing behind it on its partition is ever sent.
+    """
+    try:
+        tree = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{file} cannot be read: {error}") from None
+    problems: list[str] = []
+    by_id: dict[str, dict[str, Message]] = {}
+    for name, locales in tree.items():
+        for locale, words in (locales if isinstance(locales, dict) else {FALLBACK: None}).items():
+            by_id.setdefault(name, {})[locale] = _message(words, f"{name}, {locale}", problems)
+    if FALLBACK not in by_id.get(DEFAULT, {}):
+        problems.append(f"{DEFAULT}, {FALLBACK}: there is none: write [{DEFAULT}.{FALLBACK}] with title and body")
+    if problems:
+        raise argparse.ArgumentTypeError("\n  ".join([f"{file} cannot be used:", *problems]))
+    return Templates(by_id)
+
+
+def _message(words: Any, where: str, problems: list[str]) -> Message:
+    if not isinstance(words, dict):
+        problems.append(f"{where}: is no table: write [ID.{FALLBACK}] with title and body below it")
+        return Message("", "")
+    for key in ("title", "body"):
+        if not isinstance(text := words.get(key), str):
+            problems.append(f"{where}, {key}: there is no text")
+        elif problem := unfillable(text):
+            problems.append(f"{where}, {key}: {text!r}: {problem}")
+    return Message(words.get("title", ""), words.get("body", ""))
+
+
+def unfillable(text: str) -> str | None:
+    """Why ``render`` could fail at ``text``; ``None`` if it cannot, whatever variables there are."""
+    try:
+        for _, name, spec, _ in Formatter().parse(text):
+            # What these give hangs on the word that is filled in: an empty one has no first letter.
+            if name is not None and ("." in name or "[" in name or "{" in (spec or "")):
+                return f"{{{name}}}: a variable is filled in whole: write its name alone"
+        text.format_map(defaultdict(str))
+    except ValueError as error:
+        return f"{error}; a brace that is to be shown is written twice"
+    return None
 
 
 class Memory:
@@ -238,7 +290,8 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--prefix", default=environment.get("STREAMER_TOPICS__PREFIX", ""))
     parser.add_argument("--group", default="notifier", help="the consumer group, behind the prefix")
     parser.add_argument("--state", type=Path, default=Path("notifier-state"), help="a directory for what was sent")
-    parser.add_argument("--templates", type=Path, default=Path(__file__).with_name("templates.toml"))
+    # A default that is text is read as if it had been given, so it is checked too.
+    parser.add_argument("--templates", type=templates_of, default=str(Path(__file__).with_name("templates.toml")))
     parser.add_argument("--vendor", choices=sorted(VENDORS), default="fcm")
     parser.add_argument("--out", default="-", help="the file that requests are appended to; - is the standard output")
     parser.add_argument(
@@ -259,7 +312,7 @@ async def main(arguments: Sequence[str]) -> None:
     memory.forget(int(time.time() * 1000))
     to = sys.stdout if options.out == "-" else Path(options.out).open("a", encoding="utf-8")  # noqa: ASYNC230, SIM115
     pretence = Pretence(options.pretend_opens, options.pretend_clicks)
-    notifier = Notifier(Templates(options.templates), memory, Outbox(to, options.vendor), options.vendor, pretence)
+    notifier = Notifier(options.templates, memory, Outbox(to, options.vendor), options.vendor, pretence)
     try:
         await run(options, notifier, stop)
     finally:

@@ -148,7 +148,10 @@ def fold(standing: Standing, event: Event) -> Standing:
                 standing, converted=standing.converted + 1, dismissals=0, engaged_ms=max(standing.engaged_ms, time)
             )
         case "push_dismissed":
-            marks = dict.fromkeys((*standing.dismissed_marks, mark_of(event.candidate_id)))
+            mark = mark_of(event.candidate_id)
+            if mark in standing.dismissed_marks:
+                return standing  # the same push once more, under an id of its own
+            marks = dict.fromkeys((*standing.dismissed_marks, mark))
             # That of somebody else's id is also that of pushes from before there were marks.
             marks.pop(0, None)
             return msgspec.structs.replace(

@@ -9,7 +9,9 @@ young, or take for a no what is a yes tomorrow (Chapelle, "Modeling delayed feed
 
 Both groups are measured alike: a purchase is one that the shop's own events tell of, never one that a notification
 service claims for a push, as nobody makes such claims for pushes that were not sent (Johnson, Lewis, Nubbemeyer,
-"Ghost ads", Journal of Marketing Research 54, 2017). A purchase counts for every impression whose window it falls in.
+"Ghost ads", Journal of Marketing Research 54, 2017). A purchase counts for the newest impression in whose window it
+falls, pushed or held back: were it to count for all that are open, what a day's pushes change together would be told
+of each of them.
 
 Rows change in the order of events and decisions alone. A row never changes, others are made of it.
 """
@@ -117,8 +119,8 @@ def heard(slates: Slates | None, event: Event, settings: UpliftSettings) -> tupl
     said = _SAYS[event.type]
     for impression in before.open:
         if impression.id.hex() == event.candidate_id:
-            if not impression.pushed:
-                return slates, ORPHAN  # nobody was sent it
+            if not impression.pushed or event.time < impression.decided_ms - settings.grace_ms:
+                return slates, ORPHAN  # nobody was sent it, or not yet
             if event.time > impression.decided_ms + _window_ms(said, settings):
                 return slates, LATE
             if impression.heard & said:
@@ -132,7 +134,9 @@ def heard(slates: Slates | None, event: Event, settings: UpliftSettings) -> tupl
 def bought(
     slates: Slates | None, time_ms: int, keys: Collection[int], categories: Collection[int], settings: UpliftSettings
 ) -> Slates | None:
-    """With a purchase noted on every impression whose window it falls in, if it is of what was shown."""
+    """With a purchase noted on the newest impression in whose window it falls and which it is attributed to; and on
+    every one that showed what was bought, that it was taken.
+    """
     if slates is None:
         return None
 
@@ -150,15 +154,19 @@ def bought(
         alike = any(category in categories for category in impression.categories)
         return settings.attribution == "category" and alike and within(impression)
 
-    return _noted(_noted(slates, TAKEN, shown), BOUGHT, converts)
+    newest = next((each.id for each in reversed(slates.open) if converts(each)), None)
+    return _noted(_noted(slates, TAKEN, shown), BOUGHT, lambda each: each.id == newest)
 
 
 def opted_out(slates: Slates | None, time_ms: int, settings: UpliftSettings) -> Slates | None:
-    """With a no to all pushes, said in the preferences, noted on the newest impression in whose window it falls."""
-    if slates is None:
-        return None
+    """With a no to all pushes, said in the preferences, noted on the newest push in whose window it falls; unless
+    feedback told of it already.
+    """
+    if slates is None or any(each.heard & OPTED_OUT for each in slates.open):
+        return slates
     window_ms = settings.opt_out_window_ms
-    within = [each for each in slates.open if each.decided_ms < time_ms <= each.decided_ms + window_ms]
+    pushed = [each for each in slates.open if each.pushed]
+    within = [each for each in pushed if each.decided_ms < time_ms <= each.decided_ms + window_ms]
     return _noted(slates, OPTED_OUT, within[-1].__eq__) if within else slates
 
 
