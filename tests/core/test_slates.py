@@ -218,6 +218,30 @@ def test_a_purchase_counts_for_the_newest_push_in_whose_window_it_falls_sent_or_
     assert [each.bought for each in before.responses] == [True, False]
 
 
+def test_what_the_groups_differ_by_is_what_one_push_changes_however_many_there_are_a_day() -> None:
+    """Four pushes a day add a purchase each with a chance of .05, within the hour; one in ten days has one anyway."""
+    rng, bought_of = random.Random(5), {True: [0, 0], False: [0, 0]}
+    for day in range(4000):
+        pushed, now = day % 2 == 0, NOW
+        things: list[tuple[int, Told | Impression]] = []
+        for n, hour in enumerate((8, 11, 14, 17)):
+            at = now + hour * HOUR_MS
+            things.append((at, impression(n + 1, at, pushed=pushed)))
+            if pushed and rng.random() < 0.05:
+                things.append((sold := at + rng.randrange(1, HOUR_MS), bought(sold)))
+        if rng.random() < 0.1:
+            things.append((anyway := now + rng.randrange(8, 24) * HOUR_MS + 1, bought(anyway)))
+        world = World()
+        for _, thing in sorted(things, key=lambda each: each[0]):
+            world.happen(thing)
+        world.tick(now + 4 * DAY_MS)
+        assert len(world.responses) == 4
+        bought_of[pushed][0] += sum(each.bought for each in world.responses)
+        bought_of[pushed][1] += 4
+    (sold, of), (anyway, held) = bought_of[True], bought_of[False]
+    assert sold / of - anyway / held == pytest.approx(0.05, abs=0.01)
+
+
 def test_of_attributed_purchases_the_newest_push_that_may_have_led_to_it_counts() -> None:
     """One about something else came in between."""
     told = UpliftSettings(attribution="item")
