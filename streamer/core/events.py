@@ -53,6 +53,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         EventType("push_clicked", "feedback", "feedback", 0.0, False, "candidate"),
         EventType("push_dismissed", "feedback", "feedback", 0.0, False, "candidate"),
         EventType("push_converted", "feedback", "feedback", 0.0, False, "candidate"),
+        EventType("push_failed", "feedback", "feedback", 0.0, False, "candidate"),
         EventType("push_unsubscribed", "feedback", "feedback", 0.0, False, "candidate"),
         EventType("preferences", "preferences", "preference", 0.0, False, "preferences"),
     )

@@ -173,3 +173,19 @@ def test_seventeen_dismissed_pushes_are_all_remembered() -> None:
         standing = fold(standing, dismissed)
     row = (Sent(NOON, "next", (1,), mark=1),)
     assert choose([Offer(1, 1.0, True)], case(NOON + 20 * DAY_MS, row, standing), PolicySettings()) == ("dismissed", [])
+
+
+def test_a_push_that_never_reached_the_shopper_tires_nobody_and_showed_nothing() -> None:
+    """It was told of as failed, once or more often; for the caps it counts all the same."""
+    settings = PolicySettings()
+    row = tuple(Sent(NOON + n * DAY_MS, "next", (n,), mark=n + 1) for n in range(4))
+    failed = [Event("u", "1", "s", "push_failed", NOON, 1, candidate_id="00000002" + "0" * 24)] * 2
+    standing = Standing()
+    for event in failed:
+        standing = fold(standing, event)
+    assert standing.failed_marks == (2,)
+    now_ms = NOON + 4 * DAY_MS
+    assert tired_of(case(now_ms, row, standing), settings) == 3
+    assert choose([Offer(1, 1.0, True)], case(now_ms, row, standing), settings)[0] == "sent"
+    assert choose([Offer(2, 1.0, True)], case(now_ms, row, standing), settings) == ("repeat", [])
+    assert cheap_refusal(case(NOON + DAY_MS + 1, row[:2], standing), settings) == "min_gap"

@@ -251,6 +251,14 @@ def test_of_attributed_purchases_the_newest_push_that_may_have_led_to_it_counts(
     assert [each.bought for each in world.responses] == [True, False]
 
 
+def test_nothing_is_learned_of_a_push_that_never_reached_the_shopper() -> None:
+    """Nobody refused it."""
+    world = World().happen(impression(1), impression(2), feedback("push_failed", 2)).tick(NOW + END)
+    assert world.counted() == {"kept": 2, "joined": 1, "settled": 1}
+    assert not world.happen(feedback("push_opened", 2)).responses[1:]
+    assert world.counted()["late"] == 1
+
+
 def test_feedback_on_what_was_not_sent_yet_is_an_orphan() -> None:
     """But for what clocks differ by."""
     grace = SETTINGS.grace_ms

@@ -19,7 +19,7 @@ from tests.faults.load import DAY_MS, MINUTE_MS, Headers, partition_of
 
 HOUR_MS: Final = 60 * MINUTE_MS
 FEEDBACK: Final = tuple(
-    f"push_{w}" for w in ("delivered", "opened", "clicked", "dismissed", "converted", "unsubscribed")
+    f"push_{w}" for w in ("delivered", "opened", "clicked", "dismissed", "converted", "failed", "unsubscribed")
 )
 KINDS: Final = {
     "view": "view", "click": "view", "cart": "cart", "purchase": "purchase", "search": "search",
@@ -168,6 +168,7 @@ class Standing:
     taken: dict[str, int] = field(default_factory=dict)
     engaged_ms: int = 0
     dismissed: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
 
     def word(self, name: str) -> Any:
         """The word that stands, or None."""
@@ -250,6 +251,10 @@ class Shopper:
         elif said.type.startswith("push_"):
             what = said.type.removeprefix("push_")
             if what == "dismissed" and int(said.candidate[:8], 16) in standing.dismissed:
+                return
+            if what == "failed":
+                mark = int(said.candidate[:8], 16)
+                standing.failed = [*standing.failed, *([] if mark in standing.failed else [mark])][-64:]
                 return
             standing.taken[what] = standing.taken.get(what, 0) + 1
             if what in {"opened", "clicked", "converted"}:

@@ -29,7 +29,7 @@ MOST_OPEN: Final = 8
 MOST_CLOSED: Final = 32
 
 #: What may be heard, by its bit in a row.
-HEARD: Final = ("delivered", "opened", "clicked", "dismissed", "converted", "unsubscribed", "bought", "taken")
+HEARD: Final = ("delivered", "opened", "clicked", "dismissed", "converted", "unsubscribed", "bought", "taken", "failed")
 #: Which window each kind of feedback has; the others have that of ``open``.
 OWN_WINDOW: Final = {"clicked": "click", "converted": "conversion", "unsubscribed": "opt_out"}
 
@@ -136,7 +136,7 @@ class Responses:
         slates.open = [each for each in slates.open if each.decided_ms + WAIT_MS > now_ms]
         marks = [*slates.closed, *((bytes.fromhex(each.id)[:8], now_ms + CLOSED_MS) for each in over)]
         slates.closed = [(mark, until) for mark, until in marks if until > now_ms][-MOST_CLOSED:]
-        self.told += [each.response for each in over]
+        self.told += [each.response for each in over if "failed" not in each.heard]
         if not slates.wake_ms:
             del self.of[user]
 

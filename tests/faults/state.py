@@ -153,7 +153,11 @@ def _standing(standing: Standing) -> dict[str, Any]:
     fields["dismissals"] = standing.dismissals
     for what in ("dismissed", "delivered", "opened", "clicked", "converted"):
         fields[what] = standing.taken.get(what, 0)
-    return fields | {"engaged_ms": standing.engaged_ms, "dismissed_marks": standing.dismissed}
+    return fields | {
+        "engaged_ms": standing.engaged_ms,
+        "dismissed_marks": standing.dismissed,
+        "failed_marks": standing.failed,
+    }
 
 
 def items(evidence: Evidence, walked: Walked) -> Iterator[Breach]:

@@ -212,11 +212,11 @@ class Notifier:
             request = self._make(candidate, render(self._templates.of(candidate), candidate), now_ms)
         except Expired:
             self.counts["expired"] += 1
-            return []
+            return [feedback(candidate, "push_failed", expires_ms(candidate))]
         except Refused as refused:
             self.counts["refused"] += 1
             print(f"candidate {candidate.candidate_id}: {refused}", file=sys.stderr)
-            return []
+            return [feedback(candidate, "push_failed", min(now_ms, expires_ms(candidate)))]
         self._outbox.send(candidate, request, now_ms)
         self._memory.add(candidate.dedupe_key, now_ms)
         self.counts["sent"] += 1

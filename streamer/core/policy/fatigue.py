@@ -15,11 +15,12 @@ def tired_of(case: Case, settings: PolicySettings) -> int:
     """How many pushes in a row were dismissed or ignored, as far as they are remembered.
 
     Dismissals count since the last click. A push is ignored once ``ignored_after_ms`` have passed and nothing was
-    opened or clicked since it was sent; one that was only held back is not.
+    opened or clicked since it was sent; one that was only held back, or never reached the shopper, is not.
     """
     standing = case.standing
     until, since = case.now_ms - settings.ignored_after_ms, standing.engaged_ms
-    ignored = sum(since < push.time_ms <= until and not push.ghost for push in case.sent)
+    seen = [push for push in case.sent if not push.ghost and push.mark not in standing.failed_marks]
+    ignored = sum(since < push.time_ms <= until for push in seen)
     # What was dismissed was not opened: it is among those already, or too young to be.
     return max(standing.dismissals, ignored)
 

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 
 def refuses(offer: Offer, case: Case, settings: PolicySettings) -> bool:
-    """The item was in a push within the window: of any campaign, or of this one if it is about its own items."""
-    since, campaign = case.now_ms - settings.repeat_window_ms, case.campaign
+    """The item was in a push within the window: of any campaign, or of this one if it is about its own items. A push
+    that never reached the shopper showed nothing.
+    """
+    since, campaign, failed = case.now_ms - settings.repeat_window_ms, case.campaign, case.standing.failed_marks
     own = campaign.name if campaign.listing.source == "trigger" else None
-    return any(offer.key in push.items for push in case.sent if push.time_ms > since and own in {None, push.campaign})
+    return any(
+        offer.key in push.items and push.mark not in failed
+        for push in case.sent
+        if push.time_ms > since and own in {None, push.campaign}
+    )
 
 
 RULE = ItemRule("repeat", "the item was pushed not long ago", refuses)

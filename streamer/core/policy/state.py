@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from streamer.core.settings import PolicySettings
 
 MAX_SENT: Final = 64
-MAX_DISMISSED: Final = 64
-"""Dismissed pushes that are remembered: more than the gaps that dismissals double let come about in a month."""
+MAX_MARKS: Final = 64
+"""Dismissed pushes that are remembered: more than the gaps that dismissals double let come about in a month. And those
+that failed.
+"""
 _MARK_DIGITS: Final = 8
 
 
@@ -32,7 +34,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     was read on, also against a yes of a later time, and is dated at that yes then: a clock may be wrong, and a push
     cannot be taken back. ``dismissals`` counts those since the last click; ``dismissed_marks`` are marks (``mark_of``)
     of the candidates dismissed last, newest last. ``engaged_ms``: the newest time that a push was opened, clicked or
-    acted upon. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped.
+    acted upon. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped. ``failed_marks``: as
+    ``dismissed_marks``, of pushes that never reached the shopper.
     """
 
     consent: bool | None = None
@@ -53,6 +56,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     converted: int = 0
     engaged_ms: int = 0
     dismissed_marks: tuple[int, ...] = ()
+    failed_marks: tuple[int, ...] = ()
 
     @property
     def opted_out(self) -> bool:
@@ -151,15 +155,15 @@ def fold(standing: Standing, event: Event) -> Standing:
             mark = mark_of(event.candidate_id)
             if mark in standing.dismissed_marks:
                 return standing  # the same push once more, under an id of its own
-            marks = dict.fromkeys((*standing.dismissed_marks, mark))
-            # That of somebody else's id is also that of pushes from before there were marks.
-            marks.pop(0, None)
             return msgspec.structs.replace(
                 standing,
                 dismissed=standing.dismissed + 1,
                 dismissals=standing.dismissals + 1,
-                dismissed_marks=tuple(marks)[-MAX_DISMISSED:],
+                dismissed_marks=_marked(standing.dismissed_marks, mark),
             )
+        case "push_failed":
+            marks = _marked(standing.failed_marks, mark_of(event.candidate_id))
+            return msgspec.structs.replace(standing, failed_marks=marks)
         case "push_unsubscribed":
             said_yes = standing.consent is True and standing.consent_ms >= time
             newest = max(standing.unsubscribed_ms, time, standing.consent_ms + 1 if said_yes else 0)
@@ -168,6 +172,11 @@ def fold(standing: Standing, event: Event) -> Standing:
             return _heard(standing, event.preferences, time)
         case _:
             return standing
+
+
+def _marked(marks: tuple[int, ...], mark: int) -> tuple[int, ...]:
+    # That of somebody else's id, 0, is also that of pushes from before there were marks.
+    return (*marks, mark)[-MAX_MARKS:] if mark and mark not in marks else marks
 
 
 def _heard(standing: Standing, said: Preferences, time_ms: int) -> Standing:

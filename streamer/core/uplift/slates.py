@@ -36,13 +36,14 @@ MAX_ITEMS: Final = 20
 _MARK_BYTES: Final = 8
 _MOST_CLOSED: Final = 32
 
-DELIVERED, OPENED, CLICKED, DISMISSED, CONVERTED, OPTED_OUT, BOUGHT, TAKEN = (1 << n for n in range(8))
+DELIVERED, OPENED, CLICKED, DISMISSED, CONVERTED, OPTED_OUT, BOUGHT, TAKEN, FAILED = (1 << n for n in range(9))
 _SAYS: Final = {
     "push_delivered": DELIVERED,
     "push_opened": OPENED,
     "push_clicked": CLICKED,
     "push_dismissed": DISMISSED,
     "push_converted": CONVERTED,
+    "push_failed": FAILED,
     "push_unsubscribed": OPTED_OUT,
 }
 JOINED, LATE, DUPLICATE, ORPHAN = "joined", "late", "duplicate", "orphan"
@@ -56,7 +57,8 @@ class Impression(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ``id`` is the candidate's, 16 bytes. ``items`` are keys, ``categories`` group keys of theirs. ``features`` names the
     list that ``x``, float16 [F], belongs to. ``pushed``: it was sent; otherwise it was held back, and ``chance`` was
     the probability to be sent. ``propensity`` is that of the first item. ``expected`` is the forecast. ``heard``: what
-    came of it so far, in bits; ``BOUGHT`` is by the attribution, ``TAKEN`` of an item that was shown.
+    came of it so far, in bits; ``BOUGHT`` is by the attribution, ``TAKEN`` of an item that was shown; ``FAILED``: it
+    never reached the shopper.
     """
 
     id: bytes
@@ -171,13 +173,15 @@ def opted_out(slates: Slates | None, time_ms: int, settings: UpliftSettings) -> 
 
 
 def closed(slates: Slates, now_ms: int, settings: UpliftSettings) -> tuple[Slates | None, list[Response]]:
-    """What is left as of a stream time, and the responses of the impressions whose time is over."""
+    """What is left as of a stream time, and the responses of the impressions whose time is over; of one that never
+    reached the shopper there is none.
+    """
     over = [each for each in slates.open if each.decided_ms + settings.window_ms <= now_ms]
     waiting = tuple([each for each in slates.open if each.decided_ms + settings.window_ms > now_ms])
     marks = [Closed(each.id[:_MARK_BYTES], now_ms + settings.closed_ms) for each in over if each.pushed]
     known = tuple([each for each in (*slates.closed, *marks) if each.until_ms > now_ms])[-_MOST_CLOSED:]
     left = _awake(Slates(waiting, known), settings) if waiting or known else None
-    return left, [_response(each) for each in over]
+    return left, [_response(each) for each in over if not each.heard & FAILED]
 
 
 def _response(impression: Impression) -> Response:
