@@ -135,15 +135,23 @@ def test_who_came_back_in_quiet_hours_is_not_asked_back_at_their_end() -> None:
         ("search-help", ("view", 1, {"item": "item-1"}), ("search", 0, {"query": "thing 3"})),
     ],
 )
-def test_an_event_that_comes_late_arms_no_timer(
+def test_an_event_that_was_overtaken_by_what_would_take_its_timer_back_arms_none(
     campaign: str, first: tuple[str, int, dict[str, str]], late: tuple[str, int, dict[str, str]]
 ) -> None:
-    """What would have taken it back has been folded before it."""
+    """It has been folded before."""
     made = shop(campaign)
     for kind, minutes, data in (first, late):
         made.step([record("ann", kind, at(minutes), **data)])
     made.step([tick(at(60))])
     assert reasons(made) == []
+
+
+def test_a_cart_that_comes_a_little_late_is_brought_up_all_the_same() -> None:
+    """A page that was looked at after it was told of first: no reason to lose the reminder."""
+    made = shop("cart-reminder")
+    made.step([record("ann", "view", at(1), item="item-1"), record("ann", "cart", at(0), item="item-1")])
+    made.step([tick(at(30))])
+    assert shown(made) == [("cart-reminder", ["item-1"])]
 
 
 @pytest.mark.parametrize(("again", "items"), [(False, ["item-2"]), (True, ["item-1", "item-2"])])

@@ -52,7 +52,15 @@ GOOD: Final = (
     ("refund", "purchase", 10),
 )
 #: What shoppers make of pushes, and how often; who unsubscribes is hardly pushed any more.
-FEEDBACK: Final = {"delivered": 4, "opened": 4, "clicked": 4, "dismissed": 3, "converted": 2, "failed": 1, "unsubscribed": 1}
+FEEDBACK: Final = {
+    "delivered": 4,
+    "opened": 4,
+    "clicked": 4,
+    "dismissed": 3,
+    "converted": 2,
+    "failed": 1,
+    "unsubscribed": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,11 +85,11 @@ class Timers:
     armed: list[Timer] = field(default_factory=list)
     wake_ms: int = 0
 
-    def hear(self, rec: Rec, said: Said, *, late: bool) -> None:
-        """An applied event: what it takes back, and, if no newer one came first, what it arms."""
+    def hear(self, rec: Rec, said: Said, *, overtaken: bool) -> None:
+        """An applied event: what it takes back, and, if no later order came first, what it arms."""
         if said.type == "purchase":
             self.keep([left for timer in self.armed if (left := timer.bought(said)) is not None])
-        elif said.type == "cart" and not late:
+        elif said.type == "cart" and not overtaken:
             before = next((timer for timer in self.armed if timer.campaign == BASKET), None)
             if before is None or before.said.time <= said.time:
                 here = dict.fromkeys(said.items)

@@ -209,7 +209,7 @@ class _Task:
         elif shopper.profile is not None and said.items:
             gone = [item for item in before if item not in shopper.profile.items]
             self._watching.hear(said, gone, shopper.profile, self._position)
-        timers.hear(rec, said, late=said.time < newest_ms)
+        timers.hear(rec, said, overtaken=said.time < newest_ms and _bought_since(said, shopper))
         self._responses.hear(said)
         kind = plain.KINDS.get(said.type, "")
         for item in said.items:
@@ -323,6 +323,12 @@ class _Task:
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
         self._walked.breaches.append(Breach(invariant, where, what))
+
+
+def _bought_since(said: Said, shopper: Shopper) -> bool:
+    """Whether an order of a later second was folded before."""
+    purchased = shopper.profile.purchased if shopper.profile is not None else {}
+    return any(last_s > said.time // 1000 for last_s, _, _ in purchased.values())
 
 
 def _by_origin(evidence: Evidence, partition: int) -> dict[tuple[str, str, str, int], list[dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Timers = tuple[Armed, ...]
 
+_TOUCHES: Final = frozenset({"view", "click", "wishlist", "cart"})
+"""Events that leave an item at the newest end of a profile's."""
+
 
 def after_event(
     timers: Timers, event: Event, reactions: Reactions, profile: Profile, *, cycles: Cycles, most_items: int
@@ -28,12 +31,12 @@ def after_event(
     """The timers after an event: taken back first, then armed.
 
     ``profile`` is the shopper's with the event in it. An event that comes late takes back nothing that was armed by a
-    newer one, moves nothing back, and arms nothing that is due some time after it: what came since may have made it
-    needless, and is not known any more. It takes out items that nothing newer happened to.
+    newer one, moves nothing back, and arms nothing that has been overtaken by what would take it back, as far as the
+    profile tells. It takes out items that nothing newer happened to.
     """
     left = [timer for kept in timers if (timer := _after(kept, event, reactions, profile)) is not None]
     for campaign in reactions.arm:
-        if campaign.triggers.due == "after" and event.time < profile.last_ms:
+        if event.time < profile.last_ms and _overtaken(campaign, event, profile):
             continue
         before = next((timer for timer in left if timer.campaign == campaign.name), None)
         silence = campaign.triggers.due == "silence"
@@ -64,6 +67,23 @@ def _after(timer: Armed, event: Event, reactions: Reactions, profile: Profile) -
     return timer
 
 
+def _overtaken(campaign: Campaign, event: Event, profile: Profile) -> bool:
+    """Whether something newer was folded before a late event that would have taken the timer back."""
+    takes_back, time_s = campaign.triggers.cancel_on, event.time // 1000
+    if "purchase" in takes_back and any(bought.time_s > time_s for bought in profile.bought()):
+        return True
+    return not _TOUCHES.isdisjoint(takes_back) and any(recent.last_s > time_s for recent in profile.recents())
+
+
+def _taken_out_since(profile: Profile, key: int, time_ms: int) -> bool:
+    """Whether the shopper lost all interest in an item in a later second, as who takes it out of the cart does."""
+    at = RECENT.find(profile.items, key)
+    if at == -1:
+        return False
+    _, last_s, weight, *_ = RECENT.unpack_from(profile.items, at)
+    return last_s > time_ms // 1000 and not weight
+
+
 def _touched_since(profile: Profile, key: int, time_ms: int) -> bool:
     """Whether the shopper did something with an item in a later second, as far as the profile remembers."""
     at = RECENT.find(profile.items, key)
@@ -79,6 +99,10 @@ def _armed(
     keys = found.keys
     if campaign.triggers.due == "after":
         lines = dict.fromkeys(line.key for line in event.lines)
+        if event.time < profile.last_ms and campaign.triggers.drop_on:
+            lines = {key: None for key in lines if not _taken_out_since(profile, key, event.time)}
+            if event.lines and not lines:
+                return None
         earlier = before.keys if before is not None else ()
         keys = (*[key for key in earlier if key not in lines], *lines)[-most_items:]
     return arm(campaign.name, found.at_ms, event, keys, found.timer)
