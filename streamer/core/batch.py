@@ -150,8 +150,12 @@ class Batch:
             return
         time = event.time
         if state is not None and time <= state.standing.erased_ms:
-            self.counts["late"] += 1
-            return
+            # Nothing of before comes back, but a no, which is never too old.
+            no = states.only_a_no(event)
+            if no is None:
+                self.counts["late"] += 1
+                return
+            event = no
         profile = self.profiles[user]
         event_type = EVENT_TYPES[event.type]
         says_no = event_type.kind == "preference" or event.type == "push_unsubscribed"

@@ -310,6 +310,21 @@ def test_a_no_said_along_with_an_erasure_outlives_it(shop: Shop) -> None:
     assert shop.reasons() == [SENT, "consent"]
 
 
+@pytest.mark.parametrize("how", ["preferences", "push_unsubscribed"])
+def test_a_no_of_before_an_erasure_is_heard_and_nothing_else_of_then(shop: Shop, how: str) -> None:
+    """What else the record says is forgotten; a yes of then is late."""
+    shop.run([view("u", T0), record("u", "preferences", T0 + 10, preferences={"erase": True})])
+    wish = {"consent": False, "channels": ["email"]}
+    said = {"preferences": wish} if how == "preferences" else {"candidate_id": "f" * 32}
+    yes = record("u", "preferences", T0 + 6, preferences={"consent": True})
+    shop.run([record("u", how, T0 + 5, **said), yes, view("u", T0 + 3 * HOUR_MS)])
+    assert shop.reasons() == [SENT, "consent"]
+    assert shop.total.counts == {"applied": 4, "late": 1}
+    (state,) = shop.policy.get_many(["u"])
+    assert state is not None
+    assert state.standing.channels is None
+
+
 def test_what_was_bought_or_pushed_is_not_pushed(shop: Shop, index: ItemIndex) -> None:
     first = shop.run([view("u", T0)]).total.candidates[0].candidate
     pushed = {item.id for item in first.items}

@@ -137,6 +137,12 @@ def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
     return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes, candidate, cents)
 
 
+def _no(said: Said) -> bool:
+    """Whether it says no to all pushes."""
+    wishes = said.preferences or {}
+    return said.type == "push_unsubscribed" or (wishes.get("consent") is False and not wishes.get("erase"))
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(name)
 
@@ -196,7 +202,7 @@ class Shopper:
         """Whether the event is ``applied``, a ``duplicate`` or ``late``; remembered if applied."""
         if said.type == "tombstone":
             return "applied"
-        if self.standing is not None and said.time <= self.standing.erased_ms:
+        if self.standing is not None and said.time <= self.standing.erased_ms and not _no(said):
             return "late"
         heard = said.type in {"preferences", "push_unsubscribed"}
         if self.profile is not None and said.time < self.profile.last_ms - 7 * DAY_MS and not heard:
@@ -236,11 +242,14 @@ class Shopper:
 
     @staticmethod
     def _hear(standing: Standing, said: Said) -> None:
+        before = said.time <= standing.erased_ms  # of which nothing comes back but a no
         for name, word in (said.preferences or {}).items():
-            before, at = standing.words.get(name, (None, 0))
+            if before and name != "consent":
+                continue
+            earlier, at = standing.words.get(name, (None, 0))
             if name == "consent" and word is False:  # a no is never too old
                 standing.words[name] = (False, max(said.time, at))
-            elif name == "consent" and before is False and said.time == at:
+            elif name == "consent" and earlier is False and said.time == at:
                 continue
             elif name != "erase" and word is not None and said.time >= at:
                 standing.words[name] = (word, said.time)

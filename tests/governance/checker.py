@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.governance.groups import groups_of
+from tests.governance.occasions import Asked, occasions, too_many, wrongly_outbid
 from tests.governance.run import DAY_MS
 from tests.governance.standing import WORDS, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.governance.groups import Groups
     from tests.governance.run import Rec, Run
 
 RULES: Final = (
@@ -38,6 +41,9 @@ RULES: Final = (
     "holdout",
     "control",
     "arm",
+    "two_pushes",
+    "outbid",
+    "collapse_key",
     "duplicate",
     "propensity",
     "reason",
@@ -47,10 +53,12 @@ RULES: Final = (
     "news",
 )
 """``budget``: a coupon costs another sum than it should, or makes all, or those of a day, cost more than they may.
-``arm``: a ranked decision or a candidate tells other arms of experiments than its shopper's; ``unmatched``: a
-decision to send without its candidate, or the other way; ``out_of_place``: a decision on nothing that the journal folds
-then; ``clock``: decided at another time than the task's stream time; ``news``: a push says of the catalog what it has
-not said, or to who never wanted the item."""
+``arm``: a decision or a candidate tells another arm of an experiment than its shopper's, or none;
+``two_pushes``: more than one of what competed was sent or held back; ``outbid``: by nothing, or by what was worth less;
+``collapse_key``: a push would replace another campaign's on the device; ``unmatched``: a decision to send without its
+candidate, or the other way; ``out_of_place``: a decision on nothing that the journal folds then; ``clock``: decided at
+another time than the task's stream time; ``news``: a push says of the catalog what it has not said, or to who never
+wanted the item."""
 
 TICK: Final = "tick"
 
@@ -88,17 +96,18 @@ class Verdict:
 
 def check(run: Run) -> Verdict:
     """Everything that was done against the rules."""
-    verdict = Verdict()
+    verdict, groups = Verdict(), groups_of(run)
     for partition in run.partitions():
-        _Task(run, partition, verdict).walk()
+        _Task(run, partition, verdict, groups).walk()
     return verdict
 
 
 class _Task:
     """One partition of the journal."""
 
-    def __init__(self, run: Run, partition: int, verdict: Verdict) -> None:
+    def __init__(self, run: Run, partition: int, verdict: Verdict, groups: Groups) -> None:
         self._run, self._partition, self._verdict, self._rules = run, partition, verdict, run.rules
+        self._groups = groups
         self._people: dict[str, Standing] = {}
         self._now = 0
         self._decisions = deque(run.of("decisions", partition))
@@ -108,11 +117,8 @@ class _Task:
         self._goods: dict[str, dict[str, Any]] = {}
         self._said: dict[str, list[dict[str, Any]]] = {}
         self._read = self._read_at_last = 0
-        self._ticks: set[int] = set()
+        self._ticks: Counter[int] = Counter()
         self._gone: set[str] = set()
-        self._held: set[str] = set()
-        self._controls: set[tuple[str, str]] = set()
-        self._arms: dict[str, list[str]] = {}
 
     def walk(self) -> None:
         self._take_candidates()
@@ -120,7 +126,8 @@ class _Task:
         entries = self._run.of("journal", self._partition)
         batches = [batch for entry in entries for batch in json.loads(entry.value or b"{}")["batches"]]
         self._read_at_last = max(map(_catalog_read, batches), default=0)
-        self._ticks = {run[1] for batch in batches for run in batch["runs"] if run[0] == TICK}
+        self._ticks = Counter(run[1] for batch in batches for run in batch["runs"] if run[0] == TICK)
+        self._compare()
         for batch in batches:
             self._follow_catalog(_catalog_read(batch))
             for topic, first, last in batch["runs"]:
@@ -167,6 +174,19 @@ class _Task:
                 self._said.setdefault(rec.key, []).append(self._goods[rec.key])
                 self._gone.discard(rec.key)
 
+    def _compare(self) -> None:
+        """Of what competed the best was sent, and nothing else."""
+        for together in occasions(map(self._asked, self._decisions)):
+            for asked in too_many(together, self._ticks):
+                self._broke("two_pushes", asked.rec.place, f"{asked.reason}, as another one of {asked.rec.key} was")
+            for asked, how in wrongly_outbid(together, self._rules.priorities):
+                self._broke("outbid", asked.rec.place, how)
+
+    def _asked(self, rec: Rec) -> Asked:
+        body = json.loads(rec.value or b"{}")
+        found = self._candidates.get(body.get("d", "")) if body.get("r") == "sent" else None
+        return Asked(rec, body, _milliseconds(found[1]["decided_at"]) if found else 0)
+
     def _comes_later(self, decision: dict[str, Any]) -> bool:
         """Whether a push was decided at a later tick, though its timer was due before.
 
@@ -191,10 +211,7 @@ class _Task:
     def _fold(self, rec: Rec) -> None:
         body = _event(rec)
         if body is not None:
-            shopper = self._people.setdefault(body["subject"], Standing())
-            if not self._again(shopper, body):
-                self._now = max(self._now, body["ms"])
-                self._apply(shopper, body)
+            self._take(rec, body)
         elif rec.value is None and rec.topic in {"preferences", "ingress"} and rec.key:
             self._people.setdefault(rec.key, Standing()).unsays(rec.timestamp)
         origin = f"{rec.topic}:{rec.offset}"
@@ -203,6 +220,18 @@ class _Task:
             if decision.get("o") != origin or decision.get("t"):
                 return
             self._decided(self._decisions.popleft(), decision)
+
+    def _take(self, rec: Rec, body: dict[str, Any]) -> None:
+        shopper = self._people.setdefault(body["subject"], Standing())
+        if self._again(shopper, body):
+            return
+        if body["ms"] > shopper.erased_ms:
+            # A device whose clock is fast does not make it later than it was when it said so.
+            self._now = max(self._now, min(body["ms"], rec.timestamp))
+            self._apply(shopper, body)
+        elif _says_no(body):
+            # All else that is not newer than the wish to be forgotten is forgotten with the rest.
+            shopper.hears("consent", False, body["ms"])
 
     @staticmethod
     def _again(shopper: Standing, body: dict[str, Any]) -> bool:
@@ -226,12 +255,12 @@ class _Task:
             case "push_clicked" | "push_converted":
                 shopper.dismissals = 0
             case "push_unsubscribed":
-                shopper.unsubscribed_ms = max(shopper.unsubscribed_ms, time_ms)
+                shopper.unsubscribes(time_ms)
             case "preferences":
-                if data["preferences"].get("erase"):
-                    self._people[body["subject"]] = shopper = shopper.erased(time_ms)
                 for word in WORDS:
                     shopper.hears(word, data["preferences"].get(word), time_ms)
+                if data["preferences"].get("erase"):
+                    self._people[body["subject"]] = shopper.erased(time_ms)
             case _:
                 pass
 
@@ -245,13 +274,7 @@ class _Task:
             self._broke("reason", rec.place, "says no reason")
         if not 0 < body.get("p", 1) <= 1:
             self._broke("propensity", rec.place, f"has the propensity {body.get('p')}")
-        arms = body.get("x", [])
-        if body.get("e") and self._arms.setdefault(user, arms) != arms:
-            self._broke("arm", rec.place, f"puts {user} into {arms}, who was in {self._arms[user]}")
-        if reason == "holdout":
-            self._held.add(user)
-        elif reason == "control":
-            self._controls.add((user, campaign))
+        self._in_arms(rec, body.get("x", []))
         if reason != "sent":
             return
         found = self._candidates.pop(body.get("d", ""), None)
@@ -261,6 +284,10 @@ class _Task:
         self._verdict.pushes += 1
         self._gave(rec, campaign, body.get("k", 0), _milliseconds(found[1]["decided_at"]))
         self._sent(*found)
+
+    def _in_arms(self, rec: Rec, told: list[str]) -> None:
+        for what in self._groups.amiss(rec.key, told, self._rules.experiments):
+            self._broke("arm", rec.place, what)
 
     def _gave(self, rec: Rec, campaign: str, cents: int, decided_ms: int) -> None:
         """A push with a coupon that may cost so much; 0 for one without."""
@@ -287,14 +314,14 @@ class _Task:
             self._broke("clock", rec.place, f"decided at {candidate['decided_at']}, stream time was {self._now}")
         if not 0 < candidate["propensity"] <= 1:
             self._broke("propensity", rec.place, f"has the propensity {candidate['propensity']}")
-        arms = [f"{one['id']}:{one['arm']}" for one in candidate["experiments"]]
-        if arms != self._arms.setdefault(user, arms):
-            self._broke("arm", rec.place, f"puts {user} into {arms}, who was in {self._arms[user]}")
+        if candidate.get("collapse_key") != campaign:
+            self._broke("collapse_key", rec.place, f"of {campaign} would replace {candidate.get('collapse_key')!r}")
+        self._in_arms(rec, [f"{one['id']}:{one['arm']}" for one in candidate["experiments"]])
         if _milliseconds(candidate["expires_at"]) <= decided_ms:
             self._broke("expired", rec.place, f"expired at {candidate['expires_at']}")
-        if user in self._held:
+        if user in self._groups.held:
             self._broke("holdout", rec.place, f"goes to {user}, who is held out")
-        if (user, campaign) in self._controls:
+        if (user, campaign) in self._groups.controls:
             self._broke("control", rec.place, f"goes to {user}, who is a control of {campaign}")
         shopper.sent.append((decided_ms, campaign, items, categories))
         self._allowed(rec, candidate["channel"], shopper)
@@ -344,7 +371,10 @@ class _Task:
                 self._broke("dismissed", rec.place, f"shows {item}, which {rec.key} dismissed")
             if item in self._gone or self._goods.get(item, {}).get("stock", 1) == 0:
                 self._broke("out_of_stock", rec.place, f"shows {item}, which cannot be had")
-        lately = [shown for time_ms, _, shown, _ in shopper.sent[:-1] if time_ms > now_ms - rules.repeat_ms]
+        # What the shopper's own acts or news singled out is not less so for another campaign's having shown it.
+        any_counts = campaign not in rules.singled_out
+        before = [push for push in shopper.sent[:-1] if any_counts or push[1] == campaign]
+        lately = [shown for time_ms, _, shown, _ in before if time_ms > now_ms - rules.repeat_ms]
         if shown_again := set(items) & set().union(*lately):
             self._broke("repeat", rec.place, f"shows {sorted(shown_again)} again")
 
@@ -386,6 +416,11 @@ def _event(rec: Rec) -> dict[str, Any] | None:
         return body if body["subject"] and isinstance(body.setdefault("data", {}), dict) and body["type"] else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _says_no(body: dict[str, Any]) -> bool:
+    said = body["data"].get("preferences") if body["type"] == "preferences" else None
+    return body["type"] == "push_unsubscribed" or (said is not None and said.get("consent") is False)
 
 
 def _items(data: dict[str, Any]) -> list[str]:

@@ -19,8 +19,13 @@ RULES: Final = Rules(
     repeat_ms=7 * DAY_MS,
     dismissed_ms=30 * DAY_MS,
     again=frozenset({"again"}),
+    singled_out=frozenset({"reminder"}),
     coupons={"five": (500, 1000, 1500), "share": (None, 0, 800)},
+    priorities={"reminder": 30},
+    experiments={"colour": frozenset({"red", "blue"})},
 )
+ARM: Final = {"id": "colour", "arm": "red"}
+"""Everybody's, if nothing else is said."""
 
 
 def rfc3339(time_ms: int) -> str:
@@ -52,25 +57,33 @@ class Made:
         batch = {"runs": [[topic, first, last]], "counts": {}, "replicas": {"catalog": [self._catalog]}}
         self._put("journal", "0", {"now": self._now, "batches": [batch]}, self._now)
 
-    def event(self, at: int, kind: str, user: str = "u", topic: str = "browse", **data: Any) -> str:
-        """An event, folded; gives its origin."""
-        time_ms = self.start_ms + at
+    def event(
+        self, at: int, kind: str, user: str = "u", topic: str = "browse", *, fast_ms: int = 0, **data: Any
+    ) -> str:
+        """An event, folded, of a device whose clock is so fast; gives its origin."""
+        kafka_ms = self.start_ms + at
+        time_ms = kafka_ms + fast_ms
         identity = f"e-{len(self.run.records[topic, 0])}-{topic}"
         body = {"id": identity, "source": "s", "type": kind, "subject": user, "time": rfc3339(time_ms), "data": data}
-        rec = self._put(topic, user, body, time_ms)
-        self._now = max(self._now, time_ms)
+        rec = self._put(topic, user, body, kafka_ms)
+        self._now = max(self._now, kafka_ms)
         self._journal(topic, rec.offset, rec.offset)
         return f"{topic}:{rec.offset}"
 
     def prefers(self, at: int, user: str = "u", **words: Any) -> None:
         self.event(at, "preferences", user, "preferences", preferences=words)
 
+    def unsays(self, at: int, user: str = "u") -> None:
+        """A record of preferences without a value."""
+        rec = self._put("preferences", user, None, self.start_ms + at)
+        self._journal("preferences", rec.offset, rec.offset)
+
     def tick(self, at: int) -> None:
         self._now = max(self._now, self.start_ms + at)
         self._journal("tick", self.start_ms + at, 0)
 
     def decide(self, origin: str, reason: str, user: str = "u", campaign: str = "next", **more: Any) -> None:
-        body = {"o": origin, "c": campaign, "r": reason, "m": 1, "v": "v"} | more
+        body = {"o": origin, "c": campaign, "r": reason, "m": 1, "v": "v", "x": ["{id}:{arm}".format(**ARM)]} | more
         self._put("decisions", user, body, self._now)
 
     def candidate(
@@ -79,13 +92,14 @@ class Made:
         body = {
             "candidate_id": identity,
             "dedupe_key": identity,
+            "collapse_key": campaign,
             "user_id": user,
             "campaign": campaign,
             "channel": "push",
             "decided_at": rfc3339(self._now),
             "expires_at": rfc3339(self._now + HOUR_MS),
             "propensity": 1.0,
-            "experiments": [],
+            "experiments": [ARM],
             "items": [{"id": item} for item in items],
         }
         self._put("push-candidates", user, body | more, self._now)

@@ -43,10 +43,13 @@ class Rules:
 
     ``caps``: (pushes, window in milliseconds) to one shopper; ``campaign_caps``: the same by campaign;
     ``category_caps``: for each category of the items shown. ``gap_ms``: between two pushes, doubled by each dismissal
-    since the last click, ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it;
-    ``dismissed_ms``: nor within this of a push with it that was dismissed. ``again``: campaigns that may show what was
-    bought. ``must_consent``: silence is a no. ``coupons``: by campaign, what its coupon costs in cents (None: that
-    depends on the item), and what those of a day (UTC) and all of them may cost together.
+    since the last click, ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it, by one of
+    the campaigns ``singled_out`` not after a push of its own (they show what the shopper's own acts or news singled
+    out), by others after any; ``dismissed_ms``: nor within this of a push with it that was dismissed. ``again``:
+    campaigns that may show what was bought. ``must_consent``: silence is a no. ``coupons``: by campaign, what its
+    coupon costs in cents (None: that depends on the item), and what those of a day (UTC) and all of them may cost
+    together. ``priorities``: by campaign, which goes first of two that are worth the same, the greater; 0 for others.
+    ``experiments``: those that are on, and the names of their arms.
     """
 
     caps: tuple[tuple[int, int], ...] = ()
@@ -57,8 +60,11 @@ class Rules:
     repeat_ms: int = 0
     dismissed_ms: int = 0
     again: frozenset[str] = frozenset()
+    singled_out: frozenset[str] = frozenset()
     must_consent: bool = False
     coupons: Mapping[str, tuple[int | None, int, int]] = field(default_factory=dict)
+    priorities: Mapping[str, int] = field(default_factory=dict)
+    experiments: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass

@@ -72,11 +72,18 @@ def rules_of(settings: Settings) -> Rules:
         repeat_ms=policy.repeat_window_ms,
         dismissed_ms=policy.dismissed_window_ms,
         again=frozenset(campaign.name for campaign in settings.core.campaigns if campaign.listing.again),
+        singled_out=frozenset(
+            campaign.name for campaign in settings.core.campaigns if campaign.listing.source == "trigger"
+        ),
         must_consent=policy.require_consent,
         coupons={
             campaign.name: (coupon.cents or None, coupon.day_cents, coupon.budget_cents)
             for campaign in settings.core.campaigns
             if (coupon := campaign.coupon) is not None
+        },
+        priorities={campaign.name: campaign.priority for campaign in settings.core.campaigns},
+        experiments={
+            experiment.name: frozenset(arm.name for arm in experiment.arms) for experiment in settings.core.experiments
         },
     )
 

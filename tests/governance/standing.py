@@ -14,11 +14,11 @@ WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
 
 @dataclass
 class Standing:
-    """One shopper. ``said``: by word, what was said last by event time, and when.
+    """One shopper. ``said``: by word, what holds, and as of when.
 
     ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when the
     last push with it that was dismissed was sent; ``dismissals``: since the last click. ``wanted``: items looked at,
-    wished for or put into the cart, and not bought since.
+    wished for or put into the cart, and not bought since. ``erased_ms``: what is not newer is of one who is forgotten.
     """
 
     said: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -32,13 +32,27 @@ class Standing:
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def hears(self, word: str, value: Any, time_ms: int) -> None:
-        """A preference; an older word does not unsay a newer one."""
-        if value is not None and time_ms >= self.said.get(word, (None, 0))[1]:
+        """A preference; an older word does not unsay a newer one, but that a no holds from where it is read on.
+
+        Clocks may be wrong, and a push cannot be taken back: a yes counts if it is newer than the no, and the no is as
+        new as the yes that it took back.
+        """
+        held, since_ms = self.said.get(word, (None, 0))
+        if word == "consent" and value is False:
+            self.said[word] = False, max(time_ms, since_ms)
+        elif value is not None and (time_ms > since_ms or (time_ms == since_ms and held is not False)):
             self.said[word] = value, time_ms
 
+    def unsubscribes(self, time_ms: int) -> None:
+        """Taken back by a yes that is not older; of one that was said before it is the newer, whatever their times."""
+        consent, since_ms = self.said.get("consent", (None, 0))
+        beyond_ms = since_ms + 1 if consent and since_ms >= time_ms else 0
+        self.unsubscribed_ms = max(self.unsubscribed_ms, time_ms, beyond_ms)
+
     def unsays(self, time_ms: int) -> None:
-        """A record without a value: no preference holds any more, an opt-out does."""
-        self.said = dict.fromkeys(WORDS, (None, time_ms))
+        """A record without a value: no preference of until then holds any more, an opt-out does."""
+        older = [word for word in WORDS if self.said.get(word, (None, 0))[1] <= time_ms]
+        self.said |= dict.fromkeys(older, (None, time_ms))
 
     def word(self, word: str) -> Any:
         """What holds."""
@@ -46,7 +60,7 @@ class Standing:
 
     def erased(self, time_ms: int) -> Standing:
         """What is left of one who asked to be forgotten: a no, if there was one."""
-        left = Standing(erased_ms=time_ms, seen=self.seen)
+        left = Standing(erased_ms=max(time_ms, self.erased_ms), seen=self.seen)
         if self.opted_out:
             left.said["consent"] = False, max(self.said.get("consent", (None, 0))[1], self.unsubscribed_ms)
         return left

@@ -25,9 +25,84 @@ def _opted_out(run: Made) -> None:
     run.push(HOUR_MS)
 
 
+def _opted_out_by_a_slow_clock(run: Made) -> None:
+    run.prefers(HOUR_MS, consent=True)
+    run.prefers(0, consent=False)
+    run.push(2 * HOUR_MS)
+
+
+def _opted_out_at_the_time_of_a_yes(run: Made) -> None:
+    run.prefers(0, consent=False)
+    run.prefers(0, consent=True)
+    run.push(HOUR_MS)
+
+
+def _unsubscribed_by_a_slow_clock(run: Made) -> None:
+    run.prefers(HOUR_MS, consent=True)
+    run.event(0, "push_unsubscribed", topic="feedback", candidate_id="x")
+    run.push(2 * HOUR_MS)
+
+
+def _opted_out_before_a_yes_that_was_taken_back(run: Made) -> None:
+    """The no is as new as the yes that it took back: another one from in between is older."""
+    run.prefers(HOUR_MS, consent=True)
+    run.prefers(0, consent=False)
+    run.prefers(HOUR_MS // 2, consent=True)
+    run.push(2 * HOUR_MS)
+
+
+def _no_that_is_newer_than_what_unsays(run: Made) -> None:
+    run.prefers(HOUR_MS, consent=False)
+    run.unsays(0)
+    run.push(2 * HOUR_MS)
+
+
+def _unsubscribed_and_unsaid(run: Made) -> None:
+    run.event(0, "push_unsubscribed", topic="feedback", candidate_id="x")
+    run.unsays(HOUR_MS)
+    run.push(2 * HOUR_MS)
+
+
+def _yes_of_before_it_was_unsaid(run: Made) -> None:
+    run.run.rules = dataclasses.replace(run.run.rules, must_consent=True)
+    run.unsays(HOUR_MS)
+    run.prefers(0, consent=True)
+    run.push(2 * HOUR_MS)
+
+
+def _forgotten_with_a_no(run: Made) -> None:
+    run.prefers(0, erase=True, consent=False)
+    run.push(HOUR_MS)
+
+
+def _forgotten_with_a_yes(run: Made) -> None:
+    run.run.rules = dataclasses.replace(run.run.rules, must_consent=True)
+    run.prefers(0, erase=True, consent=True)
+    run.push(HOUR_MS)
+
+
+def _no_of_one_who_is_forgotten(run: Made) -> None:
+    run.prefers(HOUR_MS, erase=True)
+    run.prefers(0, consent=False)
+    run.push(2 * HOUR_MS)
+
+
+def _unsubscription_of_one_who_is_forgotten(run: Made) -> None:
+    run.prefers(HOUR_MS, erase=True)
+    run.event(0, "push_unsubscribed", topic="feedback", candidate_id="x")
+    run.push(2 * HOUR_MS)
+
+
 def _channel(run: Made) -> None:
     run.prefers(0, channels=["email"])
     run.push(HOUR_MS)
+
+
+def _channel_that_is_newer_than_what_unsays(run: Made) -> None:
+    run.prefers(0, consent=True)
+    run.prefers(HOUR_MS, channels=["email"])
+    run.unsays(HOUR_MS - 1)
+    run.push(2 * HOUR_MS)
 
 
 def _quiet(run: Made) -> None:
@@ -75,6 +150,16 @@ def _repeat(run: Made) -> None:
     run.push(3 * DAY_MS, ["b"])
 
 
+def _repeat_of_another(run: Made) -> None:
+    run.push(0, campaign="reminder")
+    run.push(3 * DAY_MS)
+
+
+def _repeat_of_a_reminder(run: Made) -> None:
+    run.push(0, campaign="reminder")
+    run.push(3 * DAY_MS, campaign="reminder")
+
+
 def _out_of_stock(run: Made) -> None:
     run.item("a", stock=3)
     run.item("a", stock=0)
@@ -95,6 +180,16 @@ def _control(run: Made) -> None:
     run.push(HOUR_MS)
 
 
+def _holdout_that_is_told_later(run: Made) -> None:
+    run.push(0, campaign="another")
+    run.decide(run.event(HOUR_MS, "view"), "holdout", p=0.05)
+
+
+def _control_that_is_told_later(run: Made) -> None:
+    run.push(0)
+    run.decide(run.event(HOUR_MS, "view"), "control")
+
+
 def _another_arm(run: Made) -> None:
     run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:red"])
     run.decide(run.event(1, "view"), "min_gap")
@@ -104,6 +199,121 @@ def _another_arm(run: Made) -> None:
 def _candidate_of_another_arm(run: Made) -> None:
     run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:red"])
     run.push(1, experiments=[{"id": "colour", "arm": "blue"}])
+
+
+def _arm_before_ranking(run: Made) -> None:
+    run.push(0)
+    origin = run.event(1, "cart", topic="purchase", item="a")
+    run.tick(HOUR_MS)
+    run.decide(origin, "min_gap", t=run.start_ms + HOUR_MS, x=["colour:blue"])
+
+
+def _no_arm(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=[])
+
+
+def _no_arm_before_ranking(run: Made) -> None:
+    run.decide(run.event(0, "view"), "min_gap", x=[])
+
+
+def _no_arm_of_a_candidate(run: Made) -> None:
+    run.push(0, experiments=[])
+
+
+def _no_arm_of_what_others_tell(run: Made) -> None:
+    """Also where nobody knows the experiments: a shopper is in one or is not."""
+    run.run.rules = dataclasses.replace(run.run.rules, experiments={})
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=[])
+    run.decide(run.event(1, "view"), "low_score", e="e-2")
+
+
+def _no_such_arm(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:green"])
+
+
+def _no_such_experiment(run: Made) -> None:
+    run.decide(run.event(0, "view"), "low_score", e="e-1", x=["colour:red", "size:small"])
+
+
+def _no_collapse_key(run: Made) -> None:
+    run.push(0, collapse_key="")
+
+
+def _another_collapse_key(run: Made) -> None:
+    run.push(0, collapse_key="again")
+
+
+def _two_pushes(run: Made) -> None:
+    run.run.rules = dataclasses.replace(run.run.rules, caps=(), gap_ms=0)
+    origin = run.event(0, "view")
+    for n in range(2):
+        run.decide(origin, "sent", campaign=f"c{n}", d=f"both-{n}")
+        run.candidate(f"both-{n}", campaign=f"c{n}", items=[f"i{n}"])
+
+
+def _two_pushes_of_a_tick(run: Made) -> None:
+    run.run.rules = dataclasses.replace(run.run.rules, caps=(), gap_ms=0)
+    origin = run.event(0, "cart", topic="purchase", item="a")
+    run.tick(2 * HOUR_MS)
+    for n in range(2):
+        run.decide(origin, "sent", campaign=f"c{n}", d=f"both-{n}", t=run.start_ms + (n + 1) * HOUR_MS)
+        run.candidate(f"both-{n}", campaign=f"c{n}", items=[f"i{n}"])
+
+
+def _push_beside_what_was_held_back(run: Made) -> None:
+    origin = run.event(0, "view")
+    run.decide(origin, "control", campaign="another", e="e-1", s=0.9)
+    run.decide(origin, "sent", d="beside", s=0.8)
+    run.candidate("beside")
+
+
+def _outbid_by_nothing(run: Made) -> None:
+    origin = run.event(0, "view")
+    run.decide(origin, "outbid", e="e-1", s=0.9)
+    run.decide(origin, "not_worth_it", campaign="another", e="e-1", s=1.0)
+
+
+def _outbid_by_another_shoppers(run: Made) -> None:
+    origin = run.event(0, "cart", topic="purchase", item="a")
+    run.tick(HOUR_MS)
+    run.decide(origin, "outbid", e="e-1", t=run.start_ms + HOUR_MS, s=0.2)
+    run.decide(origin, "holdout", "other", "another", e="e-1", t=run.start_ms + HOUR_MS, s=0.9)
+
+
+def _outbid(run: Made, winner: str, of: dict[str, Any], by: dict[str, Any], loser: str = "next") -> None:
+    origin = run.event(0, "view")
+    run.decide(origin, "outbid", campaign=loser, e="e-1", **of)
+    run.decide(origin, "sent", campaign=winner, d="best", **by)
+    run.candidate("best", campaign=winner)
+
+
+def _outbid_by_less(run: Made) -> None:
+    _outbid(run, "another", {"s": 0.1, "w": 2.5}, {"s": 0.9, "w": 2.4})
+
+
+def _outbid_by_a_score_that_is_less(run: Made) -> None:
+    _outbid(run, "another", {"s": 0.5}, {})
+
+
+def _outbid_by_what_goes_after(run: Made) -> None:
+    _outbid(run, "another", {"s": 0.5}, {"s": 0.9, "w": 0.5}, "reminder")
+
+
+def _outbid_by_a_later_name(run: Made) -> None:
+    _outbid(run, "other", {"s": 0.5}, {"s": 0.5})
+
+
+def _outbid_by_less_that_was_held_back(run: Made) -> None:
+    origin = run.event(0, "view")
+    run.decide(origin, "holdout", campaign="another", e="e-1", s=0.4)
+    run.decide(origin, "outbid", e="e-1", s=0.5)
+
+
+def _outbid_by_less_at_a_tick(run: Made) -> None:
+    origin = run.event(0, "cart", topic="purchase", item="a")
+    run.tick(2 * HOUR_MS)
+    run.decide(origin, "outbid", e="e-1", t=run.start_ms + HOUR_MS, s=0.5)
+    run.decide(origin, "control", campaign="another", e="e-1", t=run.start_ms + 2 * HOUR_MS, s=0.4)
 
 
 def _duplicate(run: Made) -> None:
@@ -150,6 +360,12 @@ def _too_soon(run: Made) -> None:
 
 def _another_time(run: Made) -> None:
     run.push(0, decided_at=made.rfc3339(run.start_ms + 1), expires_at=made.rfc3339(run.start_ms + HOUR_MS))
+
+
+def _later_by_a_fast_clock(run: Made) -> None:
+    """Stream time is not that of the one device whose clock is fast."""
+    run.event(0, "view", "other", fast_ms=4 * MINUTE_MS)
+    run.push(MINUTE_MS, decided_at=made.rfc3339(run.start_ms + 4 * MINUTE_MS))
 
 
 def _drop(run: Made, item: str, was: str, price: str, offset: int = 0) -> None:
@@ -218,7 +434,19 @@ def _coupon_of_none(run: Made) -> None:
 
 PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "opt-out": ("consent", _opted_out),
+    "opt-out by a slow clock": ("consent", _opted_out_by_a_slow_clock),
+    "opt-out at the time of a yes": ("consent", _opted_out_at_the_time_of_a_yes),
+    "unsubscription by a slow clock": ("consent", _unsubscribed_by_a_slow_clock),
+    "yes older than the one taken back": ("consent", _opted_out_before_a_yes_that_was_taken_back),
+    "no newer than what unsays": ("consent", _no_that_is_newer_than_what_unsays),
+    "unsubscribed and unsaid": ("consent", _unsubscribed_and_unsaid),
+    "yes of before it was unsaid": ("consent", _yes_of_before_it_was_unsaid),
+    "forgotten with a no": ("consent", _forgotten_with_a_no),
+    "forgotten with a yes": ("consent", _forgotten_with_a_yes),
+    "no of one who is forgotten": ("consent", _no_of_one_who_is_forgotten),
+    "unsubscription of one who is forgotten": ("consent", _unsubscription_of_one_who_is_forgotten),
     "channel": ("channel", _channel),
+    "channel newer than what unsays": ("channel", _channel_that_is_newer_than_what_unsays),
     "quiet hours": ("quiet_hours", _quiet),
     "hour": ("cap", _hour_cap),
     "day": ("cap", _day_cap),
@@ -228,6 +456,8 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "bought": ("bought", _bought),
     "dismissed": ("dismissed", _dismissed),
     "repeat": ("repeat", _repeat),
+    "repeat of another campaign": ("repeat", _repeat_of_another),
+    "repeat of a reminder": ("repeat", _repeat_of_a_reminder),
     "coupons of a day": ("budget", _day_of_coupons),
     "all coupons": ("budget", _all_coupons),
     "shares of the price": ("budget", _shares),
@@ -238,8 +468,30 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "expired": ("expired", _expired),
     "holdout": ("holdout", _holdout),
     "control": ("control", _control),
+    "holdout told later": ("holdout", _holdout_that_is_told_later),
+    "control told later": ("control", _control_that_is_told_later),
     "arm": ("arm", _another_arm),
     "arm of a candidate": ("arm", _candidate_of_another_arm),
+    "arm before ranking": ("arm", _arm_before_ranking),
+    "no arm": ("arm", _no_arm),
+    "no arm before ranking": ("arm", _no_arm_before_ranking),
+    "no arm of a candidate": ("arm", _no_arm_of_a_candidate),
+    "no arm of what others tell": ("arm", _no_arm_of_what_others_tell),
+    "no such arm": ("arm", _no_such_arm),
+    "no such experiment": ("arm", _no_such_experiment),
+    "no collapse key": ("collapse_key", _no_collapse_key),
+    "another collapse key": ("collapse_key", _another_collapse_key),
+    "two pushes": ("two_pushes", _two_pushes),
+    "two pushes of a tick": ("two_pushes", _two_pushes_of_a_tick),
+    "a push beside one held back": ("two_pushes", _push_beside_what_was_held_back),
+    "outbid by nothing": ("outbid", _outbid_by_nothing),
+    "outbid by another shopper's": ("outbid", _outbid_by_another_shoppers),
+    "outbid by less": ("outbid", _outbid_by_less),
+    "outbid by a score that is less": ("outbid", _outbid_by_a_score_that_is_less),
+    "outbid by what goes after": ("outbid", _outbid_by_what_goes_after),
+    "outbid by a later name": ("outbid", _outbid_by_a_later_name),
+    "outbid by less that was held back": ("outbid", _outbid_by_less_that_was_held_back),
+    "outbid by less at a tick": ("outbid", _outbid_by_less_at_a_tick),
     "duplicate id": ("duplicate", _duplicate),
     "duplicate key": ("duplicate", _same_dedupe_key),
     "propensity of a candidate": ("propensity", _propensity),
@@ -250,6 +502,7 @@ PLANTED: Final[dict[str, tuple[str, Callable[[Made], None]]]] = {
     "not folded": ("out_of_place", _not_folded),
     "too soon": ("out_of_place", _too_soon),
     "another time": ("clock", _another_time),
+    "a fast clock's time": ("clock", _later_by_a_fast_clock),
     "drop to another price": ("news", _drop_to_another_price),
     "drop from another price": ("news", _drop_from_another_price),
     "drop of another item": ("news", _drop_of_what_nobody_wanted),
@@ -371,6 +624,24 @@ def test_silence_is_a_no_where_consent_is_asked_for():
     run = Made(dataclasses.replace(made.RULES, must_consent=True))
     run.push(0)
     assert check(run.run).counts == {"consent": 1}
+
+
+def test_a_reminder_may_show_what_another_campaign_has_shown():
+    """A price that drops is news also of what was proposed yesterday."""
+    run = Made()
+    run.push(0)
+    run.push(3 * DAY_MS, campaign="reminder")
+    run.push(10 * DAY_MS, campaign="reminder")
+    assert check(run.run).counts == {}
+
+
+def test_who_is_held_back_by_one_campaign_is_pushed_by_others():
+    """A control is of a campaign, a holdout of a shopper."""
+    run = Made()
+    run.decide(run.event(0, "view"), "control", campaign="another")
+    run.decide(run.event(1, "view", "other"), "holdout", "other")
+    run.push(2)
+    assert check(run.run).counts == {}
 
 
 def test_a_cap_counts_the_window_that_ends_with_the_push():

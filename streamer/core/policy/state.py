@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from streamer.core.events import Preferences
 from streamer.core.settings import DAY_MS, WEEK_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from streamer.core.events import Event, Preferences
+    from streamer.core.events import Event
     from streamer.core.settings import PolicySettings
 
 MAX_SENT: Final = 64
@@ -172,6 +173,14 @@ def fold(standing: Standing, event: Event) -> Standing:
             return _heard(standing, event.preferences, time)
         case _:
             return standing
+
+
+def only_a_no(event: Event) -> Event | None:
+    """The event as far as it says no to all pushes; ``None`` if it does not."""
+    said = event.preferences
+    if said is not None and said.consent is False and not said.erase:
+        return msgspec.structs.replace(event, preferences=Preferences(consent=False))
+    return event if event.type == "push_unsubscribed" else None
 
 
 def _marked(marks: tuple[int, ...], mark: int) -> tuple[int, ...]:
