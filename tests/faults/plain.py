@@ -191,12 +191,14 @@ class Standing:
 
 @dataclass
 class Shopper:
-    """All that is kept of one shopper. ``sent``: (stream time, campaign, items) of the pushes, oldest first."""
+    """All that is kept of one shopper. ``sent``: (stream time, campaign, items, the candidate's first 32 bits) of the
+    pushes, oldest first.
+    """
 
     profile: Profile | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
     standing: Standing | None = None
-    sent: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
+    sent: list[tuple[int, str, tuple[str, ...], int]] = field(default_factory=list)
 
     def judge(self, said: Said) -> str:
         """Whether the event is ``applied``, a ``duplicate`` or ``late``; remembered if applied."""
@@ -332,7 +334,7 @@ def refusal(shopper: Shopper, time_ms: int, newest_ms: int, now_ms: int) -> str:
 
     ``time_ms`` is the event's, or when the timer was due; ``newest_ms`` is of the user, before it.
     """
-    standing, sent = shopper.standing or Standing(), [at for at, _, _ in shopper.sent]
+    standing, sent = shopper.standing or Standing(), [at for at, *_ in shopper.sent]
     channels = standing.word("channels")
     if standing.opted_out:
         return "consent"
@@ -355,7 +357,7 @@ def refusal(shopper: Shopper, time_ms: int, newest_ms: int, now_ms: int) -> str:
 
 def room(shopper: Shopper, due_ms: int, now_ms: int) -> int | None:
     """When every cap would let one more push pass; None if what was due then has expired by that time."""
-    sent = [at for at, _, _ in shopper.sent]
+    sent = [at for at, *_ in shopper.sent]
     dismissals = (shopper.standing or Standing()).dismissals
     moments = [now_ms, sent[-1] + 30 * MINUTE_MS * 2 ** min(dismissals, 6), sent[-1] + HOUR_MS]
     if len(sent) >= 4:

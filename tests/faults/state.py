@@ -131,7 +131,7 @@ def _seen(value: bytes | None, shopper: Shopper) -> Told:
 def _policy(value: bytes | None, shopper: Shopper, timers: Timers) -> Told:
     due = _standing(shopper.standing or NOTHING_SAID)
     names = list(due)
-    due["sent"] = [[at, campaign, [plain.item_key(item) for item in items]] for at, campaign, items in shopper.sent]
+    due["sent"] = [[at, campaign, [plain.item_key(item) for item in items]] for at, campaign, items, _ in shopper.sent]
     due |= {"armed": [timer.row for timer in timers.armed], "wake_ms": timers.wake_ms}
     if value is None:
         return _standing(NOTHING_SAID) | {"sent": [], "armed": [], "wake_ms": 0}, due

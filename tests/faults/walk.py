@@ -302,9 +302,10 @@ class _Task:
         if bought := set(items) & set(had):
             self._breach(6, rec.place, f"pushes {sorted(bought)}, which {said.user} has bought")
         # News are no repetition of what was proposed, only of what was told.
-        like = {ask.campaign} if ask.campaign in WAITING else {campaign for _, campaign, _ in shopper.sent}
-        lately = [sent for at, by, sent in shopper.sent if at > self._now - 7 * DAY_MS and by in like]
-        week = {item for sent in lately for item in sent}
+        like = {ask.campaign} if ask.campaign in WAITING else {campaign for _, campaign, _, _ in shopper.sent}
+        failed = shopper.standing.failed if shopper.standing is not None else []
+        lately = [push for push in shopper.sent if push[0] > self._now - 7 * DAY_MS and push[3] not in failed]
+        week = {item for _, by, shown, _ in lately if by in like for item in shown}
         if again := set(items) & week:
             self._breach(6, rec.place, f"pushes {sorted(again)} to {said.user} again within a week")
         entries = {item: self._catalog.entry(item, self._position) for item in items}
@@ -318,7 +319,7 @@ class _Task:
             cents = in_cents(told["price"]), in_cents(told.get("price_was", ""))
             if entry is None or (entry.cents, was.get(items[0])) != (cents[0] if entry.cents else 0, cents[1]):
                 self._breach(5, rec.place, f"tells of {items[0]} at {cents}, it is {entry} and was at {was}")
-        shopper.sent.append((self._now, candidate["campaign"], items))
+        shopper.sent.append((self._now, candidate["campaign"], items, int(identity[:8], 16)))
         self._responses.keep(said.user, Impression(identity, self._now, ask.campaign, items, decision))
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
