@@ -249,9 +249,14 @@ class _Task:
                 shopper.bought |= set(_items(data))
                 shopper.wanted -= set(_items(data))
             case "push_dismissed":
-                shopper.dismissals += 1
+                shopper.dismissals += data["candidate_id"] not in shopper.waved
+                shopper.waved.add(data["candidate_id"])
                 shown, pushed_ms = self._shown.get(data["candidate_id"], ((), 0))
                 shopper.dismissed |= {item: max(pushed_ms, shopper.dismissed.get(item, 0)) for item in shown}
+            case "push_failed":
+                shopper.failed_ms |= (
+                    {self._shown[data["candidate_id"]][1]} if data["candidate_id"] in self._shown else set()
+                )
             case "push_clicked" | "push_converted":
                 shopper.dismissals = 0
             case "push_unsubscribed":
@@ -374,6 +379,7 @@ class _Task:
         # What the shopper's own acts or news singled out is not less so for another campaign's having shown it.
         any_counts = campaign not in rules.singled_out
         before = [push for push in shopper.sent[:-1] if any_counts or push[1] == campaign]
+        before = [push for push in before if push[0] not in shopper.failed_ms]
         lately = [shown for time_ms, _, shown, _ in before if time_ms > now_ms - rules.repeat_ms]
         if shown_again := set(items) & set().union(*lately):
             self._broke("repeat", rec.place, f"shows {sorted(shown_again)} again")

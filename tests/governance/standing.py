@@ -19,6 +19,7 @@ class Standing:
     ``sent``: pushes so far: (time, campaign, items, categories). ``bought``: items; ``dismissed``: by item, when the
     last push with it that was dismissed was sent; ``dismissals``: since the last click. ``wanted``: items looked at,
     wished for or put into the cart, and not bought since. ``erased_ms``: what is not newer is of one who is forgotten.
+    ``waved``: candidates dismissed; ``failed_ms``: when pushes were decided that never reached the shopper.
     """
 
     said: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -29,6 +30,8 @@ class Standing:
     wanted: set[str] = field(default_factory=set)
     dismissed: dict[str, int] = field(default_factory=dict)
     dismissals: int = 0
+    waved: set[str] = field(default_factory=set)
+    failed_ms: set[int] = field(default_factory=set)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def hears(self, word: str, value: Any, time_ms: int) -> None:

@@ -130,7 +130,7 @@ def _category_cap(run: Made) -> None:
 def _gap(run: Made) -> None:
     first = run.push(0)
     run.event(1, "push_dismissed", topic="feedback", candidate_id=first)
-    run.event(2, "push_dismissed", topic="feedback", candidate_id=first)
+    run.event(2, "push_dismissed", topic="feedback", candidate_id="of somebody else")
     run.push(2 * HOUR_MS - 1, ["b"])
 
 

@@ -92,3 +92,15 @@ def test_what_is_not_newer_than_the_wish_to_be_forgotten_is_forgotten():
     run.event(0, "purchase", topic="purchase", item="a")
     run.push(2 * HOUR_MS)
     assert check(run.run).counts == {"consent": 1}
+
+
+def test_a_push_that_is_dismissed_twice_is_one_dismissal_and_one_that_failed_showed_nothing():
+    """Said again under another id; an hour is the gap after one dismissal."""
+    run = Made()
+    first = run.push(0)
+    for at in (1, 2):
+        run.event(at, "push_dismissed", topic="feedback", candidate_id=first)
+    second = run.push(HOUR_MS, ["b"], campaign="other")
+    run.event(HOUR_MS + 1, "push_failed", topic="feedback", candidate_id=second)
+    run.push(3 * HOUR_MS, ["b"])
+    assert check(run.run).counts == {}
