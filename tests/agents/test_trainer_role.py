@@ -9,10 +9,13 @@ import msgspec
 import numpy as np
 import orjson
 
+from agents.metrics import Metrics
+from agents.roles.known import Known
 from state.memory import MemoryDisk
 from streamer.core.learning_settings import LearningSettings
 from streamer.core.models.example import Example, build_example
 from streamer.core.models.registry import FEATURE_NAMES, FEATURES_ID
+from streamer.core.policy.experiments import Arm, Experiment
 from streamer.core.record import Record
 from streamer.core.settings import CoreSettings
 from tests.agents.trainer_task import committed as everything_committed
@@ -157,3 +160,19 @@ def record_of(example):
     assert example is not None
     emptied = msgspec.structs.replace(example, x=bytes(len(example.x)))
     return Record("examples", 0, example.fingerprint, 0, b"0", emptied.encode())
+
+
+def test_a_challenger_that_ranks_an_arm_gets_from_the_trainer_to_the_workers():
+    """By topic `model`, beside the champion, under a key of its own."""
+    order = Experiment("order", (Arm("one", 0.5), Arm("two", 0.5, (("rank_by", "ftrl"),))))
+    core = CoreSettings(learning=LearningSettings(challengers=("ftrl",)), experiments=(order,))
+    context, work = opened(MemoryDisk(), core)
+    work.process(records(30))
+    told = everything_committed(context, work)
+    known = Known(core, Metrics(role="user"))
+    for key in ("champion/listwise", "challenger/ftrl"):
+        known.appliers["model"](key.encode(), told[key])
+    assert set(known.model.challengers) == {"ftrl"}
+    x = np.random.default_rng(1).uniform(0, 1, (len(FEATURE_NAMES), 20))
+    assert known.model.challengers["ftrl"].predict_many(x).tolist() != known.model.predict_many(x).tolist()
+    assert known.model.challengers["ftrl"].version == known.model.version > 0
