@@ -37,10 +37,10 @@ def summed(query: Ints, thing: Ints, amount: Ints, things: int) -> tuple[Ints, I
 def best(query: Ints, score: Ints, keys: NDArray[np.uint64], count: int) -> Ints:
     """The rows of each query's ``count`` best, best first, ties to the smaller key, in order of query.
 
-    ``query`` is sorted; scores are from 0 to 2^31.
+    ``query`` is sorted; scores are from 0 to 2^31. A ``count`` of 0 switches a generator off.
     """
     rows = len(query)
-    if not rows:
+    if not rows or count < 1:
         return np.zeros(0, np.int64)
     starts = begins(query)
     if len(starts) == 1 and rows <= _SHORT:
