@@ -26,7 +26,8 @@ import numpy as np
 
 from load_tests.harness import machine
 from load_tests.off_policy_shops import REWARDS, TARGETS, WINDOW_MS, ShopRuns, target_of
-from streamer.ope.decisions import SENT, Chances, Told, join
+from streamer.ope.chances import Chances
+from streamer.ope.decisions import SENT, Told, join
 from streamer.ope.items import join_items
 from streamer.ope.judge import judge
 from streamer.ope.log import unsettled
@@ -69,11 +70,13 @@ class Pool:
             for at, (each, u) in enumerate(zip(self.shoppers[shopper], noise, strict=True)):
                 row, place = each.row, f"{copy}{at:06d}"
                 k = _drawn(each, u[0]) if choice == "item" else _logged(each)
-                item, score, _ = row.a[k]
-                passed = score >= self.policy.least_worth or u[1] < self.policy.try_share
+                item, score, p = row.a[k]
+                tried = score < self.policy.least_worth and u[1] < self.policy.try_share
+                passed = tried or score >= self.policy.least_worth
                 reason = "not_worth_it" if not passed else "holdout" if held else SENT
+                p *= self.policy.try_share if tried else 1.0
                 row = msgspec.structs.replace(
-                    row, o=f"browse:{place}", t=0, d=place, r=reason, i=(item, *row.i[1:]), s=score
+                    row, o=f"browse:{place}", t=0, d=place, r=reason, i=(item, *row.i[1:]), s=score, p=p
                 )
                 told.times["browse", 0, int(place)] = each.time_ms
                 told.decide(f"{each.user}.{copy}", 0, row)

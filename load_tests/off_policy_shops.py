@@ -34,7 +34,8 @@ from load_tests.shop.world import World
 from streamer.broker import EmbeddedBroker
 from streamer.demo import free_ports
 from streamer.ope import policies, topics
-from streamer.ope.decisions import Chances, join
+from streamer.ope.chances import Chances
+from streamer.ope.decisions import join
 from streamer.ope.items import join_items
 from streamer.ope.judge import judge
 from streamer.ope.log import LogError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +13,33 @@ import click
 from streamer.cli.common import examples, with_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
     from streamer.cli.common import Options
+    from streamer.ope.chances import Chances
+    from streamer.ope.decisions import Joined, Told
     from streamer.ope.intervals import Kind
+    from streamer.ope.judge import Weigh
     from streamer.ope.log import Log, Target
 
 UNSUPPORTED: Final = 3
 """Exit code where the log cannot tell: no number would be right."""
+_OF_A_LOG: Final = ("rounds", "users", "actions", "logged", "left_out", "notes")
+"""What a report tells of the log; policies that are judged on logs of their own are told each its own."""
 _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted", "bought", "bought-item", "spent")
+
+
+class Finite(click.FloatRange):
+    """A number in a range, neither NaN, which is in every range, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises ``BadParameter``."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
 
 
 @click.command(
@@ -59,7 +80,7 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
     default=24.0,
     show_default=True,
     metavar="HOURS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     help="How long after a decision it may come, of the topics.",
 )
 @click.option("--campaign", default="", metavar="NAME", help="The decisions of this campaign alone.  [default: all]")
@@ -78,20 +99,27 @@ _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted"
     "clustered by user.",
 )
 @click.option(
-    "--level", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    "--level", default=0.95, show_default=True, type=Finite(0, 1, min_open=True, max_open=True),
     help="How often intervals are to hold.",
 )  # fmt: skip
 @click.option(
     "--replicates", default=1000, show_default=True, metavar="N", type=click.IntRange(min=20),
     help="Draw the users anew so often.",
 )  # fmt: skip
+@click.option(
+    "--weigh",
+    type=click.Choice(("rounds", "users")),
+    default="rounds",
+    show_default=True,
+    help="What counts the same: each round, or each user, whatever the number of their rounds.",
+)
 @click.option("--seed", default=1, show_default=True, help="Of draws and folds; the same seed gives the same report.")
 @click.option(
-    "--clip", default=0.0, metavar="W", type=click.FloatRange(min=0),
+    "--clip", default=0.0, metavar="W", type=Finite(min=0),
     help="Where the estimator 'clipped' cuts weights.  [default: the root of the number of rounds]",
 )  # fmt: skip
 @click.option(
-    "--effective", default=100.0, show_default=True, metavar="N", type=click.FloatRange(min=1),
+    "--effective", default=100.0, show_default=True, metavar="N", type=Finite(min=1),
     help="How many effective rounds an answer needs.",
 )  # fmt: skip
 @click.option(
@@ -111,6 +139,7 @@ def ope(
     interval: Kind,
     level: float,
     replicates: int,
+    weigh: Weigh,
     seed: int,
     clip: float,
     effective: float,
@@ -127,71 +156,85 @@ def ope(
     Told are inverse propensity (ips), self-normalised (snips), clipped, direct (dm) and doubly robust (dr) estimates,
     and how far the log supports them. Where it does not, what is lacking is told, and the exit code is 3.
     """
-    from streamer.ope.judge import judge
     from streamer.ope.log import LogError
 
+    how: dict[str, Any] = {
+        "kind": interval, "level": level, "replicates": replicates, "seed": seed, "clip": clip, "needed": effective,
+        "weigh": weigh,
+    }  # fmt: skip
+    named = list(policies) or ["logged"]
     try:
-        logs = _logs(
-            file=file, policies=policies, choice=choice, reward=reward, window=window, campaign=campaign,
-            where=where, options=options,
-        )  # fmt: skip
-        found: dict[str, Any] = {}
-        for log, named, left_out in logs:
-            targets = [_target(log, policy, seed) for policy in named if policy != "logged"]
-            report = judge(
-                log, targets, kind=interval, level=level, replicates=replicates, seed=seed, clip=clip,
-                needed=effective,
-            )  # fmt: skip
-            report["left_out"] = left_out
-            found = {**report, "policies": [*found.get("policies", ()), *report["policies"]]}
+        if file is not None:
+            logs = [(_of_file(file, where), named)]
+        elif where:
+            raise click.UsageError("--where is for a file; of the topics, choose by --campaign")
+        else:
+            logs = _of_topics(named, choice=choice, reward=reward, window=window, campaign=campaign, options=options)
+        reports = [report_of(joined, judged, how) for joined, judged in logs]
     except LogError as error:
         raise click.ClickException(str(error)) from None
     if json_path is not None:
-        json_path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    _show(found)
-    return UNSUPPORTED if any(one["refused"] for one in found["policies"]) else 0
+        json_path.write_text(json.dumps(together(reports), indent=2) + "\n", encoding="utf-8")
+    show(reports)
+    return UNSUPPORTED if any(one["refused"] for report in reports for one in report["policies"]) else 0
 
 
-def _logs(
-    *,
-    file: Path | None,
-    policies: tuple[str, ...],
-    choice: str,
-    reward: Any,
-    window: float,
-    campaign: str,
-    where: tuple[str, ...],
-    options: Options,
-) -> list[tuple[Log, list[str], dict[str, int]]]:
-    """A log and the policies to be judged on it: one for each experiment that is asked for, and one for the rest."""
-    from streamer.ope import topics
-    from streamer.ope.decisions import Chances, join
+def report_of(joined: Joined, named: Sequence[str], how: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``judge`` says of the policies ``named`` on a log, and what there is to know of it. Raises ``LogError``."""
+    from streamer.ope.judge import judge
+
+    targets = [_target(joined.log, policy, how["seed"]) for policy in named if policy != "logged"]
+    return {**judge(joined.log, targets, **how), "left_out": joined.left_out, "notes": list(joined.notes)}
+
+
+def together(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """As JSON: all policies in one list, each with what is told of its log. Of a single log the whole tells that too;
+    several are in ``logs``.
+    """
+    logs = [{name: report[name] for name in _OF_A_LOG} for report in reports]
+    policies = [{**one, **log} for report, log in zip(reports, logs, strict=True) for one in report["policies"]]
+    common = {name: told for name, told in reports[0].items() if name not in _OF_A_LOG}
+    return {**(logs[0] if len(logs) == 1 else {"logs": logs}), **common, "policies": policies}
+
+
+def _of_file(file: Path, where: Sequence[str]) -> Joined:
+    from streamer.ope.decisions import Joined
     from streamer.ope.files import read_log
-    from streamer.ope.items import join_items
 
-    named = list(policies) or ["logged"]
-    if file is not None:
-        pairs = [pair.partition("=")[::2] for pair in where]
-        return [(read_log(file, pairs), named, {})]
-    if where:
-        raise click.UsageError("--where is for a file; of the topics, choose by --campaign")
+    return Joined(read_log(file, [pair.partition("=")[::2] for pair in where]), {})
+
+
+def _of_topics(
+    named: Sequence[str], *, choice: str, reward: Any, window: float, campaign: str, options: Options
+) -> list[tuple[Joined, list[str]]]:
+    from agents import zones
+    from streamer.ope import topics
+    from streamer.ope.chances import Chances
+
     settings = options.settings()
     found = asyncio.run(topics.read(settings, campaign))
-    chances = Chances.of(settings.core)
+    chances = Chances.of(settings.core, zones.load().version)
+    return joined_by_log(found, chances, named, choice=choice, reward=reward, window_ms=int(window * 3_600_000))
+
+
+def joined_by_log(
+    found: Told, chances: Chances, named: Sequence[str], *, choice: str, reward: Any, window_ms: int
+) -> list[tuple[Joined, list[str]]]:
+    """A log and the policies to be judged on it: one for each experiment that is asked for, and one for the rest."""
+    from streamer.ope.decisions import join
+    from streamer.ope.items import join_items
+
+    by_experiment: dict[str, list[str]] = {}
+    for name in named:
+        experiment = name.partition(":")[2].partition("=")[0] if name.startswith("arm:") else ""
+        by_experiment.setdefault(experiment, []).append(name)
     out = []
-    by_arm = {name.partition(":")[2].partition("=")[0] for name in named if name.startswith("arm:")}
-    for experiment in ["", *sorted(by_arm)]:
-        these = [
-            name for name in named
-            if (name.partition(":")[2].partition("=")[0] if name.startswith("arm:") else "") == experiment
-        ]  # fmt: skip
-        if these:
-            window_ms = int(window * 3_600_000)
-            if choice == "item" and not experiment:
-                joined = join_items(found, reward, window_ms=window_ms, chances=chances)
-            else:
-                joined = join(found, reward, window_ms=window_ms, chances=chances, experiment=experiment)
-            out.append((joined.log, these, joined.left_out))
+    for experiment, these in sorted(by_experiment.items()):
+        if choice == "item" and not experiment:
+            joined = join_items(found, reward, window_ms=window_ms, chances=chances)
+        else:
+            joined = join(found, reward, window_ms=window_ms, chances=chances, experiment=experiment)
+        out.append((joined, these))
     return out
 
 
@@ -231,43 +274,61 @@ def _target(log: Log, policy: str, seed: int) -> Target:
     )
 
 
-def _show(found: dict[str, Any]) -> None:
+def show(reports: Sequence[dict[str, Any]]) -> None:
+    """Print them: of each log what was logged, and then of each policy what it would have earned."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160
-    logged, level = found["logged"], f"{found['level']:.0%}"
+    for place, report in enumerate(reports):
+        if place:
+            console.print()
+        _show_log(console, report)
+        for one in report["policies"]:
+            _show_policy(console, one, f"{report['level']:.0%}")
+
+
+def _show_log(console: Console, found: dict[str, Any]) -> None:
+    """What was logged, of the policies that follow."""
+    logged, what = found["logged"], "round" if found["weigh"] == "rounds" else "round, the mean over users"
     console.print(
-        f"{found['rounds']:,} rounds of {found['users']:,} users, {found['actions']} actions; intervals: {level}, "
-        f"{found['interval']} by user\nlogged: {_number(logged['value'])} a round {_range(logged)}"
+        f"{found['rounds']:,} rounds of {found['users']:,} users, {found['actions']} actions; intervals: "
+        f"{found['level']:.0%}, {found['interval']} by user\n"
+        f"logged: {_number(logged['value'])} a {what} {_range(logged)}".rstrip()
     )
     for reason, count in found["left_out"].items():
         console.print(f"{count:,} left out: {reason}")
-    for one in found["policies"]:
-        told = one["support"]
-        console.print(
-            f"\n[bold]{one['policy']}[/bold]: support {told['share']:.1%}, {told['effective_rounds']:,.1f} effective "
-            f"rounds with {told['effective_rewards']:,.1f} effective rewards, largest weight "
-            f"{told['largest_weight']:,.1f} ({told['largest_share']:.1%} of all), "
-            f"mean weight {told['mean_weight']:.3f} (due {told['mean_weight_due']:.3f})",
-            soft_wrap=True,
-        )
-        for sentence in one["refused"]:
-            console.print(f"  [red]{sentence}[/red]", soft_wrap=True)
-        if one["refused"]:
-            continue
-        for sentence in one["doubts"]:
-            console.print(f"  [yellow]{sentence}[/yellow]", soft_wrap=True)
-        table = Table("", "value", level, "above logged", level, box=None, pad_edge=False, header_style="bold")
-        for name, each in one["estimates"].items():
-            above, low, high = each["above"]
-            difference = f"[{low:+.6g}, {high:+.6g}]" if each["low"] is not None else ""
-            table.add_row(name, _number(each["value"]), *(
-                text.replace("[", r"\[") for text in (_range(each), f"{above:+.6g}", difference)
-            ))  # fmt: skip
-        console.print(table)
+    for sentence in found["notes"]:
+        console.print(f"[yellow]{sentence}[/yellow]", soft_wrap=True)
+
+
+def _show_policy(console: Console, one: dict[str, Any], level: str) -> None:
+    """How far the log supports a policy, and either why there is no answer or the estimates."""
+    from rich.table import Table
+
+    told = one["support"]
+    console.print(
+        f"\n[bold]{one['policy']}[/bold]: support {told['share']:.1%}, {told['effective_rounds']:,.1f} effective "
+        f"rounds of {told['effective_users']:,.1f} users with {told['effective_rewards']:,.1f} effective rewards, "
+        f"largest weight {told['largest_weight']:,.1f} ({told['largest_share']:.1%} of all), "
+        f"mean weight {told['mean_weight']:.3f} (due {told['mean_weight_due']:.3f})",
+        soft_wrap=True,
+    )
+    for sentence in one["refused"]:
+        console.print(f"  [red]{sentence}[/red]", soft_wrap=True)
+    if one["refused"]:
+        return
+    for sentence in one["doubts"]:
+        console.print(f"  [yellow]{sentence}[/yellow]", soft_wrap=True)
+    table = Table("", "value", level, "above logged", level, box=None, pad_edge=False, header_style="bold")
+    for name, each in one["estimates"].items():
+        above, low, high = each["above"]
+        difference = f"[{low:+.6g}, {high:+.6g}]" if each["low"] is not None else ""
+        table.add_row(name, _number(each["value"]), *(
+            text.replace("[", r"\[") for text in (_range(each), f"{above:+.6g}", difference)
+        ))  # fmt: skip
+    console.print(table)
 
 
 def _number(value: float) -> str:

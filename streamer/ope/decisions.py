@@ -1,13 +1,20 @@
 """The engine's own log: topic ``decisions``, and what came of each from ``feedback`` and ``purchase``.
 
 A round is a decision that came as far as the question whether to push at all: it was ``sent``, or held back by chance
-(a control group), or refused for its score or its worth. What other rules refuse stays refused under any policy judged
-here. There are two actions, ``send`` and ``hold``; what is pushed is part of the context, as is all that was known.
+(a control group), or refused for its score, its worth or the gain of its coupon. What other rules refuse stays refused
+under any policy judged here. There are two actions, ``send`` and ``hold``; what is pushed is part of the context, as is
+all that was known.
+
+Of what is refused for its worth a share is tried, by chance, and what a rule makes of it after that draw must not
+decide whether it is a round, or the log would lack what was tried and keep what was not. So a coupon that was
+``over_budget`` is a round too: it counts as sent if it would have been but for the budget, which no policy judged here
+has more of, and earns what came of that. ``buys_anyway`` is asked before the draw, and is no round.
 
 The reward is what a shopper did within a **window** after the event that was decided on:
 
 =================  ===================================================================================================
 ``clicked``        the push was clicked; ``opened``, ``dismissed``, ``unsubscribed`` likewise. A push not sent earns 0
+                   (and what is told of it more than five minutes before it was decided on is not of it)
 ``converted``      feedback says so; a push not sent earns 0
 ``bought``         they bought something, pushed or not
 ``bought-item``    they bought one of the items decided on, pushed or not
@@ -15,7 +22,9 @@ The reward is what a shopper did within a **window** after the event that was de
 =================  ===================================================================================================
 
 What a push that was held back would have led to is known only where pushes are held back, or sent, by chance.
-Decisions whose window had not ended when the log did are left out: their noes are not yet noes.
+Decisions whose window had not ended when the log did are left out: their noes are not yet noes. Events are read as the
+engine reads them: one that was sent again, or on through ``ingress``, counts once, and feedback counts for the shopper
+who was pushed.
 
 **What such an estimate is of**: decisions one by one, among those that were logged. A policy that pushes less leaves
 more room under caps and gaps and tires people less; that is not in it.
@@ -30,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 import numpy as np
 
-from streamer.core.policy.experiments import Splits
+from streamer.ope.alike import uneven
 from streamer.ope.log import Log, LogError, single, unsettled
 from streamer.ope.policies import HOLD, SCORE, SEND
 
@@ -40,9 +49,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.core.events import Event
-    from streamer.core.settings import CoreSettings, PolicySettings
+    from streamer.ope.chances import Chances
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
     Timed = tuple[str, int, "Decided"]
 
 Reward = Literal[
@@ -54,14 +64,22 @@ HOUR_MS: Final = 3_600_000
 
 SENT: Final = "sent"
 WORTH: Final = "worth"
-CHANCE: Final = frozenset({"control", "holdout"})
+CONTROL: Final = "control"
+HOLDOUT: Final = "holdout"
+CHANCE: Final = frozenset({CONTROL, HOLDOUT})
 """Reasons for which what would have been sent was held back by chance."""
 LOW_SCORE: Final = "low_score"
-JUDGED: Final = frozenset({LOW_SCORE, "not_worth_it"})
-"""Reasons for which it was held back for its score, for certain, or its worth, but for what is tried."""
-PROPOSED: Final = frozenset({SENT, "not_worth_it", "outbid"}) | CHANCE
+NOT_WORTH_IT: Final = "not_worth_it"
+NO_GAIN: Final = "no_gain"
+OVER_BUDGET: Final = "over_budget"
+JUDGED: Final = frozenset({LOW_SCORE, NOT_WORTH_IT, NO_GAIN, OVER_BUDGET})
+"""Reasons for which it was held back for its score, for certain, or its worth, but for what is tried, or after that."""
+PROPOSED: Final = frozenset({SENT, "buys_anyway", NO_GAIN, NOT_WORTH_IT, OVER_BUDGET, "outbid"}) | CHANCE
 """Reasons of what came as far as to be proposed, beside others of its occasion if they did."""
+EARLY_MS: Final = 300_000
+"""As much sooner than the event decided on feedback may be said to have come: clocks differ."""
 OUTBID: Final = "outbid by another campaign"
+UNTOLD: Final = "whether it was tried is not told: coupons compared by score, explored without logging alternatives"
 
 _FEEDBACK: Final[Mapping[str, str]] = {
     "clicked": "push_clicked",
@@ -87,6 +105,8 @@ class Decided(msgspec.Struct, frozen=True):
     x: tuple[str, ...] = ()
     a: tuple[tuple[str, float, float], ...] = ()
     t: int = 0
+    p: float = 1.0
+    v: str = ""
 
     @property
     def worth(self) -> float:
@@ -98,58 +118,23 @@ class Decided(msgspec.Struct, frozen=True):
         return next((each.partition(":")[2] for each in self.x if each.partition(":")[0] == experiment), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Chances:
-    """What the logging policy left to chance: the settings it had, without which a log cannot be weighed.
-
-    ``terms`` has the settings that a shopper is decided by, as the arms of experiments change them; ``control``: by
-    campaign, the share of shoppers that its control group holds back.
-    """
-
-    terms: Splits
-    control: Mapping[str, float]
-
-    @classmethod
-    def of(cls, core: CoreSettings) -> Chances:
-        """As the settings say."""
-        return cls(Splits(core.policy, core.experiments), {each.name: each.control_share for each in core.campaigns})
-
-    def policy(self, user: str) -> PolicySettings:
-        """What ``user`` is decided by."""
-        return self.terms.of(user).settings
-
-    def send(self, user: str, row: Decided) -> float:
-        """How probable it was that what ``row`` decided on is sent. Raises ``LogError`` for what cannot be."""
-        if row.r == LOW_SCORE:
-            return 0.0
-        policy = self.policy(user)
-        passed = (1 - policy.holdout_share) * (1 - self.control.get(row.c, 0.0))
-        chance = passed * (policy.try_share if row.worth < policy.least_worth else 1.0)
-        if not (chance > 0 if row.r == SENT else chance < 1):
-            raise LogError(
-                f"a decision of campaign {row.c} says {row.r}, which these settings would never do: give the settings "
-                "that the log was made under (core.policy.holdout_share, least_worth and try_share, campaigns, "
-                "experiments)"
-            )
-        return chance
-
-
 @dataclass(slots=True)
 class Told:
     """What the topics say, before it is put together.
 
     ``decided``: user, partition and row. ``times``: event time in ms by (topic, partition, offset). ``outcomes``:
-    (type, candidate) to the time of the first such feedback. ``purchases``: by user, in any order. ``last_ms``: the
+    (type, user, candidate) to the times of such feedback. ``purchases``: by user, in any order. ``last_ms``: the
     latest event time seen. ``competed``: candidates that another campaign's stood beside, by the ids.
     """
 
     decided: list[tuple[str, int, Decided]] = field(default_factory=list)
     times: dict[tuple[str, int, int], int] = field(default_factory=dict)
-    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     purchases: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     last_ms: int = 0
     competed: set[str] = field(default_factory=set)
     _open: dict[str, tuple[Decided, list[str]]] = field(default_factory=dict)
+    _seen: set[tuple[str, int]] = field(default_factory=set)
 
     def decide(self, user: str, partition: int, row: Decided, *, keep: bool = True) -> None:
         """A decision, in the order of its partition; it is a round if ``keep`` says so."""
@@ -164,21 +149,27 @@ class Told:
                 self.competed.update(before[1])
 
     def add(self, event: Event) -> None:
-        """An inbound event: its time, and what it says of a candidate or of an order."""
+        """An inbound event: its time, and, the first time it is there, what it says of a candidate or of an order."""
         self.last_ms = max(self.last_ms, event.time)
+        if not event.candidate_id and event.type != "purchase":
+            return
+        mark = (event.user, event.fingerprint)
+        if mark in self._seen:
+            return
+        self._seen.add(mark)
         if event.candidate_id:
-            key = (event.type, event.candidate_id)
-            self.outcomes[key] = min(event.time, self.outcomes.get(key, event.time))
-        elif event.type == "purchase":
+            self.outcomes[event.type, event.user, event.candidate_id].append(event.time)
+        else:
             self.purchases[event.user].append(event)
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Rounds and what was left out of them, by why."""
+    """Rounds, what was left out of them, by why, and sentences on what could not be checked."""
 
     log: Log
     left_out: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def wanted(row: Decided) -> bool:
@@ -204,13 +195,15 @@ def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, exper
 
     With ``experiment``, the actions are
     its arms instead, for all rounds of users who are in it, and an arm's probability is its share of those users.
-    Raises ``LogError``.
+    Raises ``LogError``, also if the settings that ``chances`` are of would never decide as the log did.
     """
 
-    def refused(row: Decided) -> str:
+    def refused(user: str, row: Decided) -> str:
         if not wanted(row):
             return OUTBID
-        return "not in the experiment" if experiment and not row.arm(experiment) else ""
+        if experiment:
+            return "" if row.arm(experiment) else "not in the experiment"
+        return UNTOLD if chances.untold(user, row) else ""
 
     kept, left = in_time(found, window_ms, refused)
     rows = [row for _, _, row in kept]
@@ -221,10 +214,11 @@ def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, exper
     }
     if experiment:
         return Joined(_by_arm(rows, experiment, shared), left)
-    return Joined(_by_sending(kept, chances, shared, settled=reward in _FEEDBACK), left)
+    chances.check([(user, row) for user, _, row in kept])
+    return Joined(_by_sending(kept, chances, shared, settled=reward in _FEEDBACK), left, chances.notes(rows))
 
 
-def in_time(found: Told, window_ms: int, refused: Callable[[Decided], str]) -> tuple[list[Timed], dict[str, int]]:
+def in_time(found: Told, window_ms: int, refused: Callable[[str, Decided], str]) -> tuple[list[Timed], dict[str, int]]:
     """The decisions whose window has ended, and of the others how many are left out, by why.
 
     ``refused`` says why a decision is no round, "" if it is one. Raises ``LogError`` if none is.
@@ -234,7 +228,7 @@ def in_time(found: Told, window_ms: int, refused: Callable[[Decided], str]) -> t
     for user, partition, row in found.decided:
         # A timer's decision is made when it was due, not when it was armed.
         time_ms = row.t or found.times.get(place(row.o, partition))
-        if why := refused(row):
+        if why := refused(user, row):
             left[why] += 1
         elif time_ms is None:
             left["the event decided on is no longer in its topic"] += 1
@@ -260,7 +254,7 @@ def common(found: Told, kept: Sequence[Timed], reward: Reward, window_ms: int) -
 
 
 def _by_sending(kept: Sequence[Timed], chances: Chances, shared: Mapping[str, Any], *, settled: bool) -> Log:
-    sent = np.array([row.r == SENT for _, _, row in kept])
+    sent = np.array([row.r == SENT or chances.meant(user, row) for user, _, row in kept])
     send = np.array([chances.send(user, row) for user, _, row in kept])
     offered = np.column_stack([1.0 - send, send])
     return Log(
@@ -269,15 +263,23 @@ def _by_sending(kept: Sequence[Timed], chances: Chances, shared: Mapping[str, An
         names=(HOLD, SEND),
         settled=np.array([0.0, np.nan]) if settled else unsettled(2),
         offered=offered,
+        uneven=_uneven_by_sending(kept, shared["users"]),
         **shared,
     )
+
+
+def _uneven_by_sending(kept: Sequence[Timed], users: Ints) -> str:
+    """Of shoppers whom a campaign would have sent something, those it held back against those it did not."""
+    of = np.array([row.c for _, _, row in kept])
+    sides = np.array([1 if row.r in CHANCE else 0 if row.r == SENT else -1 for _, _, row in kept])
+    return uneven(users, sides, ("pushed", "held back"), of)
 
 
 def _by_arm(rows: Sequence[Decided], experiment: str, shared: Mapping[str, Any]) -> Log:
     arms = [row.arm(experiment) for row in rows]
     names = tuple(sorted(set(arms)))
     actions = np.array([names.index(arm) for arm in arms], np.int64)
-    users: NDArray[np.int64] = shared["users"]
+    users: Ints = shared["users"]
     _, first = np.unique(users, return_index=True)
     share = np.bincount(actions[first], minlength=len(names)) / len(first)
     return Log(
@@ -286,6 +288,7 @@ def _by_arm(rows: Sequence[Decided], experiment: str, shared: Mapping[str, Any])
         names=names,
         settled=unsettled(len(names)),
         offered=np.broadcast_to(share, (len(rows), len(names))),
+        uneven=uneven(users, actions, tuple(f"in arm {name}" for name in names)),
         **shared,
     )
 
@@ -293,8 +296,8 @@ def _by_arm(rows: Sequence[Decided], experiment: str, shared: Mapping[str, Any])
 def _reward(found: Told, reward: Reward, decided: Timed, window_ms: int) -> float:
     user, time_ms, row = decided
     if reward in _FEEDBACK:
-        at = found.outcomes.get((_FEEDBACK[reward], row.d))
-        return float(row.r == SENT and at is not None and at <= time_ms + window_ms)
+        told = found.outcomes.get((_FEEDBACK[reward], user, row.d), ())
+        return float(row.r == SENT and any(time_ms - EARLY_MS <= at <= time_ms + window_ms for at in told))
     orders = [event for event in found.purchases.get(user, ()) if time_ms < event.time <= time_ms + window_ms]
     if reward == "spent":
         paid: Iterable[float] = (line.price * line.quantity for event in orders for line in event.lines)

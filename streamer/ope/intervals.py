@@ -19,6 +19,8 @@ import numpy as np
 from streamer.ope.estimators import slopes, values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["bootstrap", "percentile", "normal"]
 KINDS: Final[tuple[Kind, ...]] = ("bootstrap", "percentile", "normal")
+
+_BYTES: Final = 32 << 20
+"""As much as the draws that are summed together may take."""
+_USERS: Final = 1 << 13
+"""As many users are summed together."""
 
 
 def by_user(rows: Floats, users: Ints) -> Floats:
@@ -41,7 +48,7 @@ def intervals(rows: Floats, users: Ints, kind: Kind, *, level: float, replicates
     """
     sums = by_user(rows, users)
     # A count of users as they are, [1, users], and of each draw.
-    found, errors = _estimates(sums, np.ones((1, len(sums))))
+    found, errors = _estimates(sums, [np.ones((1, len(sums)))])
     tails = np.array([0.5 * (1 - level), 0.5 * (1 + level)])
     if kind == "normal":
         width = NormalDist().inv_cdf(0.5 + level / 2)
@@ -57,27 +64,48 @@ def intervals(rows: Floats, users: Ints, kind: Kind, *, level: float, replicates
     return np.where(errors[0][:, None, :] > 0, ends, found[0][:, None, :])
 
 
-def _draws(random: np.random.Generator, users: int, replicates: int) -> Floats:
-    """[replicates, users]: how often each user is drawn."""
-    times = [np.bincount(random.integers(0, users, users), minlength=users) for _ in range(replicates)]
-    return np.stack(times).astype(np.float64)
+def _draws(random: np.random.Generator, users: int, replicates: int) -> Iterator[Floats]:
+    """[draws, users] each: how often each user is drawn; as many draws at once as fit, ``replicates`` in all."""
+    at_once = max(1, _BYTES // (8 * users))
+    for begin in range(0, replicates, at_once):
+        count = min(at_once, replicates - begin)
+        times = np.empty((count, users))
+        for row in times:
+            row[:] = np.bincount(random.integers(0, users, users), minlength=users)
+        yield times
 
 
-def _estimates(sums: Floats, times: Floats) -> tuple[Floats, Floats]:
+def _estimates(sums: Floats, draws: Iterable[Floats]) -> tuple[Floats, Floats]:
     """[draws, 2, estimates]: the values and how far they lie above the last, and the standard errors of both.
 
-    ``sums`` [users, columns], ``times`` [draws, users]. The error is that of the delta method, clustered by user: with
-    g the slopes of an estimate by the sums, the square of it is g' C g, with C the users' second moments.
+    ``sums`` [users, columns], ``draws`` some [draws, users] each. The error is that of the delta method, clustered by
+    user: with g the slopes of an estimate by the sums, the square of it is g' C g, with C the users' second moments.
     """
     users, columns = sums.shape
-    moments = (sums[:, :, None] * sums[:, None, :]).reshape(users, columns * columns)
-    of_sums = times @ sums
-    of_moments = (times @ moments).reshape(len(times), columns, columns)
+    one, other = np.triu_indices(columns)
+    totals = np.concatenate([_totals(sums, times, one, other) for times in draws])
+    of_sums = totals[:, :columns]
+    of_moments = np.empty((len(totals), columns, columns))
+    of_moments[:, one, other] = of_moments[:, other, one] = totals[:, columns:]
     found, slope = values(of_sums), slopes(of_sums)
     both = np.stack([found, found - found[:, -1:]], axis=1)
     slope = np.stack([slope, slope - slope[:, -1:]], axis=1)
     variance = np.einsum("dkec,dcf,dkef->dke", slope, of_moments, slope, optimize=True)
     return both, np.sqrt(np.maximum(variance, 0.0) * users / max(users - 1, 1))
+
+
+def _totals(sums: Floats, times: Floats, one: Ints, other: Ints) -> Floats:
+    """[draws, columns and pairs of them]: sums and second moments over the users, each so many ``times``.
+
+    By einsum, which adds up a draw the same way whatever the others are; the BLAS does not, and how many draws fit in
+    memory would show in the last bits.
+    """
+    found = np.zeros((len(times), sums.shape[1] + len(one)))
+    for begin in range(0, len(sums), _USERS):
+        part = sums[begin : begin + _USERS]
+        both = np.column_stack([part, part[:, one] * part[:, other]])
+        found += np.einsum("du,uc->dc", times[:, begin : begin + _USERS], both)
+    return found
 
 
 def _percentiles(drawn: Floats, tails: Floats) -> Floats:

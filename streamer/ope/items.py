@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.ope.decisions import Chances, Decided, Joined, Reward, Told, common, in_time, standardised
+from streamer.ope.decisions import Joined, common, in_time, standardised
 from streamer.ope.log import Log, LogError, unsettled
 from streamer.ope.policies import THOMPSON
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from streamer.ope.chances import Chances
+    from streamer.ope.decisions import Decided, Reward, Told
 
     Floats = NDArray[np.float64]
 
@@ -39,7 +42,7 @@ _ALIKE: Final = 1e-9
 def join_items(found: Told, reward: Reward, *, window_ms: int, chances: Chances) -> Joined:
     """The rounds with their rewards. Raises ``LogError``."""
 
-    def refused(row: Decided) -> str:
+    def refused(_user: str, row: Decided) -> str:
         if not row.a:
             return NOT_EXPLORED
         return COMPETED if row.d in found.competed else ""
@@ -72,7 +75,7 @@ def join_items(found: Told, reward: Reward, *, window_ms: int, chances: Chances)
         tables={THOMPSON: _explored(offered, shares, rows)},
         **common(found, kept, reward, window_ms),
     )
-    return Joined(log, left)
+    return Joined(log, left, chances.notes(rows))
 
 
 def _explored(offered: Floats, shares: Floats, rows: Sequence[Decided]) -> Floats:

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -80,6 +81,8 @@ def explore(log: Log, share: float) -> Target:
 
 def threshold(log: Log, least: float, score: str = SCORE) -> Target:
     """Push from a score of ``least`` on. Raises ``LogError`` if the log has no such score or no such actions."""
+    if isnan(least):
+        raise LogError("a threshold is a number, not nan")
     if log.names != (HOLD, SEND):
         raise LogError(f"a threshold needs a log of the actions {HOLD} and {SEND}")
     if score not in log.scores:

@@ -6,9 +6,12 @@ them. Where it is not 1, no estimator that weighs rounds is right, whatever its 
 would tell as much. Where the log has the probabilities of all actions, it is also known what that is to be expected to
 be, (sum of m)² / sum of π² / p over all that must be tried: a log may happen to lack the few rounds that weigh most,
 and look well supported for that very reason. **Effective rewards**: the same of ``|w r|``, since a thousand rounds with
-one click tell next to nothing, and an interval made of them is too sure. **Mean weight**: expected to be the target's
-mass on what must be tried (1 where everything must); far from it means that propensities are wrong, or support missing
-unseen.
+one click tell next to nothing, and an interval made of them is too sure. **Effective users**: the same of each user's
+sum of w, as rounds of one user hang together and intervals are made by drawing users. **Mean weight**: expected to be
+the target's mass on what must be tried (1 where everything must); far from it means that propensities are wrong, or
+support missing unseen.
+
+Each round may count ``times`` so much, as where users count once whatever their rounds (``judge.py``).
 """
 
 from __future__ import annotations
@@ -32,10 +35,15 @@ EFFECTIVE: Final = 100.0
 """As many effective rounds an answer needs unless told."""
 REWARDED: Final = 10.0
 """As many effective rewards an answer needs: below, intervals made of the log cover too seldom."""
+USERS: Final = 20.0
+"""As many effective users an answer needs: of fewer, an interval that draws users anew holds too seldom."""
 HEAVY: Final = 0.05
 """A round that carries more than this share of all weight is told of."""
 _NAMED: Final = 3
 _APART: Final = 4.0
+"""A mean weight that is off by more than so many standard errors is not off by chance,"""
+_WRONG: Final = 0.05
+"""and by more than this share, the estimates are off as well."""
 _CHUNK: Final = 1 << 14
 
 
@@ -43,8 +51,8 @@ _CHUNK: Final = 1 << 14
 class Support:
     """``share`` as above, ``lacking`` the actions that have most of the rest, with it, ``most`` the weightiest first.
 
-    ``expected`` is what ``effective`` is expected to be, infinite where that is not known. ``largest`` is the share of
-    all weight that the weightiest round carries; ``mass`` what ``mean_weight`` should be.
+    ``expected`` is what ``effective`` is expected to be, infinite where that is not known. ``users``: effective ones.
+    ``largest`` is the share of all weight that the weightiest round carries; ``mass`` what ``mean_weight`` should be.
     ``explore``: the share of decisions to be drawn at random, uniformly, so that a log of this size has enough.
     """
 
@@ -52,6 +60,7 @@ class Support:
     effective: float
     expected: float
     rewarded: float
+    users: float
     largest: float
     largest_weight: float
     mean_weight: float
@@ -60,33 +69,50 @@ class Support:
     lacking: tuple[tuple[str, float], ...]
     explore: float
 
+    @property
+    def off(self) -> bool:
+        """Whether the mean weight is not what is due, by more than chance."""
+        return abs(self.mean_weight - self.mass) > _APART * self.mean_weight_error + 1e-9
 
-def support(log: Log, target: Target, w: Floats, mass: Floats, needed: float) -> Support:
-    """Of a target with the weights ``w`` [n] and ``mass`` [n] on what must be tried; ``needed`` effective rounds."""
+    @property
+    def wrong(self) -> bool:
+        """Whether it is off by so much that the estimates are too."""
+        return self.off and abs(self.mean_weight - self.mass) > _WRONG * self.mass
+
+
+def support(log: Log, target: Target, weighed: tuple[Floats, Floats], times: Floats, needed: float) -> Support:
+    """Of a target, ``weighed``: the weights [n] and its mass [n] on what must be tried; ``needed`` effective rounds.
+
+    ``times`` [n], with a sum of n: how much each round counts.
+    """
+    w, mass = weighed
+    w, mass = w * times, mass * times
     must = np.isnan(log.settled)
     short = np.zeros(len(log.names))
     missed = 0
     # Rounds alike in what the target does and in what was possible are looked at together.
     possible, row = log.possible()
-    pairs, counts = np.unique(np.column_stack([target.rows, row]), axis=0, return_counts=True)
+    pairs, which, counts = np.unique(
+        np.column_stack([target.rows, row]), axis=0, return_inverse=True, return_counts=True
+    )
+    counted = np.bincount(which.reshape(-1), times)
     for begin in range(0, len(pairs), _CHUNK):
         chosen, at = pairs[begin : begin + _CHUNK].T
         gone = np.where(must & ~possible[at], target.table[chosen], 0.0)
-        times = counts[begin : begin + _CHUNK]
-        short += times @ gone
-        missed += int(times[gone.sum(axis=1) > UNSUPPORTED].sum())
+        short += counted[begin : begin + _CHUNK] @ gone
+        missed += int(counts[begin : begin + _CHUNK][gone.sum(axis=1) > UNSUPPORTED].sum())
     n = len(log)
     total, of_all = float(w.sum()), float(mass.sum())
     order = np.argsort(-short, kind="stable")[:_NAMED]
     share = 1.0 - float(short.sum()) / of_all if of_all else 1.0
     tried = missed if missed and share < 1 - UNSUPPORTED else n
     users = np.bincount(log.users, w - mass)
-    paid = np.abs(w * log.rewards)
     return Support(
         share=share,
-        effective=total**2 / float((w**2).sum()) if total else 0.0,
-        expected=_expected(log, target, of_all),
-        rewarded=float(paid.sum()) ** 2 / float((paid**2).sum()) if paid.any() else 0.0,
+        effective=effective(w),
+        expected=_expected(log, target, of_all, times),
+        rewarded=effective(np.abs(w * log.rewards)),
+        users=effective(np.bincount(log.users, w).astype(np.float64)),
         largest=float(w.max()) / total if total else 0.0,
         largest_weight=float(w.max()),
         mean_weight=total / n,
@@ -97,7 +123,17 @@ def support(log: Log, target: Target, w: Floats, mass: Floats, needed: float) ->
     )
 
 
-def _expected(log: Log, target: Target, mass: float) -> float:
+def effective(weights: Floats) -> float:
+    """As many equal ones would tell as much (Kish)."""
+    most = float(weights.max())
+    if not most:
+        return 0.0
+    # Relative to the largest, so that no square leaves the range of floats.
+    shares = weights / most
+    return float(shares.sum()) ** 2 / float((shares**2).sum())
+
+
+def _expected(log: Log, target: Target, mass: float, times: Floats) -> float:
     """What the effective sample size is expected to be; ``mass``: the target's, on what must be tried."""
     if log.offered is None:
         return float("inf")
@@ -105,12 +141,16 @@ def _expected(log: Log, target: Target, mass: float) -> float:
     for begin in range(0, len(log), _CHUNK):
         chosen = target.table[target.rows[begin : begin + _CHUNK]][:, must]
         offered = log.offered[begin : begin + _CHUNK][:, must]
+        chosen = chosen * times[begin : begin + _CHUNK, None]
         squares += float((chosen**2 / np.where(offered > 0, offered, np.inf)).sum())
     return mass**2 / squares if squares else float("inf")
 
 
-def refusal(found: Support, log: Log, needed: float) -> list[str]:
-    """Why there is no answer, a sentence each, and what would give one; empty if there is an answer."""
+def refusal(found: Support, log: Log, needed: float, uneven: str = "") -> list[str]:
+    """Why there is no answer, a sentence each, and what would give one; empty if there is an answer.
+
+    ``uneven``: of rounds that are not of alike users, what there is to say.
+    """
     why = []
     if found.share < 1 - UNSUPPORTED:
         most = ", ".join(f"{name} ({share:.1%})" for name, share in found.lacking)
@@ -130,8 +170,19 @@ def refusal(found: Support, log: Log, needed: float) -> list[str]:
             f"itself would ({needed:.0f} are needed), and one of them carries {found.largest:.0%} of all weight"
         )
     if why:
-        why.append(_remedy(found, log, needed))
-    elif found.mass and found.rewarded < REWARDED:
+        return [*why, _remedy(found, log, needed)]
+    if found.mass and found.users < USERS:
+        why.append(
+            f"too few users: the weights are spread as if over {found.users:.1f} users ({USERS:.0f} are needed), and "
+            "rounds of one user hang together; more rounds of the same users will not do"
+        )
+    if found.wrong:
+        cause = uneven or (
+            "the settings or propensities given cannot be those that the log was made under (or the policy has support "
+            "that was not seen to be missing)"
+        )
+        why.append(f"{_mean_weight(found)}: {cause}")
+    if not why and found.mass and found.rewarded < REWARDED:
         why.append(
             f"too few rewards: what this policy would earn hangs on as much as {found.rewarded:.1f} rewarded rounds "
             f"({REWARDED:.0f} are needed); a log {REWARDED / max(found.rewarded, 1):.0f} times as long may do"
@@ -139,17 +190,22 @@ def refusal(found: Support, log: Log, needed: float) -> list[str]:
     return why
 
 
-def doubts(found: Support) -> list[str]:
-    """What an answer should be taken with, a sentence each."""
+def doubts(found: Support, uneven: str = "") -> list[str]:
+    """What an answer should be taken with, a sentence each; ``uneven`` as ``refusal`` has it."""
     told = []
     if found.largest > HEAVY:
         told.append(f"one round carries {found.largest:.0%} of all weight")
-    if abs(found.mean_weight - found.mass) > _APART * found.mean_weight_error + 1e-9:
-        told.append(
-            f"weights have a mean of {found.mean_weight:.3f} ± {found.mean_weight_error:.3f} where {found.mass:.3f} is "
-            "due: the propensities may be wrong, or the policy have support that was not seen to be missing"
-        )
+    if found.off:
+        told.append(f"{_mean_weight(found)}: the propensities may be wrong")
+    if found.mass and uneven:
+        told.append(uneven)
     return told
+
+
+def _mean_weight(found: Support) -> str:
+    return (
+        f"weights have a mean of {found.mean_weight:.3f} ± {found.mean_weight_error:.3f} where {found.mass:.3f} is due"
+    )
 
 
 def _remedy(found: Support, log: Log, needed: float) -> str:

@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from streamer.core.campaigns.campaign import NEXT
-from streamer.core.events import Event, Line
+from streamer.core.events import Event, Line, key64
 from streamer.core.policy.experiments import Arm, Experiment, Splits
 from streamer.core.settings import CoreSettings, PolicySettings
-from streamer.ope.decisions import DAY_MS, Chances, Decided, Told, join, wanted
+from streamer.ope.chances import Chances
+from streamer.ope.decisions import DAY_MS, EARLY_MS, Decided, Told, join, wanted
 from streamer.ope.judge import judge
 from streamer.ope.log import LogError
 from streamer.ope.policies import always, threshold
@@ -43,12 +44,15 @@ def chances(held: float = 0.0, *, least_worth: float = -1.0, try_share: float = 
     return Chances(Splits(PolicySettings(least_worth=least_worth, try_share=try_share)), {"next": held})
 
 
-def outcome(kind: str, n: int, after_ms: int) -> Event:
-    return Event(f"user-{n}", f"f{n}-{kind}", "notifier", kind, T0 + n + after_ms, n, candidate_id=f"c{n}")
+def outcome(kind: str, n: int, after_ms: int, *, user: str = "") -> Event:
+    name = f"f{n}-{kind}-{after_ms}"
+    who = user or f"user-{n}"
+    return Event(who, name, "notifier", kind, T0 + n + after_ms, key64(name), candidate_id=f"c{n}")
 
 
 def order(n: int, after_ms: int, item: str, price: float = 10.0) -> Event:
-    return Event(f"user-{n}", f"o{n}", "shop", "purchase", T0 + n + after_ms, n, (Line(item, 1, 2, price),))
+    name = f"o{n}-{after_ms}"
+    return Event(f"user-{n}", name, "shop", "purchase", T0 + n + after_ms, key64(name), (Line(item, 1, 2, price),))
 
 
 def rewards(found: Told, reward, *, held: float = 0.0, window_ms: int = DAY_MS) -> list[float]:
@@ -57,9 +61,12 @@ def rewards(found: Told, reward, *, held: float = 0.0, window_ms: int = DAY_MS) 
 
 
 def test_what_other_rules_refuse_is_no_choice():
-    """Consent, caps and gaps stay whatever the policy; a control group and a low score are choices."""
-    reasons = ["sent", "control", "holdout", "low_score", "not_worth_it", "consent", "min_gap", "outbid"]
-    assert [reason for reason in reasons if wanted(Decided("browse:1", "next", reason))] == reasons[:5]
+    """Consent, caps and gaps stay whatever the policy, and so does what is asked before chance has a say; a control
+    group and a low score are choices, and so is all that comes of what was tried.
+    """
+    choices = ["sent", "control", "holdout", "low_score", "no_gain", "not_worth_it", "over_budget"]
+    others = ["consent", "min_gap", "outbid", "buys_anyway", "no_candidates"]
+    assert [reason for reason in choices + others if wanted(Decided("browse:1", "next", reason))] == choices
 
 
 def test_a_click_counts_within_its_window_and_not_after_it():
@@ -79,6 +86,40 @@ def test_the_first_of_several_clicks_counts():
     found.add(outcome("push_clicked", 1, 2 * DAY_MS))
     found.add(outcome("push_clicked", 1, HOUR))
     assert rewards(found, "clicked") == [1]
+
+
+def test_an_order_that_was_sent_again_counts_once():
+    """A producer's retry, or the copy that went on through ``ingress``: the same id of the same shopper."""
+    found = told(row(1), row(2))
+    for _ in range(3):
+        found.add(order(1, HOUR, "item-1"))
+    found.add(order(1, 2 * HOUR, "item-1"))
+    assert rewards(found, "spent") == [40, 0]
+
+
+def test_another_shopper_s_event_of_the_same_id_is_another_event():
+    """Ids are told apart within a shopper, as the engine does."""
+    found = told(row(1), row(2))
+    for n in (1, 2):
+        found.add(replace(order(n, HOUR, "item-1"), fingerprint=7))
+    assert rewards(found, "spent") == [20, 20]
+
+
+def test_a_click_of_another_shopper_is_not_of_this_push():
+    """A forwarded link, or a client that mixes up its users: to the engine it is an orphan."""
+    found = told(row(1))
+    found.add(outcome("push_clicked", 1, HOUR, user="bob"))
+    assert rewards(found, "clicked") == [0]
+
+
+def test_what_is_told_of_a_push_before_it_was_decided_on_is_not_of_it_but_for_clocks_that_differ():
+    """Five minutes; and an impossible click does not hide the one that came later."""
+    found = told(row(1), row(2), row(3))
+    found.add(outcome("push_clicked", 1, -EARLY_MS))
+    found.add(outcome("push_clicked", 2, -EARLY_MS - 1))
+    found.add(outcome("push_clicked", 3, -DAY_MS))
+    found.add(outcome("push_clicked", 3, HOUR))
+    assert rewards(found, "clicked") == [1, 0, 1]
 
 
 def test_purchases_count_pushed_or_not():
@@ -134,7 +175,7 @@ def test_propensities_are_those_of_the_control_group():
 
 def test_what_is_tried_though_not_worth_it_gives_support_below_the_least_worth():
     """One in twenty of what is worth less than 1, none of it held back but by the control group."""
-    rows = (row(1, w=2.0), row(2, w=0.5), row(3, "not_worth_it", w=0.5), row(4, "control", w=2.0))
+    rows = (row(1, w=2.0), row(2, w=0.5, p=0.05), row(3, "not_worth_it", w=0.5), row(4, "control", w=2.0))
     log = join(told(*rows), "bought", window_ms=DAY_MS, chances=chances(0.2, least_worth=1.0, try_share=0.05)).log
     assert log.propensities.tolist() == pytest.approx([0.8, 0.04, 0.96, 0.2])
     possible, which = log.possible()

@@ -112,7 +112,13 @@ def test_the_popular_action_of_a_fold_is_not_chosen_by_its_own_rounds():
 
 @pytest.mark.parametrize(
     ("propensity", "reward", "words"),
-    [(0.0, 1.0, "must lie in"), (1.5, 1.0, "must lie in"), (0.5, np.nan, "must be a number")],
+    [
+        (0.0, 1.0, "must lie in"),
+        (1.5, 1.0, "must lie in"),
+        (1e-200, 1.0, "must lie in"),
+        (0.5, np.nan, "must be a number"),
+        (0.5, -1e200, r"must be a number below 1e\+15"),
+    ],
 )
 def test_a_log_that_cannot_be_weighed_is_refused_with_the_round(propensity, reward, words):
     """The message names the round, from 1."""
@@ -120,10 +126,11 @@ def test_a_log_that_cannot_be_weighed_is_refused_with_the_round(propensity, rewa
         log_of([0, 1], [0.0, reward], [0.5, propensity])
 
 
-def test_probabilities_that_do_not_sum_to_one_are_refused():
+@pytest.mark.parametrize("other", [0.4, -0.5, np.nan])
+def test_probabilities_that_do_not_sum_to_one_are_refused(other: float):
     """Such a table is no policy."""
     with pytest.raises(LogError, match="sum of 1"):
-        Target("half", np.array([[0.5, 0.4]]), single(4))
+        Target("half", np.array([[0.5, 0.5], [0.5, other]]), single(4))
 
 
 def test_slopes_are_the_change_of_an_estimate_when_a_round_counts_a_little_more():

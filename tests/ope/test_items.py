@@ -8,7 +8,8 @@ import pytest
 from streamer.core.events import Event
 from streamer.core.policy.experiments import Arm, Experiment, Splits
 from streamer.core.settings import PolicySettings
-from streamer.ope.decisions import DAY_MS, HOUR_MS, Chances, Decided, Told
+from streamer.ope.chances import Chances
+from streamer.ope.decisions import DAY_MS, HOUR_MS, Decided, Told
 from streamer.ope.items import COMPETED, NOT_EXPLORED, join_items
 from streamer.ope.judge import judge
 from streamer.ope.log import LogError
@@ -39,8 +40,9 @@ def row(n: int, item: str = "a", reason: str = "sent", *, campaign: str = "next"
     )
 
 
-def clicked(n: int) -> Event:
-    return Event(f"user-{n}", f"f{n}", "shop", "push_clicked", T0 + n * 1000 + HOUR_MS, n, candidate_id=f"next-{n}")
+def clicked(n: int, user: int | None = None) -> Event:
+    who = f"user-{n if user is None else user}"
+    return Event(who, f"f{n}", "shop", "push_clicked", T0 + n * 1000 + HOUR_MS, n, candidate_id=f"next-{n}")
 
 
 def test_the_item_drawn_is_an_action_by_its_rank_with_the_probability_it_was_drawn_by():
@@ -62,6 +64,13 @@ def test_what_has_no_alternatives_and_what_competed_is_left_out_and_counted():
     joined = join_items(found, "clicked", window_ms=DAY_MS, chances=chances())
     assert joined.log.ids == ("next-3",)
     assert joined.left_out == {NOT_EXPLORED: 1, COMPETED: 2}
+
+
+@pytest.mark.parametrize("reason", ["buys_anyway", "no_gain", "over_budget"])
+def test_a_coupon_that_was_refused_has_competed_all_the_same(reason: str):
+    """It stood beside the other until then: what was drawn had a say in which was asked first."""
+    found = told(row(1), row(1, reason=reason, campaign="give"), row(2))
+    assert found.competed == {"next-1", "give-1"}
 
 
 def test_timers_of_one_moment_compete_and_those_of_another_day_do_not():
@@ -128,7 +137,7 @@ def test_a_log_that_explores_tells_what_never_exploring_and_always_exploring_wou
         found.decide(f"user-{n % 1500}", 0, row(n, AMONG[k][0], reason))
         found.times["browse", 0, n] = T0 + n * 1000
         if reason == "sent" and rng.random() < clicks[k]:
-            found.add(clicked(n))
+            found.add(clicked(n, n % 1500))
     found.last_ms = T0 + 30 * DAY_MS
     log = join_items(found, "clicked", window_ms=DAY_MS, chances=chances()).log
     judged = judge(log, [explore(log, 0), explore(log, 1), random(log)], replicates=200)["policies"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -93,13 +95,70 @@ def test_a_threshold_below_the_one_in_use_has_no_support_and_one_above_it_has():
     assert "send (" in lower["refused"][0]
 
 
-def test_propensities_that_are_not_those_the_log_was_drawn_by_are_doubted():
-    """The mean weight is far from 1 if the log says 0.5 and it was 0.2."""
+def drawn_by(true: float, told: float, n: int = 4000):
+    """A log of ``b`` in the share ``true``, that says it was ``told``."""
     random = np.random.Generator(np.random.PCG64(11))
-    actions = (random.random(4000) < 0.2).astype(np.int64)
-    log = log_of(actions, random.random(4000) < 0.3, np.full(4000, 0.5))
+    actions = (random.random(n) < true).astype(np.int64)
+    return log_of(actions, random.random(n) < 0.3, np.where(actions == 1, told, 1 - told))
+
+
+def test_propensities_that_are_not_those_the_log_was_drawn_by_are_refused():
+    """The mean weight is far from 1 if the log says 0.5 and it was 0.2, or 0.3 and it was 0.26."""
+    for true, told in ((0.2, 0.5), (0.26, 0.3)):
+        log = drawn_by(true, told)
+        (found,) = judge(log, [always(log, "b")], replicates=20)["policies"]
+        assert "the settings or propensities given cannot be those" in found["refused"][0], found
+        assert "estimates" not in found
+
+
+def test_propensities_that_are_off_by_little_are_doubted():
+    """In a log so long that 3 % are no chance any more, though they change little."""
+    log = drawn_by(0.485, 0.5, 40_000)
     (found,) = judge(log, [always(log, "b")], replicates=20)["policies"]
+    assert found["refused"] == []
     assert any("propensities may be wrong" in doubt for doubt in found["doubts"])
+
+
+def test_a_mean_weight_that_is_off_by_chance_is_neither_refused_nor_doubted():
+    """A short log's mean weight may be off by more than a twentieth."""
+    off = 0
+    for seed in range(20):
+        log, target, _ = world(np.random.Generator(np.random.PCG64(seed)), 100)
+        (found,) = judge(log, [target], replicates=20)["policies"]
+        off += abs(found["support"]["mean_weight"] - 1) > 0.05
+        assert not any("weights have a mean" in why for why in (*found["refused"], *found.get("doubts", ())))
+    assert off > 5
+
+
+@pytest.mark.parametrize("sizes", [[1000], [200] * 10, [3000] + [3] * 200])
+def test_few_users_are_refused_however_many_rounds_they_have(sizes: list[int]):
+    """Rounds of one user hang together, and a user with most of the rounds is as good as alone."""
+    random = np.random.Generator(np.random.PCG64(5))
+    users = np.repeat(np.arange(len(sizes)), sizes)
+    log = log_of(
+        random.integers(0, 2, len(users)), random.random(len(users)) < 0.3, np.full(len(users), 0.5), users=users
+    )
+    report = judge(log, [always(log, "b")], replicates=20)
+    (found,) = report["policies"]
+    assert found["support"]["effective_rounds"] > 100
+    assert found["support"]["effective_users"] < 20
+    assert "too few users" in found["refused"][0]
+    assert report["logged"]["low"] is None
+
+
+def test_effective_users_are_those_of_their_weights_by_hand():
+    """Three users with weights of 5, 2 + 1 and 0: the square of 8 over 25 + 9."""
+    log = log_of([1, 1, 0, 1], [1, 0, 0, 0], [0.2, 0.5, 0.5, 1.0], users=np.array([0, 1, 2, 1]))
+    (found,) = judge(log, [always(log, "b")], replicates=20)["policies"]
+    assert found["support"]["effective_users"] == pytest.approx(64 / 34)
+
+
+def test_each_round_a_user_of_its_own_has_as_many_effective_users_as_rounds():
+    """So that nothing is refused for it where users are not known."""
+    log, target, _ = world(np.random.Generator(np.random.PCG64(11)), 500)
+    log = dataclasses.replace(log, users=np.arange(len(log)))
+    (found,) = judge(log, [target], replicates=20)["policies"]
+    assert found["support"]["effective_users"] == found["support"]["effective_rounds"]
 
 
 def test_a_good_log_has_an_answer_without_a_doubt():
