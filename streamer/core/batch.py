@@ -68,6 +68,9 @@ _NO_STATE: Final = PolicyState()
 _NOTHING: Final[frozenset[int]] = frozenset()
 _NOT_SWEPT: Final = Swept({}, [], None)
 
+_Queries = dict[tuple[int, tuple[int, ...]], int]
+"""The queries of an occasion: by as of when the shopper searches, and by the items that it is about."""
+
 
 class Batch:
     """A micro-batch while it is folded, and what the later stages take from it.
@@ -232,16 +235,16 @@ class Batch:
         return case
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
-        """An occasion: what passes the cheap rules is to be ranked, once for all that are about the same; what has to
-        wait is armed.
+        """An occasion: what passes the cheap rules is to be ranked, once for all that are about the same; what may wait
+        is armed.
         """
         settings, policy = self._settings, asks[0].terms.settings
         foresight = Foresight(profile, now_ms, self._foreseeing, settings)
-        queries: dict[tuple[int, tuple[int, ...]], int] = {}
+        queries: _Queries = {}
         bought, segment = _NOTHING, NONE
         self._occasions += 1
         for ask in asks:
-            case, event, campaign = ask.case, ask.event, ask.case.campaign
+            case, campaign = ask.case, ask.case.campaign
             case.profile, case.foresight = profile, foresight
             case.member = belongs(
                 profile,
@@ -258,28 +261,40 @@ class Batch:
                 if not queries:
                     segment = self._segments.segment(profile, now_ms)
                     bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                # A timer that a search armed asks about that search, however long ago; nearly all asks of an occasion
-                # have one query.
-                searched_ms = event.time if event.type == "search" else now_ms
-                about = ask.keys if campaign.listing.source == "complements" else ()
-                if (searched_ms, about) not in queries:
-                    queries[searched_ms, about] = self.queries.add(
-                        profile,
-                        now_ms,
-                        user=event.user,
-                        segment=self._segments.node_of(segment),
-                        searched_ms=searched_ms,
-                        about=about,
-                        by=policy.rank_by,
-                    )
-                ask.query, ask.segment = queries[searched_ms, about], segment
-                case.bought = _NOTHING if campaign.listing.again else bought
-            elif (
-                until := deferred_until(ask.refusal, case, policy, for_room=ask.first)
-            ) is not None and until > self.now:
-                timer = arming.arm(campaign.name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
-                self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
+                ask.segment, case.bought = segment, _NOTHING if campaign.listing.again else bought
+                ask.query = self._query(ask, profile, now_ms, queries)
+            else:
+                self._defer(ask, ask.refusal)
             self.asks.append(ask)
+
+    def _query(self, ask: Ask, profile: Profile, now_ms: int, queries: _Queries) -> int:
+        """The query that ranks for an ask, among ``queries`` of its occasion so far; nearly always it is one for all.
+
+        A timer that a search armed asks about that search, however long ago it was.
+        """
+        event, terms = ask.event, ask.terms
+        searched_ms = event.time if event.type == "search" else now_ms
+        about = ask.keys if ask.case.campaign.listing.source == "complements" else ()
+        if (searched_ms, about) not in queries:
+            queries[searched_ms, about] = self.queries.add(
+                profile,
+                now_ms,
+                user=event.user,
+                segment=self._segments.node_of(ask.segment),
+                searched_ms=searched_ms,
+                about=about,
+                by=terms.settings.rank_by,
+            )
+        return queries[searched_ms, about]
+
+    def _defer(self, ask: Ask, refusal: str) -> None:
+        """Arm a timer for what was refused, if it may wait."""
+        case, event = ask.case, ask.event
+        until = deferred_until(refusal, case, ask.terms.settings, for_room=ask.first)
+        if until is not None and until > self.now:
+            name = case.campaign.name
+            timer = arming.arm(name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
+            self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
 
     # -- timers
 
