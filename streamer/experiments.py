@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_FIXED: Final = frozenset({"holdout_share", "groups_seed"})
-"""Who is held back is not an arm's to say."""
+_FIXED: Final = frozenset({"holdout_share", "groups_seed", "time_zone"})
+"""Who is held back, and what time it is, is not an arm's to say."""
 
 
 def load(folder: Path, settings: PolicySettings) -> tuple[Experiment, ...]:

@@ -114,6 +114,7 @@ def load(
     settings, problems = read(Settings, config, env or {}, overrides or {})
     if settings is not None:
         problems += _unknown_names(settings)
+        problems += _unknown_zone(settings)
         settings = _with_campaigns(settings, problems)
     if settings is not None and check_files:
         problems += _unusable_files(settings)
@@ -273,6 +274,20 @@ def _unknown_names(settings: Settings) -> list[str]:
     from streamer.core.switches import unknown  # it takes numpy, which most commands do not need
 
     return unknown(retrieval)
+
+
+def _unknown_zone(settings: Settings) -> list[str]:
+    name = settings.core.policy.time_zone
+    if name == "UTC":
+        return []
+    from importlib import resources  # most have no other zone
+
+    from streamer.core.zones import NO_ZONES
+
+    zones = (resources.files("tzdata") / "zones").read_text(encoding="ascii").split()
+    if NO_ZONES.offset_ms(name, 0) is not None or name in zones:
+        return []
+    return [f"core.policy.time_zone = {name}: there is no such zone{_did_you_mean(name, zones)}"]
 
 
 def _unusable_files(settings: Settings) -> list[str]:

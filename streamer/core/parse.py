@@ -20,6 +20,7 @@ from streamer.core.adapters.inbound import Inbound, InboundData, InboundItem, In
 from streamer.core.adapters.registry import ADAPTERS
 from streamer.core.events import EVENT_TYPES, Event, Line, Preferences, item_key
 from streamer.core.record import Rejection
+from streamer.core.zones import minute_of
 
 if TYPE_CHECKING:
     from streamer.core.record import Record
@@ -320,9 +321,7 @@ def _preferences(sent: InboundPreferences | None) -> Preferences:
 
 def _minutes(clock: str) -> int:
     """Minutes after local midnight of ``HH:MM``."""
-    hours, colon, minutes = clock.partition(":")
-    if len(clock) == 5 and clock.isascii() and colon and hours.isdigit() and minutes.isdigit():
-        value = int(hours) * 60 + int(minutes)
-        if int(minutes) < 60 and value < 1440:
-            return value
-    raise _RefusedError("wrong_type", "quiet_hours are not HH:MM")
+    try:
+        return minute_of(clock)
+    except ValueError:
+        raise _RefusedError("wrong_type", "quiet_hours are not HH:MM") from None

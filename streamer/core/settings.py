@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from string import Formatter
 from typing import Final, Literal
 
@@ -16,6 +17,7 @@ from streamer.core.segment_settings import SegmentSettings
 from streamer.core.timer_settings import TimerSettings
 from streamer.core.uplift_settings import UpliftSettings
 from streamer.core.vector_settings import VectorSettings
+from streamer.core.zones import minute_of
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -83,7 +85,8 @@ class PolicySettings:
     length.
     ``category_per_day``: so many of them with an item of one category, in any 24 hours (0: no cap).
     ``min_gap_ms``: between two pushes, doubled by each dismissal since the last click, ``dismissal_doublings`` times at
-    most (20 at the most).
+    most (20 at the most). ``quiet_hours``: local times from and until, such as `22:00,08:00`, of shoppers who said
+    nothing of quiet hours; ``time_zone``, a name or an offset, of those who named none.
     ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within
     ``dismissed_window_ms``. ``fatigue_bits``: each push that was dismissed since the last click, or was neither opened
     nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
@@ -110,6 +113,8 @@ class PolicySettings:
     """
 
     require_consent: bool = False
+    quiet_hours: tuple[str, ...] = ()
+    time_zone: str = "UTC"
     per_hour: int = 1
     per_day: int = 4
     per_week: int = 0
@@ -154,6 +159,10 @@ class PolicySettings:
         problems += [
             f"{name} must be at most {most}, not {given[name]}" for name, most in _MOST.items() if given[name] > most
         ]
+        try:
+            _quiet_minutes(self.quiet_hours)
+        except ValueError as exc:
+            problems.append(f"quiet_hours: {exc}: write two local times, as 22:00,08:00, or none")
         if problem := _unlinkable(self.deep_link):
             way_out = "write {item} and {campaign}, and a brace that is meant as one twice"
             problems.append(f"deep_link = {self.deep_link!r}: {problem}: {way_out}")
@@ -161,9 +170,23 @@ class PolicySettings:
             raise ValueError("\n".join(problems))
 
     @property
+    def quiet_minutes(self) -> tuple[int, int] | None:
+        """``quiet_hours`` as minutes of the local day; ``None`` without them."""
+        return _quiet_minutes(self.quiet_hours)
+
+    @property
     def best_first(self) -> bool:
         """Whether a push shows the best items that pass, in the order of their ranks."""
         return not (self.explore_share or self.diversity_bits or self.category_cap)
+
+
+@cache
+def _quiet_minutes(hours: tuple[str, ...]) -> tuple[int, int] | None:
+    if not hours:
+        return None
+    if len(hours) != 2:
+        raise ValueError(f"{len(hours)} of them")
+    return minute_of(hours[0]), minute_of(hours[1])
 
 
 def _unlinkable(template: str) -> str | None:

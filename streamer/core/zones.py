@@ -23,6 +23,16 @@ _OFFSET: Final = re.compile(r"(?:UTC|GMT|Z|)(?:([+-])(\d{1,2})(?::?(\d{2}))?)?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def minute_of(clock: str) -> int:
+    """Minutes after local midnight of ``HH:MM``. Raises ValueError for what is none."""
+    hours, colon, minutes = clock.partition(":")
+    if len(clock) == 5 and clock.isascii() and colon and hours.isdigit() and minutes.isdigit():
+        value = int(hours) * 60 + int(minutes)
+        if int(minutes) < 60 and value < DAY_MINUTES:
+            return value
+    raise ValueError(f"{clock!r} is not HH:MM")
+
+
 class Zones:
     """The zones of one version of the database; fixed offsets (``UTC``, ``+02:00``, ``UTC-5``) need none."""
 

@@ -122,6 +122,22 @@ def test_every_zone_of_the_database_can_be_read() -> None:
     assert all(ZONES.offset_ms(name, T0) is not None for name in names)
 
 
+def test_who_said_nothing_of_quiet_hours_has_the_shops_by_the_shops_clock() -> None:
+    """And who said there were none, or lives elsewhere, goes by that."""
+    shops = PolicySettings(quiet_hours=("22:00", "08:00"), time_zone="Asia/Tokyo")
+    night = ms("2026-10-24 15:00")  # midnight in Tokyo
+
+    def asked(standing: Standing) -> Case:
+        return Case(NEXT, night, night, 0, 0.0, standing, (), zones=ZONES)
+
+    assert refuses(asked(Standing()), shops)
+    assert until(asked(Standing()), shops) == ms("2026-10-24 23:00")
+    assert not refuses(asked(Standing()), SETTINGS)
+    assert not refuses(asked(Standing(quiet_hours=(0, 0))), shops)
+    assert not refuses(asked(Standing(time_zone="Europe/Berlin")), shops)
+    assert refuses(asked(Standing(quiet_hours=(23 * 60, 60))), shops)
+
+
 def test_a_decision_in_quiet_hours_is_taken_when_they_are_over() -> None:
     """Nothing is sent at night; at their end all rules are asked anew, once, and it is sent then."""
     night = ms("2026-10-24 21:00")

@@ -344,7 +344,7 @@ class _Task:
         channels = shopper.word("channels")
         if channels is not None and channel not in channels:
             self._broke("channel", rec.place, f"goes by {channel}, {rec.key} takes {channels}")
-        if shopper.quiet(now_ms):
+        if shopper.quiet(now_ms, self._rules.quiet_hours, self._rules.time_zone):
             hours, zone = shopper.word("quiet_hours"), shopper.word("time_zone")
             self._broke("quiet_hours", rec.place, f"at {now_ms}, quiet are {hours} in {zone}")
 

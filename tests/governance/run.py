@@ -49,7 +49,8 @@ class Rules:
     campaigns that may show what was bought. ``must_consent``: silence is a no. ``coupons``: by campaign, what its
     coupon costs in cents (None: that depends on the item), and what those of a day (UTC) and all of them may cost
     together. ``priorities``: by campaign, which goes first of two that are worth the same, the greater; 0 for others.
-    ``experiments``: those that are on, and the names of their arms.
+    ``experiments``: those that are on, and the names of their arms. ``quiet_hours`` and ``time_zone``: of shoppers who
+    said nothing of them.
     """
 
     caps: tuple[tuple[int, int], ...] = ()
@@ -65,6 +66,8 @@ class Rules:
     coupons: Mapping[str, tuple[int | None, int, int]] = field(default_factory=dict)
     priorities: Mapping[str, int] = field(default_factory=dict)
     experiments: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    quiet_hours: tuple[str, ...] = ()
+    time_zone: str = "UTC"
 
 
 @dataclass

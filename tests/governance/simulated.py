@@ -76,6 +76,8 @@ def rules_of(settings: Settings) -> Rules:
             campaign.name for campaign in settings.core.campaigns if campaign.listing.source == "trigger"
         ),
         must_consent=policy.require_consent,
+        quiet_hours=policy.quiet_hours,
+        time_zone=policy.time_zone,
         coupons={
             campaign.name: (coupon.cents or None, coupon.day_cents, coupon.budget_cents)
             for campaign in settings.core.campaigns

@@ -76,12 +76,14 @@ class Standing:
             return True
         return self.unsubscribed_ms > 0 and not (consent and since_ms >= self.unsubscribed_ms)
 
-    def quiet(self, time_ms: int) -> bool:
-        """Whether the shopper wants quiet then, by their own clock; by one that nobody can tell, always."""
-        hours = self.word("quiet_hours")
+    def quiet(self, time_ms: int, usual: tuple[str, ...] = (), at_home: str = "UTC") -> bool:
+        """Whether the shopper wants quiet then, by their own clock; by one that nobody can tell, always. ``usual``: the
+        hours of who said nothing of them; ``at_home``: the zone of who named none.
+        """
+        hours = self.word("quiet_hours") or usual
         if not hours or hours[0] == hours[1]:
             return False
-        zone = _zone(self.word("time_zone"))
+        zone = _zone(self.word("time_zone") or at_home)
         if zone is None:
             return True
         local = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(zone)

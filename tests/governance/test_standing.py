@@ -104,3 +104,14 @@ def test_a_push_that_is_dismissed_twice_is_one_dismissal_and_one_that_failed_sho
     run.event(HOUR_MS + 1, "push_failed", topic="feedback", candidate_id=second)
     run.push(3 * HOUR_MS, ["b"])
     assert check(run.run).counts == {}
+
+
+def test_who_said_nothing_of_quiet_hours_has_the_shops():
+    """By the shop's clock; and who said there were none has none."""
+    for said, counts in ((None, {"quiet_hours": 1}), (["00:00", "00:00"], {})):
+        run = Made()
+        # 22:41 UTC is 7:41 in Tokyo.
+        run.run.rules = dataclasses.replace(run.run.rules, quiet_hours=("07:00", "09:00"), time_zone="Asia/Tokyo")
+        run.prefers(0, quiet_hours=said)
+        run.push(made.MINUTE_MS)
+        assert check(run.run).counts == counts

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 _TURNS: Final = 4
 
 
-def refuses(case: Case, _settings: PolicySettings) -> bool:
+def refuses(case: Case, settings: PolicySettings) -> bool:
     """The local time is within the quiet hours, or cannot be told.
 
+    Who said nothing of them has those of the shop, and who named no zone lives in the shop's.
+
     The hours are minutes of the local day, from the first up to but without the second, over midnight if the first is
-    the later. Where no zone was given they are UTC. In a zone that nobody knows the silence is the whole day's, as a
-    push cannot be taken back.
+    the later. In a zone that nobody knows the silence is the whole day's, as a push cannot be taken back.
     """
-    return case.standing.quiet_hours is not None and _quiet(case, case.now_ms) > 0
+    return _quiet(case, settings, case.now_ms) > 0
 
 
-def until(case: Case, _settings: PolicySettings) -> int | None:
+def until(case: Case, settings: PolicySettings) -> int | None:
     """The first moment (whole minutes) at which the quiet hours are over; ``None`` if it cannot be told.
 
     When clocks are put forward over the end, it is then that they are over; when they are put back, the hour that
@@ -32,30 +33,30 @@ def until(case: Case, _settings: PolicySettings) -> int | None:
     """
     before_ms = case.now_ms - case.now_ms % MINUTE_MS
     for _ in range(_TURNS):
-        left = _quiet(case, before_ms)
+        left = _quiet(case, settings, before_ms)
         if left <= 0:
             return before_ms
         if left >= DAY_MINUTES:
             return None
         after_ms = before_ms + left * MINUTE_MS
-        if _quiet(case, after_ms) > 0:
+        if _quiet(case, settings, after_ms) > 0:
             before_ms = after_ms  # the clocks were put back in between
             continue
         # Usually the minute before is quiet. If not, the clocks were put forward: find when.
         low, high = before_ms // MINUTE_MS, after_ms // MINUTE_MS
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if _quiet(case, middle * MINUTE_MS) > 0 else (low, middle)
+            low, high = (middle, high) if _quiet(case, settings, middle * MINUTE_MS) > 0 else (low, middle)
         return high * MINUTE_MS
     return None
 
 
-def _quiet(case: Case, at_ms: int) -> int:
+def _quiet(case: Case, settings: PolicySettings, at_ms: int) -> int:
     """For how many minutes more by the clock it is quiet, at most a day's; 0: it is not quiet."""
-    hours = case.standing.quiet_hours
+    hours = case.standing.quiet_hours or settings.quiet_minutes
     if hours is None or hours[0] == hours[1]:
         return 0
-    minute = case.zones.minute(case.standing.time_zone, at_ms)
+    minute = case.zones.minute(case.standing.time_zone or settings.time_zone, at_ms)
     if minute is None:
         return DAY_MINUTES
     start, end = hours

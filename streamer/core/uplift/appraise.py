@@ -69,11 +69,11 @@ def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings, 
 
 def moment_of(proposal: Proposal) -> Moment:
     """All that is known of the shopper, the push and the occasion."""
-    case = proposal.case
+    case, settings = proposal.case, proposal.ask.terms.settings
     assert case.profile is not None
     assert case.foresight is not None
     # Whose zone is not known by its name is taken to live by UTC.
-    offset_ms = case.zones.offset_ms(case.standing.time_zone, case.now_ms) or 0
+    offset_ms = case.zones.offset_ms(case.standing.time_zone or settings.time_zone, case.now_ms) or 0
     return Moment(
         case.profile,
         case.standing,
