@@ -68,7 +68,7 @@ _NO_STATE: Final = PolicyState()
 _NOTHING: Final[frozenset[int]] = frozenset()
 _NOT_SWEPT: Final = Swept({}, [], None)
 
-_Queries = dict[tuple[int, tuple[int, ...]], int]
+_Queries = dict[tuple[int, tuple[int, ...] | None], int]
 """The queries of an occasion: by as of when the shopper searches, and by the items that it is about."""
 
 
@@ -274,7 +274,7 @@ class Batch:
         """
         event, terms = ask.event, ask.terms
         searched_ms = event.time if event.type == "search" else now_ms
-        about = ask.keys if ask.case.campaign.listing.source == "complements" else ()
+        about = ask.keys if ask.case.campaign.listing.source == "complements" else None
         if (searched_ms, about) not in queries:
             queries[searched_ms, about] = self.queries.add(
                 profile,

@@ -74,6 +74,17 @@ class Purchases:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What something is to go with, of queries that name it: ``asking``, these queries, also where nothing they name
+    is known; and the known items, ``query`` and ``item`` [a], in query order.
+    """
+
+    asking: Ints
+    query: Ints
+    item: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """All queries of a batch as arrays [queries].
 
@@ -83,8 +94,7 @@ class Asked:
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
     ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
     ``None`` where the index has neither or nobody asks. ``factors``: the shoppers in learned vectors [queries, size].
-    ``segment``: the nodes of the shoppers' segments, 0 for none. ``about``: queries, in order, and known items that
-    they ask about.
+    ``segment``: the nodes of the shoppers' segments, 0 for none. ``about``: what they ask about.
     """
 
     count: int
@@ -109,7 +119,7 @@ class Asked:
     directions: Directions | None
     factors: Floats
     segment: tuple[int, ...]
-    about: tuple[Ints, Ints]
+    about: About
 
 
 class Queries:
@@ -124,7 +134,7 @@ class Queries:
         self._owners: list[int] = []
         self._segments: list[int] = []
         self._searched: list[int] = []
-        self._about: list[tuple[int, ...]] = []
+        self._about: list[tuple[int, ...] | None] = []
         self._by: list[str] = []
 
     def __len__(self) -> int:
@@ -138,14 +148,14 @@ class Queries:
         *,
         segment: int = 0,
         searched_ms: int | None = None,
-        about: tuple[int, ...] = (),
+        about: tuple[int, ...] | None = None,
         by: str = "model",
     ) -> int:
         """Ask what suits a shopper at a time, and return the query's number.
 
         ``user`` is whose sessions are not those of others; ``segment``: the node of the shopper's segment.
         ``searched_ms``: as of when they search (``None``: now). ``about``: keys of the items that something is to go
-        with, instead of with those that the shopper touched last. ``by``: as ``PolicySettings.rank_by``.
+        with (``None``: with those that the shopper touched last). ``by``: as ``PolicySettings.rank_by``.
         """
         self._now.append(now_ms)
         self._profiles.append(profile)
@@ -204,14 +214,15 @@ class Queries:
             self._asked_about(index),
         )
 
-    def _asked_about(self, index: ItemIndex) -> tuple[Ints, Ints]:
-        keys = [key for about in self._about for key in about]
-        if not keys:
-            return _NO_ROWS, _NO_ROWS
-        query = np.arange(len(self)).repeat([len(about) for about in self._about])
-        item = index.dense_many(keys)
+    def _asked_about(self, index: ItemIndex) -> About:
+        asking = [n for n, about in enumerate(self._about) if about is not None]
+        if not asking:
+            return _NOTHING_ASKED
+        named = [self._about[n] or () for n in asking]
+        query = np.array(asking, np.int64).repeat([len(about) for about in named])
+        item = index.dense_many([key for about in named for key in about])
         known = index.known.take(item).nonzero()[0]
-        return query.take(known), item.take(known)
+        return About(np.array(asking, np.int64), query.take(known), item.take(known))
 
     def _wants(self, family: str) -> bool:
         return family not in self.settings.without or family not in self.settings.without_features
@@ -304,3 +315,4 @@ def _told(queries: int, query: Ints, group: NDArray[np.int32]) -> Ints:
 
 _NAN: Final = float("nan")
 _NO_ROWS: Final = np.zeros(0, np.int64)
+_NOTHING_ASKED: Final = About(_NO_ROWS, _NO_ROWS, _NO_ROWS)

@@ -20,6 +20,7 @@ The other names are those of the Open Bandit Dataset, whose files can be read as
 from __future__ import annotations
 
 from collections import Counter
+from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -146,7 +147,7 @@ def _by_name(path: Path, rows: Rows, field: str) -> dict[str, int]:
 def _name(position: Any) -> str:
     """One name however a number is written."""
     number = as_number(position)
-    return f"{number:g}" if number == number else str(position)  # noqa: PLR0124 -- NaN
+    return str(position) if isnan(number) else f"{number:g}"
 
 
 def context(rows: Sequence[Mapping[str, Any]]) -> Floats:

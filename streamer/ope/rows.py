@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from math import fsum
+from math import fsum, isnan
 from typing import TYPE_CHECKING, Any, Final
 
 from streamer.ope.log import LEAST, MOST
@@ -146,4 +146,4 @@ def as_number(value: Any) -> float:
 def natural(text: str) -> tuple[int, float, str]:
     """A key to sort by: numbers in their order, before words."""
     number = as_number(text)
-    return (0, number, text) if number == number else (1, 0.0, text)  # noqa: PLR0124 -- NaN
+    return (1, 0.0, text) if isnan(number) else (0, number, text)

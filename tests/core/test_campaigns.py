@@ -27,12 +27,12 @@ START = T0 + 30 * DAY_MS
 OPEN = PolicySettings(per_hour=100, per_day=100, min_gap_ms=0, repeat_window_ms=0, score_threshold=0.0)
 
 
-def shop(*names: str, audience: Audience | None = None) -> Shop:
+def shop(*names: str, audience: Audience | None = None, policy: PolicySettings = OPEN) -> Shop:
     """A shop in which items are known and others have browsed, with these campaigns on; for another ``audience``."""
     campaigns = load(CampaignSettings(on=names))
     if audience is not None:
         campaigns = tuple([msgspec.structs.replace(campaign, audience=audience) for campaign in campaigns])
-    made = Shop(CoreSettings(policy=OPEN, campaigns=campaigns))
+    made = Shop(CoreSettings(policy=policy, campaigns=campaigns))
     made.run(browsing(600, users=40))
     made.publish()
     made.run([tick(START)])

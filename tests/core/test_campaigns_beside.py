@@ -11,21 +11,15 @@ from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load
 from streamer.core.campaigns.campaign import Audience
 from streamer.core.settings import DAY_MS, HOUR_MS, CoreSettings, PolicySettings
-from tests.core.task_shop import T0, Shop, browsing, record, tick
+from tests.core.task_shop import T0, Shop, record, tick
 from tests.core.test_campaigns import OPEN, START, armed, at, reasons, sent, shop
 
 MIDNIGHT = START - START % DAY_MS
 
 
-def usual(*names: str, policy: PolicySettings | None = None) -> Shop:
+def usual(*names: str, policy: PolicySettings = PolicySettings()) -> Shop:  # noqa: B008 - it is frozen
     """A shop with these campaigns on and the policy that is shipped, or another."""
-    made = Shop(CoreSettings(policy=policy or PolicySettings(), campaigns=load(CampaignSettings(on=names))))
-    made.run(browsing(600, users=40))
-    made.publish()
-    made.run([tick(START)])
-    made.total.candidates.clear()
-    made.total.decisions.clear()
-    return made
+    return shop(*names, policy=policy)
 
 
 def shown(made: Shop, user: str = "ann") -> list[tuple[str, list[str]]]:
@@ -182,6 +176,18 @@ def test_what_goes_with_a_purchase_goes_with_that_purchase(views: int) -> None:
     made.step([record("ann", "view", at(2) + n * 1000, item=f"user-{n}") for n in range(views)])
     made.step([tick(at(120))])
     assert shown(made) == [("goes-with", ["sd-card"])]
+
+
+def test_what_goes_with_a_purchase_that_nobody_knows_is_not_guessed_from_something_else() -> None:
+    """The item is in no catalog yet, and what was looked at before has complements."""
+    made = Shop(CoreSettings(policy=OPEN, campaigns=load(CampaignSettings(on=("goes-with",)))))
+    for n in range(40):
+        lines = [{"id": item, "title": item} for item in ("tent", "stove")]
+        made.step([record(f"user-{n}", "purchase", T0 + n * 1000, items=lines)])
+    made.publish()
+    made.step([record("ann", "view", at(-1), item="tent"), record("ann", "purchase", at(0), item="of-today")])
+    made.step([tick(at(120))])
+    assert reasons(made) == [("goes-with", "no_candidates")]
 
 
 def test_a_search_is_answered_also_after_quiet_hours() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import pytest
 
 from streamer.core.encode import decision as encode_decision
-from streamer.core.learning_settings import LearningSettings
+from streamer.core.learning_settings import KINDS, LearningSettings
 from streamer.core.models.logistic import Logistic
 from streamer.core.models.registry import FEATURE_NAMES
 from streamer.core.policy.experiments import Arm, Experiment, Splits
@@ -121,6 +122,12 @@ def test_an_arm_may_rank_by_a_challenger() -> None:
     for out in split.total.candidates:
         if out.candidate.model_version == 7 and out.candidate.candidate_id in reasons:
             assert out.candidate.contributions == reasons[out.candidate.candidate_id]
+
+
+def test_an_arm_may_name_every_kind_of_model_that_there_is() -> None:
+    """The setting spells them out, as settings are read by their types."""
+    hint = get_type_hints(PolicySettings)["rank_by"]
+    assert set(get_args(hint)) == {"model", "popularity", *KINDS}
 
 
 def test_a_model_that_nobody_learns_cannot_rank_an_arm() -> None:

@@ -60,7 +60,7 @@ def _after(timer: Armed, event: Event, reactions: Reactions, profile: Profile) -
     if timer.campaign in reactions.cancel and not late:
         return None
     if timer.campaign in reactions.drop and timer.keys:
-        gone = {line.key for line in event.lines if not (late and _touched_since(profile, line.key, event.time))}
+        gone = {line.key for line in event.lines if not late or _interest_since(profile, line.key, event.time) is None}
         left = [place for place, key in enumerate(timer.keys) if key not in gone]
         keys, prices = (tuple([row[place] for place in left if row]) for row in (timer.keys, timer.prices))
         return msgspec.structs.replace(timer, keys=keys, prices=prices) if keys else None
@@ -75,19 +75,15 @@ def _overtaken(campaign: Campaign, event: Event, profile: Profile) -> bool:
     return not _TOUCHES.isdisjoint(takes_back) and any(recent.last_s > time_s for recent in profile.recents())
 
 
-def _taken_out_since(profile: Profile, key: int, time_ms: int) -> bool:
-    """Whether the shopper lost all interest in an item in a later second, as who takes it out of the cart does."""
+def _interest_since(profile: Profile, key: int, time_ms: int) -> int | None:
+    """The interest in an item that something in a later second left; ``None`` if nothing did, as far as the profile
+    remembers. None is left in what is taken out of the cart.
+    """
     at = RECENT.find(profile.items, key)
     if at == -1:
-        return False
+        return None
     _, last_s, weight, *_ = RECENT.unpack_from(profile.items, at)
-    return last_s > time_ms // 1000 and not weight
-
-
-def _touched_since(profile: Profile, key: int, time_ms: int) -> bool:
-    """Whether the shopper did something with an item in a later second, as far as the profile remembers."""
-    at = RECENT.find(profile.items, key)
-    return at != -1 and RECENT.unpack_from(profile.items, at)[1] > time_ms // 1000
+    return weight if last_s > time_ms // 1000 else None
 
 
 def _armed(
@@ -100,7 +96,7 @@ def _armed(
     if campaign.triggers.due == "after":
         lines = dict.fromkeys(line.key for line in event.lines)
         if event.time < profile.last_ms and campaign.triggers.drop_on:
-            lines = {key: None for key in lines if not _taken_out_since(profile, key, event.time)}
+            lines = {key: None for key in lines if _interest_since(profile, key, event.time) != 0}
             if event.lines and not lines:
                 return None
         earlier = before.keys if before is not None else ()

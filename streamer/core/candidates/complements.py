@@ -73,16 +73,17 @@ def propose(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Prop
 
 def _anchors(asked: Asked, settings: RetrievalSettings) -> tuple[Ints, Ints, Floats]:
     """What something is to go with: queries, items and how much each counts."""
-    recents, (of, about) = asked.recents, asked.about
+    recents, about = asked.recents, asked.about
     rows = (recents.place < settings.complement_recents).nonzero()[0]
-    if len(of):
-        rows = rows.take(np.isin(recents.query.take(rows), of, invert=True).nonzero()[0])
+    if len(about.asking):
+        rows = rows.take(np.isin(recents.query.take(rows), about.asking, invert=True).nonzero()[0])
     claim = _BY_STEP.take(np.minimum(recents.step.take(rows), 255))
     claim = np.where((recents.carts + recents.purchases).take(rows) > 0.0, claim, claim * _LOOKED_AT)
     query, item = recents.query.take(rows), recents.item.take(rows)
-    if not len(of):
+    if not len(about.query):
         return query, item, claim
-    return np.concatenate((query, of)), np.concatenate((item, about)), np.concatenate((claim, np.ones(len(of))))
+    ones = np.ones(len(about.query))
+    return np.concatenate((query, about.query)), np.concatenate((item, about.item)), np.concatenate((claim, ones))
 
 
 def _fixed(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
