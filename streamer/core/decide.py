@@ -24,7 +24,7 @@ from streamer.core.features import ROW
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
 from streamer.core.policy import explore
-from streamer.core.policy.candidate import build_candidate, candidate_id
+from streamer.core.policy.candidate import build_candidate, candidate_id, fitting
 from streamer.core.policy.diversity import diversify
 from streamer.core.policy.proposal import Proposal
 from streamer.core.policy.registry import OUTBID, SENT
@@ -163,6 +163,9 @@ class Deciding:
                 ask, np.array(rows), places, (ranked, index), settings=settings, seed=self.policy.seed
             )
         shown = [rows[place] for place in places] or rows[:1]
+        items = [index.id_of(int(ranked.items[row])) for row in shown]
+        items = fitting(items, event, campaign.name, ask.terms)
+        shown = shown[: len(items)]
         score = float(ranked.p[shown[0]]) if shown else 0.0
         decision = replace(
             self._unranked(ask),
@@ -171,7 +174,7 @@ class Deciding:
             event_id=event.id,
             candidate_id=candidate_id(event.user, event.source, event.id, campaign.name, ask.timer),
             score=score,
-            items=tuple([index.id_of(int(ranked.items[row])) for row in shown]),
+            items=tuple(items),
             features=tuple(ranked.x[:, shown[0]].tolist()) if shown else (),
             segment=ask.segment,
             alternatives=alternatives,

@@ -16,10 +16,15 @@ from msgspec.structs import replace
 from streamer.core.names import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streamer.core.effects import Alternative, Candidate, DeadLetter, Decision
 
 CANDIDATE_BYTES: Final = 3584
 """What a push payload has room for. ``parse.Limits`` bounds the ids of a candidate, ``candidate`` cuts its words."""
+
+ALWAYS_FIT: Final = 3
+"""So many items have room in it whatever their ids, within ``parse.Limits``."""
 
 DEAD_LETTER_WHOLE_BYTES: Final = 256 * 1024
 """A dead letter's value is kept whole up to this size."""
@@ -28,6 +33,11 @@ DEAD_LETTER_CUT_BYTES: Final = 64 * 1024
 """What is kept of a longer value, and the most that a key and the original headers may take."""
 
 _WORD_BYTES = (128, 64, 32, 16)
+#: What a candidate takes without its ids, its link and its arms when its words are cut to the least; what each item
+#: takes besides its id, and each arm besides its names.
+_FRAME_BYTES = 1_070
+_ITEM_BYTES = 70
+_ARM_BYTES = 20
 _ELLIPSIS = "\u2026"
 _DETAIL_BYTES = 512
 _DAY_MS = 86_400_000
@@ -65,7 +75,8 @@ def candidate(value: Candidate) -> bytes:
     """The JSON of a candidate, as ``candidate.schema.json`` has it.
 
     If it is longer than ``CANDIDATE_BYTES``, template variables and reasons, which are for display, are cut to what
-    fits. Ids are never cut: three items with ids at the default limit leave room for words.
+    fits. Ids are never cut: three items with ids at the default limit leave room for words, and of more there are as
+    many as ``how_many_fit``.
     """
     encoded = _encode(value)
     for size in _WORD_BYTES:
@@ -84,12 +95,30 @@ def candidate(value: Candidate) -> bytes:
     return encoded
 
 
+def how_many_fit(items: Sequence[str], *, ids: Sequence[str], link: str, arms: Sequence[tuple[str, str]]) -> int:
+    """How many of a push's items, its best first, a candidate has room for beside its other ids, its link and its arms.
+
+    Three always have; with a few hundred bytes each twenty have not.
+    """
+    arms_bytes = sum(len(name) + len(arm) + _ARM_BYTES for name, arm in arms)
+    room = CANDIDATE_BYTES - _FRAME_BYTES - sum(map(_size, ids)) - _size(link) - arms_bytes
+    for count, item in enumerate(items):
+        room -= _size(item) + _ITEM_BYTES
+        if room < 0 and count >= ALWAYS_FIT:
+            return count
+    return len(items)
+
+
+def _size(text: str) -> int:
+    return len(_encode(text)) - 2
+
+
 def _cut(word: str, size: int) -> str:
     """``word``, ending in an ellipsis if it would take more than ``size`` bytes in JSON."""
-    if len(_encode(word)) - 2 <= size:
+    if _size(word) <= size:
         return word
     word = word[:size]
-    while word and len(_encode(word)) - 2 > size - len(_ELLIPSIS.encode()):
+    while word and _size(word) > size - len(_ELLIPSIS.encode()):
         word = word[:-1]
     return word + _ELLIPSIS
 

@@ -312,11 +312,16 @@ def _preferences(sent: InboundPreferences | None) -> Preferences:
         raise _RefusedError("wrong_type", "time_zone is not a name of 1 to 64 characters")
     return Preferences(
         sent.consent,
-        None if sent.channels is None else tuple(sorted(set(sent.channels))),
+        None if sent.channels is None else tuple(sorted({_channel(name) for name in sent.channels})),
         None if sent.quiet_hours is None else (_minutes(sent.quiet_hours[0]), _minutes(sent.quiet_hours[1])),
         sent.time_zone,
         sent.erase,
     )
+
+
+def _channel(name: str) -> str:
+    """As campaigns name channels: who writes "Push" or "in_app" means no channel that there is not."""
+    return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
 def _minutes(clock: str) -> int:

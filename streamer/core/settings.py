@@ -102,7 +102,8 @@ class PolicySettings:
     that triggers none; at least 1.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
     in one push, at most, from 1 to 20: a candidate's 3,584 bytes hold 20 ids of 36 bytes, as UUIDs have, and three
-    of 256, the limit of an id. ``pool_items``: how far down the ranking to look for them, at least 1.
+    of 256, the limit of an id; of more with long ids, as many are shown as it holds. ``pool_items``: how far down the
+    ranking to look for them, at least 1.
     ``explore_share``: the share of pushes, drawn by a hash of the event, whose first item is not the best but one of
     the best ``explore_items`` that pass the rules, each with the probability that it is the best of them. Where that
     is drawn, the share ``log_alternatives`` of the decisions, by a hash of their own, logs all that could have been.

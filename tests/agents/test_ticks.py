@@ -238,6 +238,31 @@ def test_when_nothing_comes_timers_fire_by_the_wall_clock(wall: Wall) -> None:
     asyncio.run(drive())
 
 
+def test_records_that_do_not_move_the_streams_time_do_not_hold_up_the_clock(wall: Wall) -> None:
+    """An hour of duplicates or of late events: timers of the hour would wait until the last of them."""
+    role = Alarms(50)
+
+    async def drive() -> None:
+        task = await begun(5, role, idle_tick_ms=20)
+        wall.ms = 61
+
+        async def again() -> None:
+            for offset in range(5, 95):
+                old = [msgspec.structs.replace(record, timestamp=0) for record in fetched("browse", offset, offset + 1)]
+                assert task.feed("browse", offset, offset + 1, old)
+                task.merge.mark("browse", at_end=True)
+                task.wake()
+                await asyncio.sleep(0.005)  # more often than idle_tick_ms
+
+        sending = asyncio.create_task(again())
+        await until(lambda: role.fired == [(50, 61)])
+        assert not sending.done()
+        sending.cancel()
+        await task.close()
+
+    asyncio.run(drive())
+
+
 def test_an_idle_task_wakes_up_when_its_next_timer_is_due(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to wake it, and it does not wait for the next look that it takes anyway."""
     role = Alarms(20)
@@ -403,7 +428,7 @@ def test_an_event_after_a_long_silence_is_folded_before_changes_are_told() -> No
 
 
 def test_without_a_clock_changes_wait_for_an_event() -> None:
-    """Its own time is all that such a task goes by."""
+    """The time that events move is all that such a task goes by."""
     role = Alarms()
 
     async def drive() -> None:
@@ -414,8 +439,8 @@ def test_without_a_clock_changes_wait_for_an_event() -> None:
         task.wake()
         await turns()
         assert role.told == []
-        feed(task, 0, 1)
-        await until(lambda: role.told == [(9, 0)])
+        feed(task, 0, 2)
+        await until(lambda: role.told == [(9, 1)])
         await task.close()
 
     asyncio.run(drive())

@@ -9,8 +9,9 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from streamer.core.effects import DeadLetter
+from streamer.core.effects import DeadLetter, Experiment
 from streamer.core.encode import (
     CANDIDATE_BYTES,
     DEAD_LETTER_CUT_BYTES,
@@ -20,9 +21,12 @@ from streamer.core.encode import (
     decision,
     rfc3339,
 )
-from streamer.core.events import EVENT_TYPES
+from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.parse import Limits
+from streamer.core.policy.candidate import fitting
+from streamer.core.policy.experiments import Terms
 from streamer.core.policy.registry import CHEAP_RULES
+from streamer.core.settings import PolicySettings
 from tests.core import outgoing
 
 LONGEST_IDS = ["u" * 256, '"' * 128, "\\" * 128, "ü" * 128, "靴" * 85, "👟" * 64, "\x01" * 42]
@@ -62,6 +66,35 @@ def test_a_candidate_with_all_ids_at_the_limit_fits_a_push_payload(longest: str)
     assert read["deep_link"] == sent.deep_link
     assert read["reasons"][0].startswith("often viewed")
     assert read["reasons"][0].endswith("…")
+
+
+_IDS = st.sampled_from([*LONGEST_IDS, "sku-7", "ü" * 18, "0123456789abcdef" * 4])
+_ARMS = st.lists(st.sampled_from(["n" * 32, "arm"]), max_size=4)
+
+
+@given(_IDS, _IDS, st.lists(_IDS, min_size=1, max_size=20), _ARMS)
+def test_of_many_items_with_long_ids_as_many_are_shown_as_a_push_payload_has_room_for(
+    user: str, event_id: str, items: list[str], arms: list[str]
+) -> None:
+    """The best first; three in any case."""
+    terms = Terms(PolicySettings(), tuple([(arm, arm) for arm in arms]))
+    event = Event(user, event_id, "shop", "view", outgoing.AT_MS, 1)
+    shown = fitting(items, event, "n" * 32, terms)
+    assert shown == items[: len(shown)]
+    assert len(shown) >= min(3, len(items))
+    whole = outgoing.candidate(
+        user, event_id, tuple(shown), words=dict.fromkeys(("title", "category", "brand", "price"), "\x01" * 500)
+    )
+    sent = replace(
+        whole, deep_link=whole.deep_link + "n" * 28, experiments=tuple([Experiment(arm, arm) for arm in arms])
+    )
+    assert len(candidate(sent)) <= CANDIDATE_BYTES
+
+
+def test_twenty_items_with_ids_as_long_as_a_uuid_are_all_shown() -> None:
+    """As ``slate_items`` promises, with experiments of the longest names."""
+    items, terms = ["u" * 36] * 20, Terms(PolicySettings(), (("n" * 32, "n" * 32),) * 2)
+    assert fitting(items, Event("u" * 36, "e" * 36, "shop", "view", outgoing.AT_MS, 1), "n" * 32, terms) == items
 
 
 def test_words_are_whole_where_there_is_room_for_them() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.core.encode import CANDIDATE_BYTES
 from streamer.core.encode import candidate as encode_candidate
 from streamer.core.events import group_key
 from streamer.core.learning_settings import LearningSettings
@@ -366,6 +367,20 @@ def test_a_candidate_is_explained_and_points_back_to_its_trigger(shop: Shop) -> 
     assert set(out["template"]["vars"]) == {"title", "brand", "price"}
     assert out["template"]["vars"]["title"]
     assert out["model_version"] == shop.model.version
+
+
+def test_a_push_of_many_items_with_long_ids_is_as_long_as_a_payload_and_decided_as_sent() -> None:
+    """What a decision says was shown is what the candidate shows."""
+    many = replace(UNTAUGHT, policy=replace(UNTAUGHT.policy, slate_items=20))
+    items = [f"{n:02}" + "i" * 250 for n in range(30)]
+    viewed = [record(f"u{n % 3}", "view", T0 + n * 60_000, id=f"v{n}", item=items[n % 30]) for n in range(90)]
+    shop = Shop(many).run(viewed)
+    shop.publish()
+    later = Shop(many, shop.index).run([record("ann", "view", WEEK_LATER, id="now", item=items[0])])
+    sent, told = later.total.candidates[0].candidate, later.total.decisions[0]
+    assert 3 < len(sent.items) < 20
+    assert tuple([item.id for item in sent.items]) == told.items
+    assert len(encode_candidate(sent)) <= CANDIDATE_BYTES
 
 
 def test_every_decision_has_a_known_reason_a_propensity_and_versions(index: ItemIndex) -> None:

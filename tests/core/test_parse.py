@@ -75,6 +75,14 @@ def test_preferences_are_read_with_quiet_hours_in_minutes() -> None:
     assert (preferences.quiet_hours, preferences.time_zone, preferences.erase) == ((1320, 450), "+02:00", False)
 
 
+def test_channels_are_known_however_they_are_spelled() -> None:
+    """Else a slip of the pen would be silence for ever."""
+    wishes = {"channels": ["Push", "IN_APP", "in app"]}
+    preferences = event(envelope(type="preferences", data={"preferences": wishes})).preferences
+    assert preferences is not None
+    assert preferences.channels == ("in-app", "push")
+
+
 def test_preferences_not_spoken_of_are_left_standing() -> None:
     """None is not a no."""
     preferences = event(envelope(type="preferences", data={"preferences": {"consent": False}})).preferences

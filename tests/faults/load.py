@@ -213,7 +213,7 @@ class Load:
             (
                 {"consent": False},
                 {"consent": True},
-                {"consent": True, "channels": ["email", "push"]},
+                {"consent": True, "channels": ["Email", "Push"]},
                 {"channels": ["carrier pigeon"]},
                 {"quiet_hours": ["22:00", "07:30"], "time_zone": "+01:00"},
                 {"quiet_hours": ["09:00", "12:00"], "time_zone": "Europe/Paris"},

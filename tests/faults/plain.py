@@ -12,10 +12,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tests.faults.load import DAY_MS, MINUTE_MS, Headers, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOUR_MS: Final = 60 * MINUTE_MS
 FEEDBACK: Final = tuple(
@@ -329,13 +332,20 @@ def _keep(rows: dict[str, Any], limit: int) -> None:
         del rows[next(iter(rows))]
 
 
+def spelled(channels: Sequence[str] | None) -> list[str] | None:
+    """The channels that a shopper takes as campaigns spell them: lower case, words joined by hyphens."""
+    if channels is None:
+        return None
+    return sorted({re.sub("[ _]", "-", name.strip().lower()) for name in channels})
+
+
 def refusal(shopper: Shopper, time_ms: int, newest_ms: int, now_ms: int) -> str:
     """The rule that forbids a push before anything is ranked, or nothing.
 
     ``time_ms`` is the event's, or when the timer was due; ``newest_ms`` is of the user, before it.
     """
     standing, sent = shopper.standing or Standing(), [at for at, *_ in shopper.sent]
-    channels = standing.word("channels")
+    channels = spelled(standing.word("channels"))
     if standing.opted_out:
         return "consent"
     if channels is not None and not set(channels) & set(CHANNELS):

@@ -145,7 +145,7 @@ def _standing(standing: Standing) -> dict[str, Any]:
     for name in plain.WORDS:
         word, at = standing.words.get(name, (None, 0))
         if name == "channels" and word is not None:
-            word = sorted(set(word))
+            word = plain.spelled(word)
         elif name == "quiet_hours" and word is not None:
             word = [int(clock[:2]) * 60 + int(clock[3:]) for clock in word]
         fields |= {name: word, f"{name}_ms": at}

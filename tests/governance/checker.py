@@ -8,6 +8,7 @@ its timer was due. What is sent is then held to everything that is known of the 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -342,7 +343,7 @@ class _Task:
         elif self._rules.must_consent and not shopper.word("consent"):
             self._broke("consent", rec.place, f"goes to {rec.key}, who never said yes")
         channels = shopper.word("channels")
-        if channels is not None and channel not in channels:
+        if channels is not None and channel not in {re.sub("[ _]", "-", name.strip().lower()) for name in channels}:
             self._broke("channel", rec.place, f"goes by {channel}, {rec.key} takes {channels}")
         if shopper.quiet(now_ms, self._rules.quiet_hours, self._rules.time_zone):
             hours, zone = shopper.word("quiet_hours"), shopper.word("time_zone")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from streamer.core.effects import Candidate, Experiment, Template, Trigger
-from streamer.core.encode import rfc3339
+from streamer.core.encode import ALWAYS_FIT, how_many_fit, rfc3339
 from streamer.core.policy.expired import expiry_ms
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamer.core.policy.experiments import Terms
     from streamer.core.policy.rule import Case
     from streamer.core.reasons import Explanation
+    from streamer.core.settings import PolicySettings
 
 SCHEMA_VERSION: Final = 1
 _DEDUPE_DIGITS: Final = 16
@@ -68,7 +69,7 @@ def build_candidate(
         channel=campaign.channel(case.standing.channels) or message.channels[0],
         template=Template(message.template, settings.locale, words),
         items=tuple(items),
-        deep_link=settings.deep_link.format(item=quote(items[0].id, safe=""), campaign=quote(campaign.name, safe="")),
+        deep_link=_link_to(items[0].id, campaign.name, settings),
         priority=message.urgency,
         expires_at=rfc3339(case.time_ms + expiry_ms(case, settings)),
         score=items[0].score,
@@ -79,3 +80,16 @@ def build_candidate(
         reasons=tuple(why.words()),
         contributions=tuple(why.parts()),
     )
+
+
+def fitting(items: list[str], event: Event, campaign: str, terms: Terms) -> list[str]:
+    """Those of a push's items, its best first, that a candidate has room for."""
+    if len(items) <= ALWAYS_FIT:
+        return items
+    link = _link_to(items[0], campaign, terms.settings)
+    return items[: how_many_fit(items, ids=(event.user, event.id), link=link, arms=terms.arms)]
+
+
+def _link_to(item: str, campaign: str, settings: PolicySettings) -> str:
+    """Where a push of that item leads."""
+    return settings.deep_link.format(item=quote(item, safe=""), campaign=quote(campaign, safe=""))
