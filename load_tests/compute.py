@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 PARTITIONS = 4
 
 
-def records(events: int, seed: int, partition: int) -> list[Record]:
+def records(events: int, seed: int, partition: int, *, users: int = 20_000, step_ms: int = 5) -> list[Record]:
     """The records of one task, as a consumer would get them."""
     found: list[Record] = []
-    for event in shop(events, seed=seed):
+    for event in shop(events, users=users, seed=seed, step_ms=step_ms):
         if partition_of(event.user, PARTITIONS) == partition:
             topic, key, value = to_envelope(event, 0)
             headers = (("produced_at", b"%d" % event.time),)
@@ -121,12 +121,14 @@ def main() -> None:
     """Measure and report."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--events", type=int, default=100_000, help="of the shop; one task folds a quarter of them")
+    parser.add_argument("--users", type=int, default=20_000, help="few, and far between: shoppers with many visits")
+    parser.add_argument("--step-ms", type=int, default=5, help="between two events, in event time")
     parser.add_argument("--batch", type=int, default=400)
     parser.add_argument("--commit-every", type=int, default=4_000)
     given = parser.parse_args()
     overrides = [f"core.policy.rank_rate={RANK_RATE}", f"core.learning.learn_rate={LEARN_RATE}", *given.set]
     settings = load(None, {}, {"topics.item_partitions": 1} | flags(overrides))
-    events = records(given.events, given.seed, 0)
+    events = records(given.events, given.seed, 0, users=given.users, step_ms=given.step_ms)
     tune_gc()
     with tempfile.TemporaryDirectory(prefix="streamer-compute-") as folder:
         figures = run(events, given.batch, given.commit_every, settings, Path(folder))

@@ -358,8 +358,10 @@ class Batch:
                 earlier = rows.get(key)
                 if earlier is None or earlier.time_ms <= event.time:
                     rows.put(key, watching.watched(earlier, event, line, self._index))
-        if before is not None and len(after.items) >= self._settings.profile.recent_items * RECENT.size:
-            for item in {recent.key for recent in before.recents()} - {recent.key for recent in after.recents()}:
+        if before is None or len(after.items) < self._settings.profile.recent_items * RECENT.size:
+            return
+        if any(RECENT.find(before.items, line.key) == -1 for line in event.lines):  # what is new takes a place
+            for item in set(RECENT.keys(before.items)).difference(RECENT.keys(after.items)):
                 rows.put(watching.watch_key(item, user), None)
 
     def _arm(self, user: str, timers: tuple[Armed, ...]) -> None:

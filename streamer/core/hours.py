@@ -8,6 +8,7 @@ Packed into bytes: an hour and how many visits it has, a byte each, in order of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 HOUR_MS: Final = 3_600_000
@@ -43,12 +44,14 @@ def at_best_hour(hours: bytes, at_ms: int, within_ms: int) -> int:
     """
     if not within_ms or sum(hours[1::2]) < KNOWN:
         return at_ms
+    hour = at_ms // HOUR_MS % DAY_HOURS
+    return at_ms + HOUR_MS * _best_wait(hours, hour, min(within_ms // HOUR_MS, DAY_HOURS - 1))
+
+
+@lru_cache(maxsize=8192)
+def _best_wait(hours: bytes, hour: int, most: int) -> int:
+    """How many hours after ``hour`` to wait, at most ``most``. Each event of a visit asks again, for each campaign."""
     known = visits(hours)
-
-    def likely(wait: int) -> int:
-        hour = at_ms // HOUR_MS + wait
-        before, own, after = (known.get((hour + n) % DAY_HOURS, 0) for n in (-1, 0, 1))
-        return before + 2 * own + after
-
-    waits = range(min(within_ms // HOUR_MS, DAY_HOURS - 1) + 1)
-    return at_ms + max(waits, key=lambda wait: (likely(wait), -wait)) * HOUR_MS
+    own = [known.get((hour + n) % DAY_HOURS, 0) for n in range(-1, most + 2)]
+    likely = [before + 2 * at + after for before, at, after in zip(own, own[1:], own[2:], strict=False)]
+    return likely.index(max(likely))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from streamer.core.campaigns.book import Reactions
     from streamer.core.campaigns.campaign import Campaign
     from streamer.core.campaigns.cycles import Cycles
+    from streamer.core.campaigns.due import Due
     from streamer.core.events import Event
     from streamer.core.profile import Profile
 
@@ -34,22 +36,26 @@ def after_event(
     newer one, moves nothing back, and arms nothing that has been overtaken by what would take it back, as far as the
     profile tells. It takes out items that nothing newer happened to.
     """
-    left = [timer for kept in timers if (timer := _after(kept, event, reactions, profile)) is not None]
+    left = (_after(kept, event, reactions, profile) for kept in timers)
+    by_name = {timer.campaign: timer for timer in left if timer is not None}
     for campaign in reactions.arm:
         if event.time < profile.last_ms and _overtaken(campaign, event, profile):
             continue
-        before = next((timer for timer in left if timer.campaign == campaign.name), None)
+        before = by_name.get(campaign.name)
         silence = campaign.triggers.due == "silence"
         if before is not None and not silence and (not campaign.triggers.restart or before.time_ms > event.time):
             continue
-        timer = _armed(campaign, event, profile, before, cycles=cycles, most_items=most_items)
-        if silence and before is not None and timer is not None and timer.due_ms >= before.due_ms:
+        found = due(campaign.triggers, profile, event.time, cycles)
+        if found is None:
+            continue
+        if silence and before is not None and found.at_ms >= before.due_ms:
             # When a silence is really over is worked out as its timer fires: no event has to move it to later, nor to
             # write a row for it.
             continue
+        timer = _armed(campaign, event, profile, before, found, most_items=most_items)
         if timer is not None:
-            left = [kept for kept in left if kept.campaign != campaign.name] + [timer]
-    return in_order(left)
+            by_name[campaign.name] = timer
+    return in_order(by_name.values())
 
 
 def _after(timer: Armed, event: Event, reactions: Reactions, profile: Profile) -> Armed | None:
@@ -87,11 +93,8 @@ def _interest_since(profile: Profile, key: int, time_ms: int) -> int | None:
 
 
 def _armed(
-    campaign: Campaign, event: Event, profile: Profile, before: Armed | None, *, cycles: Cycles, most_items: int
+    campaign: Campaign, event: Event, profile: Profile, before: Armed | None, found: Due, *, most_items: int
 ) -> Armed | None:
-    found = due(campaign.triggers, profile, event.time, cycles)
-    if found is None:
-        return None
     keys = found.keys
     if campaign.triggers.due == "after":
         lines = dict.fromkeys(line.key for line in event.lines)
@@ -140,4 +143,7 @@ def with_timer(timers: Timers, timer: Armed) -> Timers:
 
 def in_order(timers: Iterable[Armed]) -> Timers:
     """The earliest due first, ties by the campaign's name."""
-    return tuple(sorted(timers, key=lambda timer: (timer.due_ms, timer.campaign)))
+    return tuple(sorted(timers, key=_place))
+
+
+_place: Final = attrgetter("due_ms", "campaign")

@@ -30,7 +30,8 @@ def due(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -> D
     found = _usual(triggers, profile, from_ms, cycles)
     if found is None or not triggers.best_within_ms:
         return found
-    return found._replace(at_ms=at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms))
+    best_ms = at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms)
+    return Due(best_ms, found.keys, found.timer)
 
 
 def _usual(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -> Due | None:
