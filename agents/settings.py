@@ -133,8 +133,8 @@ class RuntimeSettings:
     merge_wait_ms: int = 200
     """How long a task waits for a topic that has lag but nothing buffered, to keep the order of timestamps."""
     idle_tick_ms: int = 1_000
-    """Timers fire by the stream's time. Once every input is read to its end and nothing that moves that time came for
-    so long, they fire by the worker's clock. 0: never."""
+    """Timers fire by the stream's time. Once every input is read to its end and nothing new came for so long, they fire
+    by the worker's clock. 0: never."""
     standby_replicas: int = 0
     """Warm copies of each task's tables, kept on other workers, which take over at once: 0 or 1."""
     session_timeout_s: int = 10

@@ -73,10 +73,10 @@ class Task:
         self._dirty = False
         self._folded_bytes = 0
         self._pace = Pace(settings, role.commit_interval_s)
-        #: When the task began to wait for the stream's time to move, and when an event moved it last (monotonic), and
-        #: whether the last tick left timers that are due, or changes to tell of.
+        #: When the task began to wait for events, and when one was applied last (monotonic), and whether the last tick
+        #: left timers that are due, or changes to tell of.
         self._began_at = time.monotonic()
-        self._moved_at = -math.inf
+        self._applied_at = -math.inf
         self._timers_left = False
         self._produced_ms: list[int] = []
         self._wake = asyncio.Event()
@@ -196,7 +196,7 @@ class Task:
         """Fold a micro-batch into tables and outbox. Runs inside the agent, synchronously."""
         assert self._work is not None
         context, work = self.context, self._work
-        before_ms, started = context.row.now, time.perf_counter()
+        started = time.perf_counter()
         counts = work.process(records)
         faults.point("after-state")
         spent = time.perf_counter() - started
@@ -205,8 +205,8 @@ class Task:
         self._produced_ms += produced_times(events)
         self._folded_bytes += sum(map(size_of, events))
         self._timers_left = len(events) < len(records) and (work.due_ms <= context.row.now or work.changes > 0)
-        if events and context.row.now > before_ms:
-            self._moved_at = time.monotonic()
+        if counts.get("applied"):
+            self._applied_at = time.monotonic()
         if self.role.journaled:
             replicas = context.replicas
             entry: dict[str, Any] = {
@@ -315,21 +315,22 @@ class Task:
         still, so that it would say nothing of when they are told: they wait for the next event, or for the clock.
         """
         idle_s = self.settings.idle_tick_ms / 1000 or math.inf
-        if self._work is None or not now - self._moved_at < idle_s:
+        if self._work is None or not now - self._applied_at < idle_s:
             return 0
         return self._work.changes
 
     def _tick_in(self, now: float) -> float | None:
         """Seconds until the wall clock is to tick, if nothing comes till then; ``None``: that cannot be told.
 
-        Records that do not move the stream's time, such as an hour of duplicates, do not keep the clock from ticking.
+        Records of which none is applied, such as an hour of duplicates, do not keep the clock from ticking. All others
+        do, also such as do not move the stream's time: of a stream that lags the clock would soon be all that tells it.
         """
         assert self._work is not None
         idle_ms, due_ms = self.settings.idle_tick_ms, self._work.due_ms
         changes = self._work.changes > 0
         if (due_ms == NEVER and not changes) or not idle_ms or not self.merge.drained:
             return None
-        idle_from = max(self._began_at, self._moved_at)
+        idle_from = max(self._began_at, self._applied_at)
         return max(0.0, idle_from + idle_ms / 1000 - now, 0.0 if changes else (due_ms - ticking_ms()) / 1000)
 
     def timers_late_s(self) -> float:

@@ -15,9 +15,10 @@ from tests.core.task_shop import T0, Shop, record, tick
 from tests.core.test_campaigns import OPEN, START, armed, at, reasons, sent, shop
 
 MIDNIGHT = START - START % DAY_MS
+SHIPPED = PolicySettings()
 
 
-def usual(*names: str, policy: PolicySettings = PolicySettings()) -> Shop:  # noqa: B008 - it is frozen
+def usual(*names: str, policy: PolicySettings = SHIPPED) -> Shop:
     """A shop with these campaigns on and the policy that is shipped, or another."""
     return shop(*names, policy=policy)
 

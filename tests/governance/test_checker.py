@@ -532,7 +532,7 @@ def _clean() -> Made:
     run.item("z", stock=0, category="hats")
     # Quiet until 00:40 in Berlin, which is when the run begins.
     run.prefers(
-        -3 * DAY_MS, user, consent=True, channels=["push"], quiet_hours=["22:00", "00:40"], time_zone="Europe/Berlin"
+        -3 * DAY_MS, user, consent=True, channels=["Push"], quiet_hours=["22:00", "00:40"], time_zone="Europe/Berlin"
     )
     run.event(-2 * DAY_MS, "push_unsubscribed", user, "feedback", candidate_id="c-none")
     run.prefers(-1 * DAY_MS, user, consent=True)
