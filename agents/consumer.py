@@ -42,8 +42,13 @@ FETCH_AHEAD_BYTES = 16 << 20
 #: A member learns of a rebalance by its next heartbeat, and until then whoever leaves or joins is waited for.
 HEARTBEAT_MS = 300
 
-#: Pause between fetches that bring little.
-FETCH_PAUSE_S = 0.01
+#: Between looks that bring little there is a pause: until the next commit is due, and within these bounds.
+LEAST_PAUSE_S = 0.01
+MOST_PAUSE_S = 0.05
+
+#: The client asks for more only when it has handed over what it has, which may be older than the pause. For a commit
+#: that is due, the answer is waited for so long.
+NEWEST_S = 0.01
 
 #: Faust's services log each of their steps under the class's logger; keep them under Faust's name, and so as quiet.
 FAUST_LOG = logging.getLogger("faust.streamer")
@@ -61,6 +66,11 @@ class Fetched:
     position: int
     end: int
     records: list[Record]
+
+
+def records_of(fetched: Iterable[Mapping[TP, Fetched]]) -> int:
+    """How many records those are."""
+    return sum(len(each.records) for one in fetched for each in one.values())
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -105,25 +115,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka has no other way to leave
         coordinator._group_instance_id = None  # noqa: SLF001
 
-    async def fetch(self, partitions: set[TP], wait_s: float) -> dict[TP, Fetched]:
-        """What ``partitions`` have; if none has records, what they have once one was waited for, ``wait_s`` at most."""
-        fetched: dict[TP, Fetched] = await self.call_thread(self._fetch, partitions, wait_s)
+    async def fetch(self, partitions: set[TP], wait_s: float, *, newest: bool) -> list[dict[TP, Fetched]]:
+        """What ``partitions`` have, and then, if that is nothing or the ``newest`` is asked for, what they have next.
+
+        The latter is waited for, ``wait_s`` at most.
+        """
+        fetched: list[dict[TP, Fetched]] = await self.call_thread(self._fetch, partitions, wait_s, newest)
         return fetched
 
-    async def _fetch(self, partitions: set[TP], wait_s: float) -> dict[TP, Fetched]:
+    async def _fetch(self, partitions: set[TP], wait_s: float, newest: bool) -> list[dict[TP, Fetched]]:  # noqa: FBT001
         if not self.consumer.flow_active:
-            return {}
+            return []
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 - getmany() waits and takes in one step: see _take
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001 - as getmany() does
-            fetched = await self._take(partitions)
-            if not any(each.records for each in fetched.values()):
+            fetched = [await self._take(partitions)]
+            count = records_of(fetched)
+            if not count or (newest and count < FETCH_RECORDS):
                 waiter = fetcher._create_fetch_waiter()  # noqa: SLF001
                 done, _ = await asyncio.wait([waiter], timeout=wait_s)
                 if done:
                     waiter.result()  # raises what reading is not allowed
                 else:
                     waiter.cancel()
-                fetched = await self._take(partitions)
+                fetched.append(await self._take(partitions))
         return fetched
 
     async def _take(self, partitions: set[TP]) -> dict[TP, Fetched]:
@@ -183,13 +197,17 @@ class Consumer(driver.Consumer):
         partitions = {TP(*tp) for tp in runtime.fetchable()}
         records = 0
         if partitions:
-            fetched = await self._thread.fetch(partitions, min(timeout, 0.1))
-            records = sum(len(each.records) for each in fetched.values())
-            if astray := runtime.feed(fetched):
-                await self._send_back({TP(*tp): offset for tp, offset in astray.items()})
+            newest = runtime.hurries
+            fetched = await self._thread.fetch(partitions, NEWEST_S if newest else min(timeout, 0.1), newest=newest)
+            records = records_of(fetched)
+            for each in fetched:
+                if astray := runtime.feed(each):
+                    await self._send_back({TP(*tp): offset for tp, offset in astray.items()})
+        runtime.fetched()
         if records < FETCH_RECORDS:
             # No task has room, or the stream is live: fetching whenever a record is there would be hundreds a second.
-            await asyncio.sleep(FETCH_PAUSE_S)
+            await asyncio.sleep(LEAST_PAUSE_S)
+            await asyncio.sleep(min(runtime.looks_in(), MOST_PAUSE_S - LEAST_PAUSE_S))
         none: tuple[tuple[TP, Message], ...] = ()
         for message in none:
             yield message

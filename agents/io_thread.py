@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Future
 
     from agents.outbox import Outbox
     from agents.transaction import Committer, Offsets
@@ -30,13 +31,17 @@ class IoThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there and wait for it here."""
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin a coroutine there, after those begun before; nothing is waited for."""
         if self._loop is None:
             sys.setswitchinterval(SWITCH_S)
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=self._loop.run_forever, name="producers", daemon=True).start()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and wait for it here."""
+        return await asyncio.wrap_future(self.begin(work))
 
 
 class ThreadedCommitter:
@@ -45,6 +50,7 @@ class ThreadedCommitter:
     def __init__(self, thread: IoThread, make: Callable[[], Committer]) -> None:
         self._thread, self._make = thread, make
         self._inner: Committer | None = None
+        self._ahead: Future[None] | None = None
 
     async def start(self) -> None:
         """As of the inner one."""
@@ -55,9 +61,21 @@ class ThreadedCommitter:
 
         await self._thread.run(begin())
 
+    def ahead(self) -> None:
+        """As of the inner one, beside whatever this thread does next. What it raises, ``commit`` raises."""
+
+        async def begin() -> None:
+            assert self._inner is not None
+            self._inner.ahead()
+
+        self._ahead = self._thread.begin(begin())
+
     async def commit(self, outbox: Outbox, offsets: Mapping[tuple[str, int], int]) -> Offsets:
         """As of the inner one. The outbox must not be touched meanwhile."""
         assert self._inner is not None
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await asyncio.wrap_future(ahead)
         return await self._thread.run(self._inner.commit(outbox, offsets))
 
     async def close(self) -> None:

@@ -286,9 +286,21 @@ class Runtime:
                 # Work after an idle while: progress is counted from here, not from the last commit.
                 task.progressed_at = time.monotonic()
             self._lag[name, partition] = behind
-        for task in self.tasks.values():
-            task.wake()
         return astray
+
+    def fetched(self) -> None:
+        """Everything that one look at the broker brought has been fed."""
+        for task in self.tasks.values():
+            task.fetched()
+
+    def looks_in(self) -> float:
+        """Seconds until the consumer should look again, for whichever task is the first."""
+        return min((task.looks_in() for task in self.tasks.values()), default=0.0)
+
+    @property
+    def hurries(self) -> bool:
+        """Whether a task's commit only waits for what came just before it."""
+        return any(task.hurries for task in self.tasks.values())
 
     def lost_before(self, topic: str, partition: int, begin: int) -> None:
         """A partition begins at ``begin``, above where its task stands: what lay between was deleted unread."""

@@ -71,8 +71,12 @@ class Task:
         self._work: Work | None = None
         self._journal: list[Any] = []
         self._dirty = False
+        #: Whether the last batch was cut short by its size: what is left is folded before a commit.
+        self._cut_short = False
+        #: Whether the next transaction was begun ahead of its rows: then it is committed as soon as they are folded.
+        self._ahead = False
         self._folded_bytes = 0
-        self._pace = Pace(settings, role.commit_interval_s)
+        self._pace = Pace(settings, role.commit_interval_s, context.partition)
         #: When the task began to wait for events, and when one was applied last (monotonic), and whether the last tick
         #: left timers that are due, or changes to tell of.
         self._began_at = time.monotonic()
@@ -188,18 +192,32 @@ class Task:
         """Whether something was folded that is not committed yet."""
         return self._dirty or self._committing is not None
 
-    def wake(self) -> None:
-        """Something may have changed: look again."""
+    def fetched(self) -> None:
+        """The consumer has looked: what it found was fed."""
+        self._pace.fetched(time.monotonic())
         self._wake.set()
+
+    def looks_in(self) -> float:
+        """Seconds until the consumer should look; before that, what it finds is out no sooner."""
+        return self._pace.looks_in(time.monotonic())
+
+    @property
+    def hurries(self) -> bool:
+        """Whether a commit only waits for what came just before it."""
+        return self.looks_in() == 0.0 and (self._dirty or len(self.merge) > 0)
 
     def fold(self, records: list[Record]) -> None:
         """Fold a micro-batch into tables and outbox. Runs inside the agent, synchronously."""
         assert self._work is not None
         context, work = self.context, self._work
-        started = time.perf_counter()
+        if not self._ahead and self._committing is None and self._commits(0):
+            # This batch is the last of its interval: the broker is told what is to come while it is folded.
+            self._committer.ahead()
+            self._ahead = True
+        started, worked = time.perf_counter(), time.thread_time()
         counts = work.process(records)
         faults.point("after-state")
-        spent = time.perf_counter() - started
+        spent, worked = time.perf_counter() - started, time.thread_time() - worked
         events = without_tick(records)
         context.row.positions.update(positions_after(events))
         self._produced_ms += produced_times(events)
@@ -217,7 +235,7 @@ class Task:
             runs(records, entry["runs"])
             self._journal.append(entry)
         self._dirty = True
-        self._pace.took(max(1, len(events) + work.reached), spent)
+        self._pace.took(max(1, len(events) + work.reached), spent, worked)
         context.metrics.batch(len(events), spent)
 
     # -- the loop ---------------------------------------------------------------------------------------------
@@ -269,7 +287,9 @@ class Task:
         if not self._pace.folds(now, self._waiting(), committing=self._committing is not None):
             return []
         partition = self.context.partition
-        records = self.merge.cut(self._pace.batch(len(self.merge)), now)
+        most = self._pace.batch(len(self.merge))
+        records = self.merge.cut(most, now)
+        self._cut_short = len(records) == most and len(self.merge) > 0
         changes = self._changes(now)
         if self._timers_due or changes:
             return [tick(partition, self.context.row.now, changes), *records]
@@ -287,8 +307,16 @@ class Task:
         if not self._dirty:
             return False
         held = self._folded_bytes + self.context.outbox.size_bytes + self.context.store.written_bytes
-        committing = self._committing is not None
-        return self._pace.commits(time.monotonic(), self._waiting(), held, committing=committing)
+        return self._ahead or self._commits(held)
+
+    def _commits(self, held_bytes: int) -> bool:
+        return self._pace.commits(
+            time.monotonic(),
+            self._waiting(),
+            held_bytes,
+            committing=self._committing is not None,
+            cut_short=self._cut_short,
+        )
 
     async def _idle(self) -> None:
         now = time.monotonic()
@@ -346,10 +374,11 @@ class Task:
     async def _begin_commit(self) -> None:
         """Hand what was folded to a transaction, and go on folding meanwhile. One is under way at most."""
         await self._settled()
-        started = time.monotonic()
+        worked = time.thread_time()
         outbox, offsets = self._stage()
         produced_ms, self._produced_ms, self._dirty, self._folded_bytes = self._produced_ms, [], False, 0
-        self._pace.staged(started, time.monotonic())
+        self._ahead = False
+        self._pace.staged(time.monotonic(), time.thread_time() - worked)
         self._committing = asyncio.get_running_loop().create_task(self._commit(outbox, offsets, produced_ms))
 
     async def _settled(self) -> None:

@@ -27,14 +27,16 @@ async def measure(made: Cluster, rate: float, seconds: float, warm: int, seed: i
         await _drained(made, seen, warm)
         seen.latency_ms.clear()
         seen.ids.clear()
-        started = time.monotonic()
+        started, spent = time.monotonic(), await asyncio.to_thread(made.cpu_seconds)
         await publish(events[warm:], made.client, prefix=prefix, rate=rate)
         sent_in = time.monotonic() - started
+        used = {role: seconds - spent[role] for role, seconds in (await asyncio.to_thread(made.cpu_seconds)).items()}
         await _drained(made, seen, len(events))
         samples = made.metrics("user")
         ranked = samples["streamer_ranked_lists_total"]
         return {
             "events_per_second": round((len(events) - warm) / sent_in, 1),
+            "cores": {role: round(seconds / sent_in, 2) for role, seconds in used.items()},
             "latency_ms": {**quantiles(seen.latency_ms), "count": len(seen.latency_ms)},
             "ranked_share": round(ranked / len(events), 4),
             "commit_ms_mean": round(

@@ -81,6 +81,9 @@ class Committed:
     async def start(self) -> None:
         """Nothing to connect to."""
 
+    def ahead(self) -> None:
+        """Nothing is told beforehand."""
+
     async def commit(self, outbox: Outbox, offsets: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
         """Remember the offsets, and that the changelog is one row longer."""
         self.asked += 1
@@ -163,7 +166,7 @@ def test_wherever_the_consumer_is_moved_to_each_record_is_folded_once_and_in_ord
                 if random.random() < 0.9:  # else the answer is lost
                     if not task.feed(topic, start, consumer[topic], fetched(topic, start, consumer[topic])):
                         consumer[topic] = task.next_offsets[topic]
-                    task.wake()
+                    task.fetched()
             await asyncio.sleep(0)
         await task.close()
 
@@ -250,7 +253,7 @@ def test_rows_of_a_release_that_did_not_keep_their_setting_are_taken_to_be_as_it
         task = opened(role, BOUNDS, {"browse": 0, "purchase": 0})
         task.start()
         task.feed("browse", 0, 1, fetched("browse", 0, 1))
-        task.wake()
+        task.fetched()
         await until(lambda: role.folded["browse"] == [0])
         await task.pause()
         kept = task.context.store.table(TASKS_TABLE).get("0")
@@ -306,7 +309,7 @@ def test_a_broker_that_does_not_answer_stops_folding_before_memory_grows_beyond_
         )  # fmt: skip
         task.start()
         task.feed("browse", 0, count, fetched("browse", 0, count, size))
-        task.wake()
+        task.fetched()
         await turns(3 * count)
         assert broker.asked == 1
         assert bound < len(role.folded["browse"]) * size <= 2 * bound + 2 * batch * size
@@ -328,12 +331,12 @@ def test_a_store_that_would_hold_its_writes_is_waited_for_while_folding_goes_on(
         monkeypatch.setattr(task.context.store, "busy", lambda: busy)
         task.start()
         task.feed("browse", 0, 20, fetched("browse", 0, 20))
-        task.wake()
+        task.fetched()
         await until(lambda: len(role.folded["browse"]) == 20)
         await turns()
         assert task.context.store.positions() == {}
         task.feed("browse", 20, 2000, fetched("browse", 20, 2000))
-        task.wake()
+        task.fetched()
         await until(lambda: len(role.folded["browse"]) > 100)
         assert task.context.store.positions() == {}
         busy = False
@@ -341,3 +344,58 @@ def test_a_store_that_would_hold_its_writes_is_waited_for_while_folding_goes_on(
         await task.close()
 
     asyncio.run(drive())
+
+
+class Noted(Committed):
+    """A committer that keeps what it was asked, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[str] = []
+
+    def ahead(self) -> None:
+        """The next transaction is begun."""
+        self.log.append("ahead")
+
+    async def commit(self, outbox: Outbox, offsets: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """Takes a turn or two."""
+        self.log.append("commit")
+        await asyncio.sleep(0)
+        ends = await super().commit(outbox, offsets)
+        self.log.append("committed")
+        return ends
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_transaction_that_is_begun_ahead_follows_the_one_before_and_is_committed_after_the_batch_in_hand(seed):
+    """An open one is aborted by the broker in the end, and its task fenced: nothing may come between."""
+    random, role = Random(seed), Listing()
+    role.commit_interval_s = 0.005
+    noted = Noted()
+
+    async def drive() -> None:
+        end = 4_000
+        task = opened(role, {"browse": (0, end), "purchase": (0, 0)}, committer=noted, max_batch_events=32)
+        task.start()
+        offset = 0
+        while offset < end:
+            start, offset = offset, min(end, offset + random.choice([1, 3, 30, 300]))
+            task.feed("browse", start, offset, fetched("browse", start, offset))
+            task.fetched()
+            await turns(random.randrange(20))
+            if random.random() < 0.05:
+                await asyncio.sleep(0.006)
+            if random.random() < 0.05:  # a rebalance
+                await task.pause()
+                offset = task.next_offsets["browse"]
+                task.start()
+        await until(lambda: len(role.folded["browse"]) == end)
+        await task.close()
+
+    asyncio.run(drive())
+    assert role.folded["browse"] == list(range(4_000))
+    assert noted.log.count("ahead") > 0
+    pairs = list(zip(["committed", *noted.log], noted.log, strict=False))
+    assert {before for before, after in pairs if after == "ahead"} == {"committed"}
+    assert {after for before, after in pairs if before == "ahead"} == {"commit"}

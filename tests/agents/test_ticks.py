@@ -129,7 +129,7 @@ def feed(task: Task, start: int, end: int) -> None:
     """Events ``start`` to ``end``, each a millisecond after the one before; the input is read to its end then."""
     assert task.feed("browse", start, end, fetched("browse", start, end))
     task.merge.mark("browse", at_end=True)
-    task.wake()
+    task.fetched()
 
 
 def test_a_timer_fires_at_a_tick_once_the_stream_time_has_reached_it() -> None:
@@ -230,7 +230,7 @@ def test_when_nothing_comes_timers_fire_by_the_wall_clock(wall: Wall) -> None:
         await until(lambda: wall.looks > looks + 3)
         assert role.fired == []
         wall.ms = 61
-        task.wake()
+        task.fetched()
         await until(lambda: role.fired == [(50, 61)])
         assert task.context.row.now == 61
         assert task.timers_late_s() == 0.0
@@ -253,7 +253,7 @@ def test_duplicates_do_not_hold_up_the_clock_and_events_that_are_new_do(new: boo
                 old = [msgspec.structs.replace(record, timestamp=0) for record in fetched("browse", offset, offset + 1)]
                 assert task.feed("browse", offset, offset + 1, old)
                 task.merge.mark("browse", at_end=True)
-                task.wake()
+                task.fetched()
                 await asyncio.sleep(0.005)  # much more often than idle_tick_ms
 
         sending = asyncio.create_task(sent())
@@ -295,7 +295,7 @@ def test_the_wall_clock_fires_nothing_while(why: str, wall: Wall) -> None:
         await until(lambda: len(role.folded) == 5)
         for _ in range(5):
             await asyncio.sleep(0.002)  # longer than idle_tick_ms
-            task.wake()
+            task.fetched()
             await turns()
         assert role.fired == []
         assert task.timers_late_s() == (0.05 if why == "something came lately" else 0.0)
@@ -314,7 +314,7 @@ def test_a_task_that_is_paused_makes_no_ticks_until_it_goes_on(wall: Wall) -> No
         task = await begun(5, role, idle_tick_ms=1)
         await task.pause()
         wall.ms = 70
-        task.wake()
+        task.fetched()
         await turns()
         assert role.fired == []
         task.start()
@@ -322,7 +322,7 @@ def test_a_task_that_is_paused_makes_no_ticks_until_it_goes_on(wall: Wall) -> No
         await turns()
         assert role.fired == []  # before a fetch has told that there is nothing more
         task.merge.mark("browse", at_end=True)
-        task.wake()
+        task.fetched()
         await until(lambda: role.fired == [(50, 70)])
         await task.close()
 
@@ -379,7 +379,7 @@ def test_changes_of_the_catalog_are_told_at_a_tick_while_events_come() -> None:
         await turns()
         assert role.told == []
         role.changes = 17
-        task.wake()
+        task.fetched()
         await until(lambda: role.told == [(17, 2)])
         feed(task, 3, 5)
         await until(lambda: len(role.folded) == 6)
@@ -401,11 +401,11 @@ def test_changes_wait_for_the_clock_where_the_stream_stands_still(wall: Wall) ->
         task.start()
         await turns()
         await asyncio.sleep(0.002)
-        task.wake()
+        task.fetched()
         await turns()
         assert role.told == []  # nobody has said that the input is read to its end
         task.merge.mark("browse", at_end=True)
-        task.wake()
+        task.fetched()
         await until(lambda: role.told == [(9, 5_000)])
         await task.close()
 
@@ -438,7 +438,7 @@ def test_without_a_clock_changes_wait_for_an_event() -> None:
         role.changes = 9
         task.start()
         task.merge.mark("browse", at_end=True)
-        task.wake()
+        task.fetched()
         await turns()
         assert role.told == []
         feed(task, 0, 1)
