@@ -119,7 +119,7 @@ class RuntimeSettings:
     max_batch_events: int = 512
     """Records in one micro-batch, at most."""
     target_batch_ms: int = 20
-    """Batches are cut so that one takes about this long, as it holds the event loop."""
+    """Batches are cut so that one is about so much work, as it holds the event loop."""
     buffer_records: int = 4_000
     """Fetched records of an input's partition that are held in memory before fetching pauses."""
     buffer_bytes: int = 8 << 20

@@ -143,7 +143,7 @@ class ExactlyOnce:
         """Begin the transaction, and have the broker told of the partitions it will likely write to, and of the group.
 
         That is two of its five rounds, which pass while a batch is folded. No row is sent, so that no reader is held
-        up; a partition that gets none after all gets a marker.
+        up; a partition that gets none after all gets a marker. Like ``commit``, never while another is under way.
         """
         transactions: AheadTransactions = self._producer._txn_manager  # noqa: SLF001 - no public way to say it early
         transactions.begin_transaction()
