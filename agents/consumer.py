@@ -120,10 +120,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         The latter is waited for, ``wait_s`` at most.
         """
-        fetched: list[dict[TP, Fetched]] = await self.call_thread(self._fetch, partitions, wait_s, newest)
+        fetched: list[dict[TP, Fetched]] = await self.call_thread(self._fetch, partitions, wait_s, newest=newest)
         return fetched
 
-    async def _fetch(self, partitions: set[TP], wait_s: float, newest: bool) -> list[dict[TP, Fetched]]:  # noqa: FBT001
+    async def _fetch(self, partitions: set[TP], wait_s: float, *, newest: bool) -> list[dict[TP, Fetched]]:
         if not self.consumer.flow_active:
             return []
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 - getmany() waits and takes in one step: see _take

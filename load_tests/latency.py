@@ -27,7 +27,8 @@ async def measure(made: Cluster, rate: float, seconds: float, warm: int, seed: i
         await _drained(made, seen, warm)
         seen.latency_ms.clear()
         seen.ids.clear()
-        started, spent = time.monotonic(), await asyncio.to_thread(made.cpu_seconds)
+        spent = await asyncio.to_thread(made.cpu_seconds)
+        started = time.monotonic()
         await publish(events[warm:], made.client, prefix=prefix, rate=rate)
         sent_in = time.monotonic() - started
         used = {role: seconds - spent[role] for role, seconds in (await asyncio.to_thread(made.cpu_seconds)).items()}

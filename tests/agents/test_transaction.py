@@ -56,7 +56,7 @@ async def told(made: ExactlyOnce) -> AheadTransactions:
     """Wait until the broker knows what was begun ahead."""
     transactions: Any = made._producer._txn_manager
     async with asyncio.timeout(30):
-        while transactions.partitions_to_add() or transactions.consumer_group_to_add():  # noqa: ASYNC110
+        while transactions.partitions_to_add() or transactions.consumer_group_to_add():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     found: AheadTransactions = transactions
     return found
