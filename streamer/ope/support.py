@@ -33,8 +33,10 @@ UNSUPPORTED: Final = 0.01
 the range of the rewards, which is less than the intervals of logs one can have."""
 EFFECTIVE: Final = 100.0
 """As many effective rounds an answer needs unless told."""
-REWARDED: Final = 10.0
-"""As many effective rewards an answer needs: below, intervals made of the log cover too seldom."""
+REWARDED: Final = 5.0
+"""As many effective rewards an answer needs. Fewer tell nothing; but to ask for more refuses the logs that happened to
+have few, and those that are left have too much: where 9 are expected, intervals of the logs that had 10 cover too
+seldom, and of those that had 5 as often as they say."""
 USERS: Final = 20.0
 """As many effective users an answer needs: of fewer, an interval that draws users anew holds too seldom."""
 HEAVY: Final = 0.05

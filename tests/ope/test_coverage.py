@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from streamer.ope import estimators
 from streamer.ope.intervals import KINDS, intervals
+from streamer.ope.judge import judge
+from streamer.ope.log import Log, single, unsettled
 from streamer.ope.model import expectations
+from streamer.ope.policies import always
 from tests.examples import examples
 from tests.ope.truth import spending, value, world
-
-if TYPE_CHECKING:
-    from streamer.ope.log import Log
 
 LOGS = examples(240)
 JUDGED = [estimators.NAMES.index(name) for name in ("ips", "snips", "clipped", "dr")]
@@ -140,3 +139,30 @@ def test_the_order_of_rounds_does_not_matter_to_the_estimate():
     before = estimators.values(rows_of(log, target).sum(axis=0))
     after = estimators.values(rows_of(shuffled, moved).sum(axis=0))
     assert np.allclose(before, after, rtol=1e-9, equal_nan=True)
+
+
+def test_a_log_is_not_refused_for_being_less_lucky_than_others():
+    """Where eight rewards are to be expected, the estimates of the logs that are answered are right on average.
+
+    Were ten asked for, those of the few that had ten would lie more than a standard deviation above the truth.
+    """
+    random = np.random.Generator(np.random.PCG64(8))
+    found = []
+    for _ in range(LOGS):
+        sent = random.random(1600) < 0.5
+        log = Log(
+            users=np.arange(800).repeat(2),
+            actions=sent.astype(np.int64),
+            rewards=(sent & (random.random(1600) < 0.01)).astype(np.float64),
+            propensities=np.full(1600, 0.5),
+            positions=single(1600),
+            context=np.zeros((1600, 0)),
+            names=("hold", "send"),
+            settled=unsettled(2),
+            scores={},
+        )
+        (answer,) = judge(log, [always(log, "send")], kind="normal")["policies"]
+        if not answer["refused"]:
+            found.append(answer["estimates"]["ips"]["value"])
+    assert len(found) > 0.8 * LOGS
+    assert abs(np.mean(found) - 0.01) < 0.4 * 0.01 / 8**0.5
