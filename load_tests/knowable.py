@@ -3,15 +3,19 @@
 A simulated shop is pushed to by a low score for three weeks, in this process. Of each push the shop's truth tells the
 chance that it is answered by an opt-out, and that it sells what would not have been bought; and the engine's row of
 table ``slates`` what it knew and expected. Pushes are then put in order of either chance, by what somebody might know:
-how many opt-outs fewer has the better half, and which share of the sales, at the same volume?
+how many opt-outs fewer has the better half, and which share of the sales, at the same volume? And how many opt-outs
+fewer than the same share of the pushes that the score is best of (``over_score``)?
 
 - ``foretold``: by the model that served.
 - ``fitted``: by a logistic model fitted to the very chances of these pushes. It has seen what it is judged by, so it
   tells what its features carry at most, put together so.
 - ``relevance``: the same, with how relevant the item is to the shopper as one more feature. ``relevance_explained`` is
   the share of its variance that a linear model of the other features, fitted likewise, explains.
-- ``answers``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is: every
-  kind's chances, how relevant the item is, how tired the shopper. The kind shows in how earlier pushes were taken.
+- ``views``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is and what
+  each likes: every kind's chances, every item's hidden vector, how tired the shopper is. What they like shows in what
+  they looked at and put in the cart so far (``tastes.py``), the kind in how earlier pushes were taken. That is as much
+  as anything but luck can tell of a shopper, but for who is about to buy the very item.
+- ``answers``: the same, and how relevant the item is.
 - ``life``: the same, and from how shoppers live without pushes, three weeks to come included: how often they visit, and
   how often they pay for what is in the cart. Nobody can know as much before a push, and no model can do better.
 - ``known``: by the chance itself.
@@ -19,7 +23,7 @@ how many opt-outs fewer has the better half, and which share of the sales, at th
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -27,11 +31,12 @@ import numpy as np
 from load_tests.harness import arguments, machine, write
 from load_tests.shop import file
 from load_tests.shop.direct import Direct
-from load_tests.shop.file import MINUTE_MS
+from load_tests.shop.minds import IRRELEVANT, SHOWN
 from load_tests.shop.organic import organic
 from load_tests.shop.people import user_id
 from load_tests.shop.runs import ONE_TASK
 from load_tests.shop.world import World
+from load_tests.tastes import VISIT_MS, Watched, relevances
 from streamer.core.uplift.features import FEATURES, NAMES
 from streamer.core.uplift.forward import sold_besides
 from streamer.core.uplift.model import unpacked
@@ -54,12 +59,23 @@ PUSHED: Final = (
     "core.policy.score_threshold=0.2",
 )
 SHARE: Final = 0.5
+SHARES: Final = (1 / 2, 1 / 3, 1 / 4)
 STEPS: Final = 25
 GROUPS: Final = ("hour_", "channel_", "campaign_")
 """Features of these are left out of the fit: what a few dozen opt-outs say of them is chance."""
-VISIT_MS: Final = 30 * MINUTE_MS
 MOST: Final = 0.95
 LEAST: Final = 1e-12
+
+
+class Chosen(NamedTuple):
+    """What of a push somebody needs to know who knows tastes by views alone: its items, and of these and a perfectly
+    relevant one all that the chances hang on but relevance.
+    """
+
+    items: tuple[int, ...]
+    fresh: Floats
+    leave: float
+    sale: float
 
 
 class Seen(NamedTuple):
@@ -94,6 +110,19 @@ class Kinds:
             found[name] = float(share @ leaves), float(share @ sells)
             known[shopper] += taken
         return found
+
+    def chosen(self, push: Push) -> Chosen:
+        """What there is to know of a push but the tastes, before it; of a shopper of the likely kinds."""
+        world, shopper = self._world, push.shopper
+        shown = push.items[: len(SHOWN)]
+        items = (*shown, *[shown[-1]] * (len(SHOWN) - len(shown)))
+        fresh = world.minds.warm(shopper, push.decided_ms)[list(items)] * SHOWN
+        fresh[len(shown) :] = 0.0
+        share, said = _share(self.answers[shopper]), world.shop.push
+        tired = world.minds.fatigue(shopper, push.decided_ms)
+        leave = share @ [kind.leave for kind in self._types] * np.exp(said.fatigue_annoyance * tired)
+        sale = share @ [kind.click * kind.buy for kind in self._types] * np.exp(-said.fatigue_attention * tired)
+        return Chosen(items, fresh, float(leave), float(sale))
 
     def _of_visits(self) -> Floats:
         """Of a rate of visits: it is drawn from a lognormal distribution around the kind's."""
@@ -139,10 +168,15 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
     made = load(None, {}, ONE_TASK | flags(settings))
     engine, kinds, forward_ms = Direct(made), Kinds(world), made.core.uplift.forward_ms
     told: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    relevance, rows = [], []
+    relevance, rows, chosen, seen = [], [], [], []
+    watched = Watched(world)
     while not world.over:
-        for push in engine.exchange(world.step()):
+        pushes, actions = engine.exchange(world.step()), deque(world.latest)
+        for push in pushes:
+            while actions and actions[0].time_ms <= push.decided_ms:
+                watched.took(actions.popleft())
             wanted = world.minds.wanted(push.shopper, push.decided_ms)
+            choice = kinds.chosen(push)
             chances = kinds.react(push)
             impression = engine.impression(user_id(push.shopper), push.id)
             if impression is not None:
@@ -152,7 +186,23 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
                     told[name].append(pair)
                 relevance.append(wanted[world.truth.pushes[-1]["item"]])
                 rows.append(unpacked(impression.x))
+                chosen.append(choice)
+                seen.append(watched.of(push.shopper))
+        for action in actions:
+            watched.took(action)
+    told["views"] = _by_views(relevances(world, seen, np.array([one.items for one in chosen]), seed), chosen)
     return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(relevance), np.array(rows))
+
+
+def _by_views(drawn: Floats, chosen: Sequence[Chosen]) -> list[tuple[float, float]]:
+    """The chances of an opt-out and of a sale, in the mean over relevances [draws, n, k] of the items shown: who
+    answers does so for the one that is likeliest to be clicked.
+    """
+    strong = drawn * np.array([one.fresh for one in chosen])
+    best = strong.argmax(axis=2)[..., None]
+    bored = (IRRELEVANT - np.take_along_axis(drawn, best, axis=2)[..., 0]).mean(axis=0)
+    clicked = np.take_along_axis(strong, best, axis=2)[..., 0].mean(axis=0)
+    return [(one.leave * b, one.sale * c) for one, b, c in zip(chosen, bored.tolist(), clicked.tolist(), strict=True)]
 
 
 def fitted(x: Floats, p: Floats, prior: Floats) -> Floats:
@@ -172,10 +222,23 @@ def fitted_weights(x: Floats, p: Floats, prior: Floats) -> Floats:
     return weights
 
 
+def best(chances: Floats, order: Floats, share: float) -> float:
+    """The mean chance in the ``share`` of the least ``order``."""
+    return float(chances[np.argsort(order, kind="stable")[: int(share * len(order))]].mean())
+
+
 def half(chances: Floats, order: Floats) -> float:
     """The mean chance in the half of the least ``order``, of that in all."""
-    best = np.argsort(order, kind="stable")[: int(SHARE * len(order))]
-    return float(chances[best].mean() / chances.mean())
+    return best(chances, order, SHARE) / float(chances.mean())
+
+
+def over_score(found: Seen) -> dict[str, list[float]]:
+    """By whom, how many opt-outs fewer than by the score, in each of ``SHARES`` of the pushes."""
+    leaves, score = found.chances["known"][:, 0], found.rows[:, NAMES.index("score")]
+    return {
+        name: [round(1.0 - best(leaves, told[:, 0], share) / best(leaves, -score, share), 3) for share in SHARES]
+        for name, told in found.chances.items()
+    }
 
 
 def explained(x: Floats, y: Floats) -> float:
@@ -212,6 +275,7 @@ def main() -> None:
         "pushes": len(leaves),
         "a_thousand": {"opt_outs": round(1000 * leaves.mean(), 2), "sales": round(1000 * sells.mean(), 2)},
         "opt_outs_fewer": {name: round(1.0 - half(leaves, told[:, 0]), 3) for name, told in found.chances.items()},
+        "over_score": over_score(found),
         "share_of_sales": {name: round(SHARE * half(sells, -told[:, 1]), 3) for name, told in found.chances.items()},
         "relevance_explained": round(explained(x, found.relevance), 3),
         "settings": {"shop": given.shop, "seed": given.seed, "overrides": [*PUSHED, *given.set], **machine()},

@@ -32,6 +32,8 @@ SHOWN: Final = (1.0, 0.7, 0.5)
 """What an item counts for by its place in the push."""
 OPENED: Final = 0.15
 """Chance that a push which is not clicked is looked at."""
+IRRELEVANT: Final = 1.3
+"""How much likelier an opt-out is where relevance is 0, than it is of the kind, less as much as it is relevant."""
 _LONG_AGO: Final = -(1 << 60)
 _MOST: Final = 0.95
 
@@ -100,9 +102,9 @@ class Minds:
         night = not by_day and (hour < NIGHT_ENDS or hour >= NIGHT_BEGINS)
         attention = np.exp(-push.fatigue_attention * tired) * (push.night if night else 1.0)
         annoyed = np.exp(push.fatigue_annoyance * tired)
-        click = np.minimum(_MOST, kind.click * wanted * self._warm(shopper, time_ms) * attention)
+        click = np.minimum(_MOST, kind.click * wanted * self.warm(shopper, time_ms) * attention)
         dismiss = np.minimum(_MOST, kind.dismiss * np.sqrt(annoyed) * (1.0 - wanted)) * (1.0 - click)
-        leave = np.minimum(_MOST, kind.leave * annoyed * (1.3 - wanted))
+        leave = np.minimum(_MOST, kind.leave * annoyed * (IRRELEVANT - wanted))
         lost = min(0.5, kind.lost * float(annoyed))
         price = self._goods.price[:, self._goods.day(time_ms)]
         worth = click * kind.buy * money.margin * price
@@ -115,7 +117,7 @@ class Minds:
         there = self._goods.to_be_had(time_ms)
         return max(0.0, float(worth[there].max(initial=0.0)))
 
-    def _warm(self, shopper: int, time_ms: int) -> Floats:
+    def warm(self, shopper: int, time_ms: int) -> Floats:
         """How much stronger a push is about what was looked at or left in the cart lately."""
         push = self._shop.push
         since = time_ms - int(push.warm_hours * HOUR_MS)

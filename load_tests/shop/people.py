@@ -77,7 +77,8 @@ def populate(shop: Shop, goods: Goods, seed: int) -> People:
     for has in rng.random(m) < said.quiet:
         hours = int(rng.integers(*_span(said.quiet_from))), int(rng.integers(*_span(said.quiet_until)))
         quiet.append(hours if has else None)
-    return People(tuple(kinds), _liking(shop, goods, rng), visits, tuple(zone), tuple(consent), tuple(quiet))
+    liking = likings(shop, goods, tastes(shop, goods, m, rng), rng.normal(size=m))
+    return People(tuple(kinds), liking, visits, tuple(zone), tuple(consent), tuple(quiet))
 
 
 def kind_of(shop: Shop, people: People, shopper: int) -> Kind:
@@ -89,15 +90,23 @@ def _span(hours: tuple[int, int]) -> tuple[int, int]:
     return hours[0], hours[1] + 1
 
 
-def _liking(shop: Shop, goods: Goods, rng: np.random.Generator) -> Floats:
-    m, categories = shop.shoppers, len(goods.centres)
-    taste = 0.5 * rng.normal(size=(m, shop.catalog.factors))
-    for shopper in range(m):
+def tastes(shop: Shop, goods: Goods, shoppers: int, rng: np.random.Generator) -> Floats:
+    """Hidden tastes [m, factors]: a mixture of what a few categories are, and something of one's own."""
+    categories = len(goods.centres)
+    taste: Floats = 0.5 * rng.normal(size=(shoppers, shop.catalog.factors))
+    for shopper in range(shoppers):
         liked = rng.choice(categories, min(LIKED_CATEGORIES, categories), replace=False)
         taste[shopper] += rng.dirichlet(np.ones(len(liked))) @ goods.centres[liked]
+    return taste
+
+
+def likings(shop: Shop, goods: Goods, taste: Floats, budget: Floats) -> Floats:
+    """How much each of shoppers likes each item [m, n], standardised over the items, by their tastes [m, factors] and
+    by ``budget`` [m], in standard deviations of the usual price's logarithm.
+    """
     fits = taste @ goods.vectors.T / np.sqrt(shop.catalog.factors)
-    budget = np.log(shop.catalog.price_median) + shop.rhythm.budget_spread * rng.normal(size=m)
-    dear = np.abs(np.log(goods.price[:, 0])[None, :] - budget[:, None])
+    usual = np.log(shop.catalog.price_median) + shop.rhythm.budget_spread * budget
+    dear = np.abs(np.log(goods.price[:, 0])[None, :] - usual[:, None])
     known = np.log(goods.popularity)
     raw = fits - _BUDGET_PULL * dear + _FASHION_PULL * (known - known.mean()) / known.std()
     liking: Floats = (raw - raw.mean(axis=1, keepdims=True)) / raw.std(axis=1, keepdims=True)
