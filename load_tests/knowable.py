@@ -13,8 +13,8 @@ fewer than the same share of the pushes that the score is best of (``over_score`
   the share of its variance that a linear model of the other features, fitted likewise, explains.
 - ``views``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is and what
   each likes: every kind's chances, every item's hidden vector, how tired the shopper is. What they like shows in what
-  they looked at and put in the cart so far (``tastes.py``), the kind in how earlier pushes were taken. That is as much
-  as anything but luck can tell of a shopper, but for who is about to buy the very item.
+  they looked at and put in the cart so far (``tastes.py``), the kind in how earlier pushes were taken. It leaves
+  out what visits and orders tell of the kind, and who is about to buy the very item.
 - ``answers``: the same, and how relevant the item is.
 - ``life``: the same, and from how shoppers live without pushes, three weeks to come included: how often they visit, and
   how often they pay for what is in the cart. Nobody can know as much before a push, and no model can do better.
@@ -68,8 +68,10 @@ LEAST: Final = 1e-12
 
 
 class Chosen(NamedTuple):
-    """What of a push somebody needs to know who knows tastes by views alone: its items, and of these and a perfectly
-    relevant one all that the chances hang on but relevance.
+    """What there is to know of a push before it, but the tastes.
+
+    ``items`` are those shown; ``fresh`` [k] is how strong each is by its place and by what the shopper just looked at.
+    ``leave`` and ``sale`` are the chances of an opt-out and of a sale, but for how relevant the item is.
     """
 
     items: tuple[int, ...]
@@ -199,9 +201,9 @@ def _by_views(drawn: Floats, chosen: Sequence[Chosen]) -> list[tuple[float, floa
     answers does so for the one that is likeliest to be clicked.
     """
     strong = drawn * np.array([one.fresh for one in chosen])
-    best = strong.argmax(axis=2)[..., None]
-    bored = (IRRELEVANT - np.take_along_axis(drawn, best, axis=2)[..., 0]).mean(axis=0)
-    clicked = np.take_along_axis(strong, best, axis=2)[..., 0].mean(axis=0)
+    answered = strong.argmax(axis=2)[..., None]
+    bored = (IRRELEVANT - np.take_along_axis(drawn, answered, axis=2)[..., 0]).mean(axis=0)
+    clicked = np.take_along_axis(strong, answered, axis=2)[..., 0].mean(axis=0)
     return [(one.leave * b, one.sale * c) for one, b, c in zip(chosen, bored.tolist(), clicked.tolist(), strict=True)]
 
 
