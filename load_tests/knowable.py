@@ -13,8 +13,9 @@ fewer than the same share of the pushes that the score is best of (``over_score`
   the share of its variance that a linear model of the other features, fitted likewise, explains.
 - ``views``: by the rule of Bayes, of whoever knows the simulator and all of it but what kind each shopper is and what
   each likes: every kind's chances, every item's hidden vector, how tired the shopper is. What they like shows in what
-  they looked at and put in the cart so far (``tastes.py``), the kind in how earlier pushes were taken. It leaves
-  out what visits and orders tell of the kind, and who is about to buy the very item.
+  they looked at and put in the cart so far (``tastes.py``), the kind in how earlier pushes were taken (more
+  clearly than it could, as how relevant those were is known). It leaves out what visits and orders tell of the kind,
+  and who is about to buy the very item.
 - ``answers``: the same, and how relevant the item is.
 - ``life``: the same, and from how shoppers live without pushes, three weeks to come included: how often they visit, and
   how often they pay for what is in the cart. Nobody can know as much before a push, and no model can do better.
@@ -164,8 +165,10 @@ def _taken(chances: Chances, told: dict[str, Any]) -> float:
     return max(by_outcome.get(told["outcome"], 1.0 - click - dismiss), LEAST)
 
 
-def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
-    """Run the shop, and look up each push among those that wait as soon as it is sent."""
+def run(shop: str, seed: int, settings: Sequence[str], *, by_views: bool = True) -> Seen:
+    """Run the shop, and look up each push among those that wait as soon as it is sent. ``by_views``: and infer tastes,
+    which takes as long.
+    """
     world = World(file.read(shop), seed)
     made = load(None, {}, ONE_TASK | flags(settings))
     engine, kinds, forward_ms = Direct(made), Kinds(world), made.core.uplift.forward_ms
@@ -192,7 +195,8 @@ def run(shop: str, seed: int, settings: Sequence[str]) -> Seen:
                 seen.append(watched.of(push.shopper))
         for action in actions:
             watched.took(action)
-    told["views"] = _by_views(relevances(world, seen, np.array([one.items for one in chosen]), seed), chosen)
+    if by_views:
+        told["views"] = _by_views(relevances(world, seen, np.array([one.items for one in chosen]), seed), chosen)
     return Seen({name: np.array(pairs) for name, pairs in told.items()}, np.array(relevance), np.array(rows))
 
 
@@ -234,13 +238,12 @@ def half(chances: Floats, order: Floats) -> float:
     return best(chances, order, SHARE) / float(chances.mean())
 
 
-def over_score(found: Seen) -> dict[str, list[float]]:
-    """By whom, how many opt-outs fewer than by the score, in each of ``SHARES`` of the pushes."""
+def over_score(found: Seen, order: Floats) -> list[float]:
+    """How many opt-outs fewer there are in the pushes of the least ``order`` [n] than in as many of the best score, in
+    each of ``SHARES`` of them.
+    """
     leaves, score = found.chances["known"][:, 0], found.rows[:, NAMES.index("score")]
-    return {
-        name: [round(1.0 - best(leaves, told[:, 0], share) / best(leaves, -score, share), 3) for share in SHARES]
-        for name, told in found.chances.items()
-    }
+    return [round(1.0 - best(leaves, order, share) / best(leaves, -score, share), 3) for share in SHARES]
 
 
 def explained(x: Floats, y: Floats) -> float:
@@ -277,7 +280,7 @@ def main() -> None:
         "pushes": len(leaves),
         "a_thousand": {"opt_outs": round(1000 * leaves.mean(), 2), "sales": round(1000 * sells.mean(), 2)},
         "opt_outs_fewer": {name: round(1.0 - half(leaves, told[:, 0]), 3) for name, told in found.chances.items()},
-        "over_score": over_score(found),
+        "over_score": {name: over_score(found, told[:, 0]) for name, told in found.chances.items()},
         "share_of_sales": {name: round(SHARE * half(sells, -told[:, 1]), 3) for name, told in found.chances.items()},
         "relevance_explained": round(explained(x, found.relevance), 3),
         "settings": {"shop": given.shop, "seed": given.seed, "overrides": [*PUSHED, *given.set], **machine()},

@@ -1,7 +1,7 @@
 """What is known of opt-outs in general: priors fitted in some simulated shops, and how far they carry in another.
 
 A push in a hundred is answered by an opt-out, so the model of opt-outs learns from a handful for weeks, and orders
-pushes little better than its prior says. Each of the shops given is pushed to by a low score for three weeks, as in
+pushes little better than its prior, or worse. Each of the shops given is pushed to by a low score for weeks, as in
 ``load_tests.knowable``, and its truth tells the chance of an opt-out of each push. A logistic model is fitted to the
 chances of all shops, around 0: ``priors``, to be held against those of ``streamer/core/uplift/features.py``. And one is
 fitted to each shop's *others*, to be held against what was foretold there: of the shares of the pushes that each finds
@@ -40,11 +40,11 @@ def fit(shops: list[Seen]) -> dict[str, float]:
 def carried(shop: list[Seen], weights: dict[str, float]) -> list[float]:
     """How many opt-outs fewer than by the score, in the mean over a shop's seeds, by ``weights``."""
     by_name = np.array([weights.get(name, 0.0) for name in NAMES])
-    found = []
-    for seen in shop:
-        told = np.stack([seen.rows @ by_name] * 2, axis=1)
-        found.append(over_score(seen._replace(chances={"known": seen.chances["known"], "told": told}))["told"])
-    return [round(float(mean), 3) for mean in np.mean(found, axis=0)]
+    return _mean([over_score(seen, seen.rows @ by_name) for seen in shop])
+
+
+def _mean(fewer: list[list[float]]) -> list[float]:
+    return [round(float(mean), 3) for mean in np.mean(fewer, axis=0)]
 
 
 def main() -> None:
@@ -54,14 +54,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="so many from --seed on")
     given = parser.parse_args()
     seeds = range(given.seed, given.seed + given.seeds)
-    seen = {shop: [run(shop, seed, (*PUSHED, *given.set)) for seed in seeds] for shop in given.shops}
+    seen = {shop: [run(shop, seed, (*PUSHED, *given.set), by_views=False) for seed in seeds] for shop in given.shops}
     of_program = {feature.name: feature.leave for feature in FEATURES}
     fitted = fit([one for many in seen.values() for one in many])
     figures: dict[str, Any] = {"priors": {name: round(weight, 2) for name, weight in fitted.items()}}
     for shop, own in seen.items():
         others = [one for name, many in seen.items() if name != shop for one in many]
-        foretold = np.mean([over_score(one)["foretold"] for one in own], axis=0)
-        figures[shop] = {"foretold": [round(float(mean), 3) for mean in foretold], "prior": carried(own, of_program)}
+        foretold = _mean([over_score(one, one.chances["foretold"][:, 0]) for one in own])
+        figures[shop] = {"foretold": foretold, "prior": carried(own, of_program)}
         if others:
             figures[shop]["others"] = carried(own, fit(others))
     figures["settings"] = {"seeds": list(seeds), "overrides": [*PUSHED, *given.set], **machine()}

@@ -2,7 +2,8 @@
 
 By the rule of Bayes, of what a shopper looked at and put in the cart so far: all that ``load_tests/shop/organic.py``
 says of how likely that is, every item's hidden vector among it, and of how tastes and budgets are spread. No engine is
-told any of that, so no engine can infer more from the same views. Tastes are drawn from what is probable after all of
+told any of that. Two things are taken for simpler than they are: tastes for normally distributed, and all items for
+being there to be looked at, also those that lack or were bought. Tastes are drawn from what is probable after all of
 it by a random walk (Metropolis et al., J. Chem. Phys. 21, 1953), for all moments side by side.
 """
 

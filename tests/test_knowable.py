@@ -66,7 +66,7 @@ def test_a_half_is_that_of_the_least_and_a_fit_finds_what_there_is() -> None:
     assert explained(rows[:, :1], rows[:, 1]) == pytest.approx(0.0)
 
 
-def test_what_shoppers_looked_at_tells_what_they_like_and_no_more_than_can_be_known() -> None:
+def test_what_shoppers_looked_at_tells_what_they_like_and_nothing_tells_of_nobody_more() -> None:
     """Relevance inferred from all views goes with the true one, and from no views is as good as nothing."""
     world = World(msgspec.structs.replace(file.read("fashion"), days=8, shoppers=120), 3)
     views = Watched(world)
@@ -95,9 +95,9 @@ def test_of_the_same_share_of_pushes_the_score_is_what_others_are_compared_with(
     rows[:, NAMES.index("score")] = [4.0, 3.0, 2.0, 1.0]
     leaves = np.array([0.2, 0.2, 0.1, 0.1])
     chances = np.stack([leaves, leaves], axis=1)
-    found = over_score(Seen({"known": chances, "none": -chances}, leaves, rows))
-    assert found["known"] == [0.5, 0.5, 0.5]
-    assert found["none"] == [0.0, 0.0, 0.0]
+    seen = Seen({"known": chances}, leaves, rows)
+    assert over_score(seen, leaves) == [0.5, 0.5, 0.5]
+    assert over_score(seen, -leaves) == [0.0, 0.0, 0.0]
 
 
 def test_priors_fitted_in_one_shop_order_the_pushes_of_another() -> None:

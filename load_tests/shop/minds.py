@@ -33,7 +33,7 @@ SHOWN: Final = (1.0, 0.7, 0.5)
 OPENED: Final = 0.15
 """Chance that a push which is not clicked is looked at."""
 IRRELEVANT: Final = 1.3
-"""How much likelier an opt-out is where relevance is 0, than it is of the kind, less as much as it is relevant."""
+"""So many times the kind's is the chance of an opt-out where relevance is 0, and less by the relevance."""
 _LONG_AGO: Final = -(1 << 60)
 _MOST: Final = 0.95
 
