@@ -4,6 +4,8 @@ Four priors a feature, in log-odds per unit: ``main`` of what shoppers buy anywa
 it beyond what a click carries (``model.py``), ``click`` and ``leave`` of a click and of an opt-out. They are what is
 known of pushes in general before anything was learned of this shop: the likelier a thing is to be taken up the
 likelier is the click; who clicked does so again; who dismisses will rather leave, and sooner the more pushes there are.
+Those of ``leave`` decide for weeks, as a push in a hundred is answered by an opt-out: they are near to what
+``load_tests/priors.py`` fits to simulated shops, and most of them nearer to nothing.
 
 Hours and campaigns are groups of which one is 1. A campaign's group follows from its name, so that campaigns may come
 and go and the model stays; two that share a group share what is learned of them.
@@ -54,37 +56,39 @@ class Feature:
 
 
 FEATURES: Final = (
-    Feature("always", "1", -3.5, click=-2.5, leave=-6.0),
-    Feature("score", "log-odds of the score of the first item / 4", 0.5, click=0.5),
-    Feature("churn", "log-odds of not returning / 4"),
-    Feature("purchase", "log-odds of a purchase in this visit / 4", 0.5),
-    Feature("visits", "log2(visits) / 4"),
-    Feature("visit_events", "log2(1 + events of the visit) / 4"),
+    Feature("always", "1", -3.5, click=-2.5, leave=-6.5),
+    Feature("score", "log-odds of the score of the first item / 4", 0.5, click=0.5, leave=-0.1),
+    Feature("churn", "log-odds of not returning / 4", leave=0.15),
+    Feature("purchase", "log-odds of a purchase in this visit / 4", 0.5, leave=-0.3),
+    Feature("visits", "log2(visits) / 4", leave=0.15),
+    Feature("visit_events", "log2(1 + events of the visit) / 4", leave=0.15),
     Feature("gap_days", "log2(1 + days between visits) / 4"),
     Feature("tenure", "log2(1 + days since the first event) / 8"),
-    Feature("away", "log2(1 + minutes since the newest event) / 16"),
+    Feature("away", "log2(1 + minutes since the newest event) / 16", leave=-0.1),
     Feature("buyer", "log2(1 + purchases) / 4", 0.5),
     Feature("purchase_rate", "purchases over 20 more than the events", 2.0),
-    Feature("bought_lately", "1 over one more than the days since bought, 0 if never"),
-    Feature("cart_rate", "carts over 20 more than the events", 0.5),
-    Feature("in_cart", "log2(1 + remembered items carted and not bought) / 2", 0.5),
-    Feature("shown_in_cart", "1 if the first item is carted and not bought", click=0.5),
-    Feature("shown_seen", "log2(1 + views of the first item by the shopper) / 2", click=0.3),
+    Feature("bought_lately", "1 over one more than the days since bought, 0 if never", leave=0.1),
+    Feature("cart_rate", "carts over 20 more than the events", 0.5, leave=-0.5),
+    Feature("in_cart", "log2(1 + remembered items carted and not bought) / 2", 0.5, leave=0.15),
+    Feature("shown_in_cart", "1 if the first item is carted and not bought", click=0.5, leave=-0.2),
+    Feature("shown_seen", "log2(1 + views of the first item by the shopper) / 2", click=0.3, leave=-0.15),
     Feature("searched", "1 if there was a search in the newest visit"),
     Feature("price", "log2 of the first item's price in cents / 16, 0 if unknown"),
     Feature("dearer", "log2 of that price over the shopper's usual one / 2"),
-    Feature("pushes_day", "log2(1 + pushes in the last 24 hours) / 2", click=-0.3, leave=0.3),
-    Feature("pushes_week", "log2(1 + pushes in the last 7 days) / 4", click=-0.8, leave=1.0),
-    Feature("since_push", "1 over one more than the hours since the last push, 0 if there was none", click=-0.3),
-    Feature("dismissals", "log2(1 + dismissals since the last click) / 2", click=-0.5, leave=0.8),
+    Feature("pushes_day", "log2(1 + pushes in the last 24 hours) / 2", click=-0.3, leave=0.4),
+    Feature("pushes_week", "log2(1 + pushes in the last 7 days) / 4", click=-0.8, leave=0.9),
+    Feature(
+        "since_push", "1 over one more than the hours since the last push, 0 if there was none", click=-0.3, leave=0.25
+    ),
+    Feature("dismissals", "log2(1 + dismissals since the last click) / 2", click=-0.5, leave=0.4),
     Feature(
         "dismissed",
         "log-odds to dismiss, by the pushes so far, less one in ten's / 2",
         push=-0.2,
         click=-0.5,
-        leave=2.0,
+        leave=1.3,
     ),
-    Feature("clicked", "log-odds to click, by the pushes so far, less one in ten's / 2", click=2.0, leave=-1.0),
+    Feature("clicked", "log-odds to click, by the pushes so far, less one in ten's / 2", click=2.0, leave=-0.7),
     Feature("opened", "log-odds to open, by the pushes so far, less one in ten's / 2"),
     Feature("consent", "1 if the shopper asked for pushes"),
     Feature("weekend", "1 on Saturdays and Sundays, where the shopper is"),

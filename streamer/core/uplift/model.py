@@ -43,6 +43,8 @@ UPLIFT: Final = "uplift/"
 CONVERSION, CLICK, OPT_OUT, TAKEN = "conversion", "click", "opt_out", "taken"
 
 _ALWAYS_VARIANCE: Final = 4.0
+_OPT_OUTS_VARIANCE: Final = 1.0
+"""Of how many opt out at all: a handful of early ones is not to make the policy timid, or bold, for weeks."""
 _CARRIED_VARIANCE: Final = 0.25
 _LEAST: Final = 2.0**-30
 _SIZE: Final = len(FEATURES)
@@ -58,11 +60,15 @@ class Forecast(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A model's features as its block names them, their priors, and which weights are of what a push changes."""
+    """A model's features as its block names them, their priors, and which weights are of what a push changes.
+
+    ``always_variance``: how far the level may lie from its prior, as a variance, in log-odds squared.
+    """
 
     names: tuple[str, ...]
     priors: tuple[float, ...]
     effects: int = 0
+    always_variance: float = _ALWAYS_VARIANCE
 
     def prior(self) -> Logistic:
         """What is said before anything was learned: version 0."""
@@ -71,7 +77,7 @@ class Shape(NamedTuple):
     def learner(self, settings: UpliftSettings) -> OnlineLaplace:
         """An untaught model that learns as the settings say."""
         own = settings.main_variance if self.effects else settings.sent_variance
-        variances = [max(_ALWAYS_VARIANCE, own), *[own] * (_SIZE - 1)]
+        variances = [max(self.always_variance, own), *[own] * (_SIZE - 1)]
         if self.effects:
             variances += [settings.effect_variance] * _SIZE + [_CARRIED_VARIANCE]
         return OnlineLaplace(self.names, self.priors, variances, memory=settings.memory)
@@ -83,14 +89,14 @@ def _of_all(name: str) -> Shape:
     return Shape((*names, f"{name}.push.carried"), (*priors, 1.0), _SIZE + 1)
 
 
-def _of_sent(name: str, priors: Sequence[float]) -> Shape:
-    return Shape(tuple(f"{name}.{feature}" for feature in NAMES), tuple(priors))
+def _of_sent(name: str, priors: Sequence[float], always_variance: float = _ALWAYS_VARIANCE) -> Shape:
+    return Shape(tuple(f"{name}.{feature}" for feature in NAMES), tuple(priors), always_variance=always_variance)
 
 
 SHAPES: Final = {
     CONVERSION: _of_all(CONVERSION),
     CLICK: _of_sent(CLICK, [feature.click for feature in FEATURES]),
-    OPT_OUT: _of_sent(OPT_OUT, [feature.leave for feature in FEATURES]),
+    OPT_OUT: _of_sent(OPT_OUT, [feature.leave for feature in FEATURES], _OPT_OUTS_VARIANCE),
     TAKEN: _of_sent(TAKEN, (-1.5, *[0.0] * (_SIZE - 1))),
 }
 """By name. Before anything was learned one in six takes what was clicked on, whoever it is."""
