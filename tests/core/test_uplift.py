@@ -21,7 +21,7 @@ from streamer.core.uplift.trainer import LEARNER, UpliftTrainer
 from streamer.core.uplift.worth import worth
 from streamer.core.uplift_settings import UpliftSettings
 from streamer.core.vectors.step import Step
-from tests.core.persuasion import KINDS, NOW, moment, responses, shoppers
+from tests.core.persuasion import KINDS, NOW, moment, respond, responses, shoppers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,8 +125,6 @@ def test_an_opt_out_that_costs_enough_makes_it_silent_to_those_who_would() -> No
     random = Random(5)
 
     def happened() -> Iterable[Response]:
-        from tests.core.persuasion import respond
-
         for n in range(3000):
             kind = stays if n % 2 else leaves
             yield respond(random, kind, describe(moment(random, kind)))
@@ -142,6 +140,24 @@ def test_an_opt_out_that_costs_enough_makes_it_silent_to_those_who_would() -> No
     assert mean(leaves, 0.0) > 0
     assert mean(stays, 20.0) > 0
     assert mean(leaves, 20.0) < 0
+
+
+def test_a_few_opt_outs_at_first_are_taken_for_chance_and_many_are_believed() -> None:
+    """Three of the first hundred are hardly news: who took them at their word would fall silent for weeks."""
+    kind = replace(KINDS["persuadable"], opt_out=0.0)
+
+    def told(pushes: int) -> float:
+        """What is foretold on average after so many pushes, of which three in a hundred were answered so."""
+        random, trainer = Random(5), UpliftTrainer(SETTINGS)
+        for n in range(pushes):
+            one = respond(random, kind, describe(moment(random, kind)), held_back=0.0)
+            trainer.learn_one(msgspec.structs.replace(one, opted_out=n % 33 == 16))
+        model = served(trainer)
+        met = [model.forecast(describe(moment(random, kind))).opt_out for _ in range(200)]
+        return sum(met) / len(met)
+
+    assert told(0) < told(100) < 0.02
+    assert 0.02 < told(2000) < 0.04
 
 
 def test_what_is_bought_anyway_is_no_reason_to_push() -> None:
