@@ -5,7 +5,8 @@ it beyond what a click carries (``model.py``), ``click`` and ``leave`` of a clic
 known of pushes in general before anything was learned of this shop: the likelier a thing is to be taken up the
 likelier is the click; who clicked does so again; who dismisses will rather leave, and sooner the more pushes there are.
 Those of ``leave`` decide for weeks, as a push in a hundred is answered by an opt-out: they are near to what
-``load_tests/priors.py`` fits to simulated shops, and most of them nearer to nothing.
+``load_tests/priors.py`` fits to simulated shops, but for the level, which lets an untaught push be worth something, and
+for how much a shopper comes and buys, which is about half of it or nothing.
 
 Hours and campaigns are groups of which one is 1. A campaign's group follows from its name, so that campaigns may come
 and go and the model stays; two that share a group share what is learned of them.
