@@ -67,13 +67,20 @@ def test_every_setting_metric_and_variable_named_exists(text: str) -> None:
         assert any(name == one or name in (f"{one}_bucket", f"{one}_sum", f"{one}_count") for one in metrics), name
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_every_file_linked_exists(text: str) -> None:
-    """A relative link leads somewhere."""
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        assert any(
-            (base / target).exists() for base in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "deploy")
-        ), target
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(page: Path) -> None:
+    """As a reader of the page follows them: from where the page lies, and to an anchor as a heading gives it."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """What headings can be linked by: in small letters, without punctuation, with hyphens between words."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_contracts_name_every_event_type_topic_and_reason() -> None:
