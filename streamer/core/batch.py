@@ -68,8 +68,8 @@ _NO_STATE: Final = PolicyState()
 _NOTHING: Final[frozenset[int]] = frozenset()
 _NOT_SWEPT: Final = Swept({}, [], None)
 
-_Queries = dict[tuple[int, tuple[int, ...] | None], int]
-"""The queries of an occasion: by as of when the shopper searches, and by the items that it is about."""
+_Queries = dict[tuple[int, str, tuple[int, ...]], int]
+"""The queries of an occasion: by as of when the shopper searches, and by the campaign's own items and what for."""
 
 
 class Batch:
@@ -274,18 +274,20 @@ class Batch:
         """
         event, terms = ask.event, ask.terms
         searched_ms = event.time if event.type == "search" else now_ms
-        about = ask.keys if ask.case.campaign.listing.source == "complements" else None
-        if (searched_ms, about) not in queries:
-            queries[searched_ms, about] = self.queries.add(
+        source = ask.case.campaign.listing.source
+        key = (searched_ms, source, ask.keys) if source in {"trigger", "complements"} else (searched_ms, "", ())
+        if key not in queries:
+            queries[key] = self.queries.add(
                 profile,
                 now_ms,
                 user=event.user,
                 segment=self._segments.node_of(ask.segment),
                 searched_ms=searched_ms,
-                about=about,
+                about=ask.keys if source == "complements" else None,
+                wanted=ask.keys if source == "trigger" else None,
                 by=terms.settings.rank_by,
             )
-        return queries[searched_ms, about]
+        return queries[key]
 
     def _defer(self, ask: Ask, refusal: str) -> None:
         """Arm a timer for what was refused, if it may wait."""

@@ -74,9 +74,9 @@ class Purchases:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What something is to go with, of queries that name it: ``asking``, these queries, also where nothing they name
-    is known; and the known items, ``query`` and ``item`` [a], in query order.
+class Named:
+    """What queries name themselves: ``asking``, these queries, also where nothing they name is known; and the known
+    items, ``query`` and ``item`` [a], in query order.
     """
 
     asking: Ints
@@ -94,7 +94,8 @@ class Asked:
     ``SessionIndex`` names them, 0 for nobody. ``last_category``, ``last_brand``: ids of the newest item's, or
     ``NOT_TOLD``, which no item has. ``tastes`` and ``directions``: the shoppers in words and in vectors of content,
     ``None`` where the index has neither or nobody asks. ``factors``: the shoppers in learned vectors [queries, size].
-    ``segment``: the nodes of the shoppers' segments, 0 for none. ``about``: what they ask about.
+    ``segment``: the nodes of the shoppers' segments, 0 for none. ``about``: what something is to go with. ``wanted``:
+    what is a candidate, whoever else proposes it.
     """
 
     count: int
@@ -119,13 +120,14 @@ class Asked:
     directions: Directions | None
     factors: Floats
     segment: tuple[int, ...]
-    about: About
+    about: Named
+    wanted: Named
 
 
 class Queries:
     """The queries of a micro-batch. ``len`` tells how many; they are numbered from 0."""
 
-    __slots__ = ("_about", "_by", "_now", "_owners", "_profiles", "_searched", "_segments", "settings")
+    __slots__ = ("_about", "_by", "_now", "_owners", "_profiles", "_searched", "_segments", "_wanted", "settings")
 
     def __init__(self, settings: RetrievalSettings) -> None:
         self.settings = settings
@@ -135,6 +137,7 @@ class Queries:
         self._segments: list[int] = []
         self._searched: list[int] = []
         self._about: list[tuple[int, ...] | None] = []
+        self._wanted: list[tuple[int, ...] | None] = []
         self._by: list[str] = []
 
     def __len__(self) -> int:
@@ -149,13 +152,15 @@ class Queries:
         segment: int = 0,
         searched_ms: int | None = None,
         about: tuple[int, ...] | None = None,
+        wanted: tuple[int, ...] | None = None,
         by: str = "model",
     ) -> int:
         """Ask what suits a shopper at a time, and return the query's number.
 
         ``user`` is whose sessions are not those of others; ``segment``: the node of the shopper's segment.
         ``searched_ms``: as of when they search (``None``: now). ``about``: keys of the items that something is to go
-        with (``None``: with those that the shopper touched last). ``by``: as ``PolicySettings.rank_by``.
+        with (``None``: with those that the shopper touched last). ``wanted``: keys of items that are candidates, also
+        if no generator proposes them. ``by``: as ``PolicySettings.rank_by``.
         """
         self._now.append(now_ms)
         self._profiles.append(profile)
@@ -163,6 +168,7 @@ class Queries:
         self._segments.append(segment)
         self._searched.append(now_ms if searched_ms is None else searched_ms)
         self._about.append(about)
+        self._wanted.append(wanted)
         self._by.append(by)
         return len(self._now) - 1
 
@@ -211,18 +217,9 @@ class Queries:
             index.embeddings.directions(count, recents) if self._wants("embedding") else None,
             index.vectors.shoppers(count, recents),
             tuple(self._segments),
-            self._asked_about(index),
+            _named(self._about, index),
+            _named(self._wanted, index),
         )
-
-    def _asked_about(self, index: ItemIndex) -> About:
-        asking = [n for n, about in enumerate(self._about) if about is not None]
-        if not asking:
-            return _NOTHING_ASKED
-        named = [self._about[n] or () for n in asking]
-        query = np.array(asking, np.int64).repeat([len(about) for about in named])
-        item = index.dense_many([key for about in named for key in about])
-        known = index.known.take(item).nonzero()[0]
-        return About(np.array(asking, np.int64), query.take(known), item.take(known))
 
     def _wants(self, family: str) -> bool:
         return family not in self.settings.without or family not in self.settings.without_features
@@ -267,6 +264,18 @@ class Queries:
             rows["orders"].astype(np.float64),
             _steps(query, rows["time_s"]),
         )
+
+
+def _named(items: list[tuple[int, ...] | None], index: ItemIndex) -> Named:
+    """The known ones of the ``items`` of each query, by their keys."""
+    asking = [n for n, keys in enumerate(items) if keys is not None]
+    if not asking:
+        return _NOTHING_NAMED
+    named = [items[n] or () for n in asking]
+    query = np.array(asking, np.int64).repeat([len(keys) for keys in named])
+    item = index.dense_many([key for keys in named for key in keys])
+    known = index.known.take(item).nonzero()[0]
+    return Named(np.array(asking, np.int64), query.take(known), item.take(known))
 
 
 def _unpacked(packed: list[bytes], layout: Layout[Any]) -> tuple[Ints, Ints, NDArray[np.void]]:
@@ -315,4 +324,4 @@ def _told(queries: int, query: Ints, group: NDArray[np.int32]) -> Ints:
 
 _NAN: Final = float("nan")
 _NO_ROWS: Final = np.zeros(0, np.int64)
-_NOTHING_ASKED: Final = About(_NO_ROWS, _NO_ROWS, _NO_ROWS)
+_NOTHING_NAMED: Final = Named(_NO_ROWS, _NO_ROWS, _NO_ROWS)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from streamer.core.candidates.proposals import Proposals
 from streamer.core.candidates.registry import GENERATORS
 from streamer.core.runs import begins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from streamer.core.candidates.proposals import Proposals
     from streamer.core.index import ItemIndex
     from streamer.core.queries import Asked
     from streamer.core.retrieval_settings import RetrievalSettings
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = tuple(column for generator in GENERATORS for column in generator.columns)
 """Of all generators, in order."""
+CAMPAIGN: Final = "campaign"
+"""Who proposed what a query wants and no generator proposed."""
+_NAMES: Final = (*[generator.name for generator in GENERATORS], CAMPAIGN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,8 @@ class Pool:
 
     Query ``q``'s are ``offsets[q]:offsets[q + 1]``. ``item`` dense; ``own``: the row of ``Asked.recents`` that is the
     item, or -1; ``bought``: that of ``Asked.bought``; ``scores``: of each generator's columns. ``first``: the first of
-    the proposals of the item, numbered through all generators, of which ``ends`` [generators] tells where each one's
-    end.
+    the proposals of the item, numbered through all generators and what is wanted, of which ``ends`` [generators + 1]
+    tells where each one's end.
     """
 
     offsets: NDArray[np.int64]
@@ -44,8 +47,8 @@ class Pool:
     scores: dict[str, NDArray[np.float64]]
 
     def generator(self, row: int) -> str:
-        """The name of the generator that proposed a candidate first."""
-        return GENERATORS[int(np.searchsorted(self.ends, self.first[row], side="right"))].name
+        """The name of the generator that proposed a candidate first, or ``CAMPAIGN``."""
+        return _NAMES[int(np.searchsorted(self.ends, self.first[row], side="right"))]
 
 
 def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Pool:
@@ -54,6 +57,7 @@ def retrieve(asked: Asked, index: ItemIndex, settings: RetrievalSettings) -> Poo
         generator.nothing() if generator.name in settings.without else generator.propose(asked, index, settings)
         for generator in GENERATORS
     ]
+    proposals.append(Proposals(asked.wanted.query, asked.wanted.item, ()))
     sizes = [len(p.query) for p in proposals]
     query = np.concatenate([p.query for p in proposals])
     item = np.concatenate([p.item for p in proposals])
