@@ -7,20 +7,28 @@ an app needs to open the right page and to say what became of the push is in eve
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from streamer.core.effects import Candidate
+from streamer.core.parse import EARLIEST_MS, LATEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+T = TypeVar("T")
+
+SCHEMA_VERSION: Final = 1
+"""Of the candidates that are read here; in another one any field may mean something else."""
+
 _ELLIPSIS: Final = "\u2026"
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
 _DIGEST_BYTES: Final = 24
+_CANDIDATE_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -51,9 +59,52 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class _Versioned(msgspec.Struct, frozen=True):
+    schema_version: int
+
+
 def candidate_of(value: bytes) -> Candidate:
-    """The value of a record on ``push-candidates``; fields not known are ignored. Raises ``msgspec.DecodeError``."""
-    return msgspec.json.decode(value, type=Candidate)
+    """The value of a record on ``push-candidates``; fields not known are ignored.
+
+    Raises ``Refused``, and nothing else whatever the bytes, for what is no candidate: what is not JSON or not of the
+    schema, of a ``schema_version`` that is not known, or has an id or a time that no payload could be made of. Whoever
+    reads the topic has to pass such a record by: it is as bad after a restart, and all behind it on its partition wait.
+    """
+    # Read by itself and first: what else a later version has may not fit, and that would be the reason told.
+    version = _read(value, _Versioned).schema_version
+    if version != SCHEMA_VERSION:
+        raise Refused(f"schema_version is {version}, and only {SCHEMA_VERSION} is known here")
+    candidate = _read(value, Candidate)
+    if not _CANDIDATE_ID.fullmatch(candidate.candidate_id):
+        raise Refused(f"candidate_id is not 32 hexadecimal digits: {candidate.candidate_id[:64]!r}")
+    for name in ("user_id", "dedupe_key", "collapse_key"):
+        if not getattr(candidate, name):
+            raise Refused(f"{name} is empty, of candidate {candidate.candidate_id}")
+    if not candidate.items or not all(item.id for item in candidate.items):
+        raise Refused(f"there is no item, or one without an id, in candidate {candidate.candidate_id}")
+    for name in ("decided_at", "expires_at"):
+        if (problem := _no_time(getattr(candidate, name))) is not None:
+            raise Refused(f"{name} {problem}, of candidate {candidate.candidate_id}")
+    return candidate
+
+
+def _read(value: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (ValueError, RecursionError) as error:
+        # msgspec's own errors are ValueErrors, and so is text that is not UTF-8; nesting has no bottom to it.
+        raise Refused(f"it cannot be read: {error}") from None
+
+
+def _no_time(text: str) -> str | None:
+    """Why ``text`` is no time to go by; ``None`` if it is one."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return f"is no time: {text[:64]!r}"
+    if moment.tzinfo is None:
+        return f"has no zone: {text!r}"
+    return None if EARLIEST_MS <= _ms(moment) < LATEST_MS else f"is not between 2000 and 2099: {text!r}"
 
 
 def render(template: Message, candidate: Candidate) -> Message:
@@ -72,7 +123,16 @@ class _Words(dict[str, str]):
 
 def expires_ms(candidate: Candidate) -> int:
     """``expires_at`` in milliseconds since the epoch."""
-    return (datetime.fromisoformat(candidate.expires_at) - _EPOCH) // timedelta(milliseconds=1)
+    return _ms(datetime.fromisoformat(candidate.expires_at))
+
+
+def decided_ms(candidate: Candidate) -> int:
+    """``decided_at`` in milliseconds since the epoch."""
+    return _ms(datetime.fromisoformat(candidate.decided_at))
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def seconds_left(candidate: Candidate, now_ms: int) -> int:

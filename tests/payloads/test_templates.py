@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from argparse import ArgumentTypeError
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,11 +15,13 @@ from msgspec.structs import replace
 from streamer.core.effects import Template
 from streamer.payloads.message import Message, render
 from tests.payloads.candidates import PLAIN
+from tests.payloads.example import SCRIPT, notifier
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streamer.core.effects import Candidate
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "examples" / "notifier" / "notifier.py"
 GOOD = """
 [default.en]
 title = "{title}"
@@ -39,19 +39,6 @@ body = "next en"
 title = "{title}"
 body = "only fr"
 """
-
-
-def _loaded() -> Any:
-    spec = importlib.util.spec_from_file_location("example_notifier", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    # Dataclasses look up their module by its name.
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-notifier = _loaded()
 
 
 def asking(identity: str, locale: str, **words: str) -> Candidate:

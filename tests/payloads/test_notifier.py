@@ -1,0 +1,141 @@
+"""The example notification service, record by record: what it makes of each, without Kafka and without a vendor."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from streamer.core.encode import candidate as encoded
+from streamer.core.policy.candidate import SCHEMA_VERSION
+from streamer.payloads import message
+from streamer.payloads.message import Refused, candidate_of, render
+from tests.payloads.candidates import NOW_MS, PLAIN, TEMPLATE, VENDORS
+from tests.payloads.example import SCRIPT, notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GOOD = encoded(PLAIN)
+DEEP = b"[" * 100_000 + b"]" * 100_000
+NEXT = encoded(replace(PLAIN, candidate_id="f" * 32, dedupe_key="f" * 16))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def changed(**fields: Any) -> bytes:
+    return json.dumps(json.loads(GOOD) | fields).encode()
+
+
+class Out(notifier.Outbox):  # type: ignore[misc]
+    """A vendor that answers as ``answers`` say, one a request, and then takes everything."""
+
+    def __init__(self, *answers: Exception) -> None:
+        self.answers = list(answers)
+        self.sent: list[tuple[str, int]] = []
+
+    def send(self, candidate: Any, request: Any, now_ms: int) -> None:
+        del request
+        if self.answers:
+            raise self.answers.pop(0)
+        self.sent.append((candidate.candidate_id, now_ms))
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Callable[..., Any]:
+    """A service with one memory, which outlives it."""
+    templates = notifier.templates_of(str(SCRIPT.with_name("templates.toml")))
+
+    def made(out: Any = None, vendor: str = "fcm") -> Any:
+        memory = notifier.Memory(tmp_path / "sent.sqlite")
+        return notifier.Notifier(templates, memory, out or Out(), vendor, notifier.Pretence())
+
+    return made
+
+
+def kinds(told: list[tuple[bytes, bytes]]) -> list[str]:
+    return [json.loads(value)["type"] for _, value in told]
+
+
+SPOILT = {
+    "no value": (b"", "cannot be read"),
+    "no JSON": (b"\xff\xfe", "cannot be read"),
+    "no UTF-8 in a word": (GOOD.replace(b"user-42", b"user\xff42"), "cannot be read: 'utf-8' codec"),
+    "half a surrogate": (GOOD.replace(b"Trail shoe", b"Trail \\ud83d shoe"), "cannot be read"),
+    "nested without end": (GOOD[:-1] + b',"x":' + DEEP + b"}", "cannot be read: maximum recursion"),
+    "another shape": (changed(items="sku-1"), "cannot be read: Expected `array`"),
+    "a later version": (changed(schema_version=2), "schema_version is 2, and only 1 is known"),
+    "a later version of another shape": (changed(schema_version=2, items="sku-1"), "schema_version is 2"),
+    "no version": (GOOD.replace(b'"schema_version":1,', b""), "cannot be read: Object missing"),
+    "an id that is none": (changed(candidate_id="abc"), "candidate_id is not 32 hexadecimal digits: 'abc'"),
+    "no user": (changed(user_id=""), "user_id is empty"),
+    "no dedupe key": (changed(dedupe_key=""), "dedupe_key is empty"),
+    "no collapse key": (changed(collapse_key=""), "collapse_key is empty"),
+    "no items": (changed(items=[]), "there is no item"),
+    "an item without an id": (changed(items=[{"id": "", "score": 1, "generator": "g"}]), "or one without an id"),
+    "expiry in words": (changed(expires_at="soon"), "expires_at is no time: 'soon'"),
+    "expiry without a zone": (changed(expires_at="2026-03-01T11:07:00"), "expires_at has no zone"),
+    "expiry before there were pushes": (changed(expires_at="0001-01-01T00:00:00+14:00"), "not between 2000 and 2099"),
+    "expiry never": (changed(expires_at="9999-12-31T23:59:59-14:00"), "not between 2000 and 2099"),
+    "decided without a zone": (changed(decided_at="2026-03-01T10:07:00"), "decided_at has no zone"),
+}
+
+
+@pytest.mark.parametrize("vendor", notifier.VENDORS)
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_record_that_is_no_candidate_is_passed_by_and_the_next_one_is_sent(
+    service: Callable[..., Any], capsys: pytest.CaptureFixture[str], vendor: str, spoilt: str
+):
+    """It is told why and counted. Were anything raised, the record would end the service again after each restart."""
+    value, why = SPOILT[spoilt]
+    out = Out()
+    serving = service(out, vendor)
+    assert serving.take(value, NOW_MS) == []
+    told = capsys.readouterr().err
+    assert told.startswith("a record is passed by: ")
+    assert why in told
+    assert kinds(serving.take(NEXT, NOW_MS)) == ["push_delivered"]
+    assert serving.counts == {"unreadable": 1, "sent": 1}
+    assert [identity for identity, _ in out.sent] == ["f" * 32]
+
+
+def test_the_version_that_is_read_is_the_one_that_the_engine_writes():
+    """A new one needs a reader first."""
+    assert message.SCHEMA_VERSION == SCHEMA_VERSION
+
+
+@given(field=st.sampled_from(sorted(json.loads(GOOD))), word=JSON)
+def test_whatever_a_field_says_a_candidate_is_made_a_payload_of_or_refused(field: str, word: Any):
+    """For every vendor, and nothing else is raised on the way."""
+    try:
+        candidate = candidate_of(changed(**{field: word}))
+    except Refused:
+        return
+    for make in VENDORS.values():
+        try:
+            assert json.loads(make(candidate, render(TEMPLATE, candidate)).body)
+        except Refused:
+            continue
+
+
+@given(at=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), left=st.integers(0, len(GOOD)))
+def test_whatever_a_byte_becomes_a_candidate_is_read_or_refused(at: int, byte: int, left: int):
+    """One byte is another, or the end is missing."""
+    for value in (GOOD[:at] + bytes([byte]) + GOOD[at + 1 :], GOOD[:left]):
+        try:
+            candidate = candidate_of(value)
+        except Refused:
+            continue
+        for make in VENDORS.values():
+            try:
+                make(candidate, render(TEMPLATE, candidate))
+            except Refused:
+                continue
