@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from streamer.core.encode import candidate as encoded
 from streamer.core.policy.candidate import SCHEMA_VERSION
 from streamer.payloads import message
-from streamer.payloads.message import Refused, candidate_of, render
+from streamer.payloads.message import Refused, candidate_of, expires_ms, render
 from tests.payloads.candidates import NOW_MS, PLAIN, TEMPLATE, VENDORS
 from tests.payloads.example import SCRIPT, notifier
 
@@ -139,3 +139,87 @@ def test_whatever_a_byte_becomes_a_candidate_is_read_or_refused(at: int, byte: i
                 make(candidate, render(TEMPLATE, candidate))
             except Refused:
                 continue
+
+
+GONE = Refused("404 UNREGISTERED")
+BUSY = notifier.Unavailable("503")
+
+
+class Time:
+    """A clock that only waiting moves; after ``most`` waits it says that it is enough."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self.now_ms, self._most = NOW_MS, most
+        self.waits: list[float] = []
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    async def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.now_ms += int(seconds * 1000)
+        return len(self.waits) < self._most
+
+
+async def test_what_its_vendor_refuses_is_reported_as_failed_and_not_remembered_as_sent(
+    service: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+):
+    """A token that is registered no more. Were it taken for sent, the shopper would be taken to have ignored it."""
+    out = Out(GONE)
+    serving, time = service(out), Time()
+    told = await notifier.settle(serving, GOOD, time.clock, time.wait)
+    assert kinds(told) == ["push_failed"]
+    assert "404 UNREGISTERED" in capsys.readouterr().err
+    assert (serving.counts, time.waits, out.sent) == ({"refused": 1}, [], [])
+    assert kinds(serving.take(GOOD, NOW_MS)) == ["push_delivered"]
+    assert len(out.sent) == 1, "the token is there again, and nothing was shown yet"
+
+
+async def test_a_vendor_that_is_away_is_asked_again_and_takes_the_push_once(service: Callable[..., Any]):
+    """After longer and longer pauses; delivered is what it says, at the time it was."""
+    out = Out(*[BUSY] * 5)
+    serving, time = service(out), Time()
+    told = await notifier.settle(serving, GOOD, time.clock, time.wait)
+    assert kinds(told) == ["push_delivered"]
+    assert time.waits == [10, 20, 40, 60, 60]
+    assert out.sent == [(PLAIN.candidate_id, NOW_MS + 190_000)]
+    assert json.loads(told[0][1])["time"] == notifier.rfc3339(NOW_MS + 190_000)
+    assert serving.counts == {"put off": 5, "sent": 1}
+
+
+async def test_a_vendor_that_stays_away_is_asked_until_the_push_expires_which_then_has_failed(
+    service: Callable[..., Any],
+):
+    """And then the next one has its turn."""
+    out = Out(*[BUSY] * 10_000)
+    serving, time = service(out), Time()
+    told = await notifier.settle(serving, GOOD, time.clock, time.wait)
+    assert kinds(told) == ["push_failed"]
+    assert json.loads(told[0][1])["time"] == notifier.rfc3339(expires_ms(PLAIN))
+    assert expires_ms(PLAIN) - 1000 < time.now_ms <= expires_ms(PLAIN) + 60_000
+    assert serving.counts == {"put off": len(time.waits), "expired": 1}
+    assert out.sent == []
+
+
+async def test_a_vendor_that_says_how_long_is_left_alone_so_long_and_not_beyond_the_expiry(service: Callable[..., Any]):
+    """``Retry-After``; of a push that expires before, there is no reason to wait on."""
+    time = Time()
+    out = Out(notifier.Unavailable("429", 90.0), notifier.Unavailable("429", 5.0), notifier.Unavailable("429", 1e6))
+    assert kinds(await notifier.settle(service(out), GOOD, time.clock, time.wait)) == ["push_failed"]
+    assert time.waits[:2] == [90, 20]
+    assert time.now_ms == expires_ms(PLAIN)
+
+
+async def test_a_stop_while_the_vendor_is_away_settles_nothing(service: Callable[..., Any]):
+    """Its offset is not committed then, so the push is tried after the restart."""
+    time = Time(most=2)
+    serving = service(Out(BUSY, BUSY))
+    assert await notifier.settle(serving, GOOD, time.clock, time.wait) is None
+    assert kinds(service().take(GOOD, time.now_ms)) == ["push_delivered"]
+
+
+def test_what_else_is_raised_at_sending_ends_the_service_and_nothing_is_said_of_the_push(service: Callable[..., Any]):
+    """A fault in somebody's HTTP client says nothing about the shopper's device; after a restart it is tried again."""
+    with pytest.raises(RuntimeError, match="no such attribute"):
+        service(Out(RuntimeError("no such attribute"))).take(GOOD, NOW_MS)
+    assert kinds(service().take(GOOD, NOW_MS)) == ["push_delivered"]

@@ -3,7 +3,8 @@
 It is what ``docs/contracts.md`` asks of whoever reads ``push-candidates``, and small enough to be read whole: it reads
 committed records only, drops what has expired or was sent before, renders the message, and writes ``feedback``.
 "Sending" appends the request that a vendor would be sent, a JSON object a line, to a file or to the standard output;
-put the HTTP client of your vendor into ``Outbox.send``. ``push_delivered`` is said of what was handed over.
+put the HTTP client of your vendor into ``Outbox.send``. ``push_delivered`` is said of what was handed over,
+``push_failed`` of what its vendor refused; a vendor that cannot take it now is asked again until it expires.
 
 At least once, and once as far as it knows: a push is sent, then remembered on disk by its ``dedupe_key``, then told of,
 and only then its offset is committed. Killed in between, the service reads the record again after its restart: what was
@@ -24,10 +25,11 @@ import sys
 import time
 import tomllib
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import product
+from itertools import chain, product, repeat
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, TextIO
@@ -40,7 +42,7 @@ from streamer.payloads.message import Expired, Message, Refused, Request, candid
 from streamer.payloads.web_push import web_push
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from streamer.core.effects import Candidate
 
@@ -49,7 +51,8 @@ CHANNEL = "push"
 DEFAULT, FALLBACK = "default", "en"
 """The template and the locale that every file of templates has."""
 
-KEPT_MS = 30 * 86_400_000
+DAY_MS = 86_400_000
+KEPT_MS = 30 * DAY_MS
 """So long is a dedupe key remembered: longer than candidates are kept, so that none comes back after it."""
 
 # A real service looks up the shopper's devices, and sends to each through its own vendor.
@@ -146,6 +149,14 @@ class Memory:
         self._rows.close()
 
 
+class Unavailable(Exception):  # noqa: N818 - says what became of it
+    """The vendor cannot take a push now, and may later: after ``seconds``, if it said so."""
+
+    def __init__(self, why: str, seconds: float = 0.0) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
 class Outbox:
     """Where requests go instead of to a vendor: lines of a file, each on disk before ``send`` returns."""
 
@@ -153,7 +164,15 @@ class Outbox:
         self._to, self._vendor = to, vendor
 
     def send(self, candidate: Candidate, request: Request, now_ms: int) -> None:
-        """One request."""
+        """One request; that it returns means that the vendor took it.
+
+        Raises ``Refused`` when the vendor will not take this push whenever it is asked: a token that is registered no
+        more, a payload it finds fault with. ``push_failed`` is reported then. Raises ``Unavailable`` when it may take
+        it later: 429, 5xx, no answer, also a credential that has run out. All pushes wait until it does, so a limit on
+        one device alone is better ``Refused``. Anything else that is raised is a fault of yours and ends the service;
+        after a restart it comes to the same push again, until that expires. Have it give up an answer after a few
+        seconds: while it waits, nobody tells Kafka that the service is alive.
+        """
         line = {
             "sent_at": rfc3339(now_ms),
             "vendor": self._vendor,
@@ -194,7 +213,10 @@ class Notifier:
         self.counts: Counter[str] = Counter()
 
     def take(self, value: bytes, now_ms: int) -> list[tuple[bytes, bytes]]:
-        """Send one candidate if it is to be sent; what to write to ``feedback``, key and value each."""
+        """Send one candidate if it is to be sent; what to write to ``feedback``, key and value each.
+
+        Raises ``Unavailable`` when the vendor cannot take it now: to be called again later, as ``settle`` does.
+        """
         try:
             candidate = candidate_of(value)
         except Refused as refused:
@@ -210,6 +232,12 @@ class Notifier:
             return self._feedback(candidate, now_ms)
         try:
             request = self._make(candidate, render(self._templates.of(candidate), candidate), now_ms)
+            self._outbox.send(candidate, request, now_ms)
+        except Unavailable as busy:
+            self.counts["put off"] += 1
+            print(f"candidate {candidate.candidate_id} has to wait: {busy}", file=sys.stderr)
+            # A vendor may ask for more time than the push has; when that is over, it is to be told of.
+            raise Unavailable(str(busy), min(busy.seconds, (expires_ms(candidate) - now_ms) / 1000)) from busy
         except Expired:
             self.counts["expired"] += 1
             return [feedback(candidate, "push_failed", expires_ms(candidate))]
@@ -217,7 +245,6 @@ class Notifier:
             self.counts["refused"] += 1
             print(f"candidate {candidate.candidate_id}: {refused}", file=sys.stderr)
             return [feedback(candidate, "push_failed", min(now_ms, expires_ms(candidate)))]
-        self._outbox.send(candidate, request, now_ms)
         self._memory.add(candidate.dedupe_key, now_ms)
         self.counts["sent"] += 1
         return self._feedback(candidate, now_ms)
@@ -249,6 +276,33 @@ def rfc3339(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def pauses() -> Iterator[float]:
+    """Seconds from one try to the next. FCM asks for 10 at least, and for more each time."""
+    return chain((10.0, 20.0, 40.0), repeat(60.0))
+
+
+async def settle(
+    notifier: Notifier, value: bytes, clock: Callable[[], int], wait: Callable[[float], Awaitable[bool]]
+) -> list[tuple[bytes, bytes]] | None:
+    """What ``take`` reports of a candidate, which is asked again while the vendor cannot take it.
+
+    ``clock`` tells the time in milliseconds, ``wait`` lets seconds pass and says whether to go on; if not, nothing is
+    settled, and the answer is ``None``. It ends with the candidate's expiry, since ``take`` refuses it after that.
+    """
+    for pause in pauses():
+        try:
+            return notifier.take(value, clock())
+        except Unavailable as busy:
+            if not await wait(max(pause, busy.seconds)):
+                return None
+    raise AssertionError("pauses never end")
+
+
+def now() -> int:
+    """The wall clock, in milliseconds."""
+    return int(time.time() * 1000)
+
+
 async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Event) -> None:
     """Read until ``stop``, or until nothing came for ``options.idle`` seconds."""
     consumer = AIOKafkaConsumer(
@@ -258,8 +312,16 @@ async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Eve
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        # A push may wait for its vendor for as long as it holds, and the service is to keep its partitions meanwhile.
+        max_poll_interval_ms=7 * DAY_MS,
     )
     producer = AIOKafkaProducer(bootstrap_servers=options.bootstrap, acks="all", enable_idempotence=True)
+
+    async def wait(seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
+        return not stop.is_set()
+
     await consumer.start()
     try:
         await producer.start()
@@ -270,8 +332,12 @@ async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Eve
                 continue
             reports: list[Any] = []
             for record in (record for records in fetched.values() for record in records):
-                for key, value in notifier.take(record.value or b"", int(time.time() * 1000)):
-                    headers = [("produced_at", str(int(time.time() * 1000)).encode())]
+                told = await settle(notifier, record.value or b"", now, wait)
+                if told is None:
+                    # Stopped while the vendor was away. What was settled of this fetch is reported again next time.
+                    return
+                for key, value in told:
+                    headers = [("produced_at", str(now()).encode())]
                     reports.append(await producer.send(options.prefix + "feedback", value, key, headers=headers))
             # Only what was reported is done with.
             await asyncio.gather(*reports)
@@ -309,7 +375,7 @@ async def main(arguments: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     memory = Memory(options.state / "sent.sqlite")
-    memory.forget(int(time.time() * 1000))
+    memory.forget(now())
     to = sys.stdout if options.out == "-" else Path(options.out).open("a", encoding="utf-8")  # noqa: ASYNC230, SIM115
     pretence = Pretence(options.pretend_opens, options.pretend_clicks)
     notifier = Notifier(options.templates, memory, Outbox(to, options.vendor), options.vendor, pretence)
