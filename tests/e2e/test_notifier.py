@@ -56,7 +56,7 @@ class Site:
     def __init__(self, broker: Broker, prefix: str, path: Path) -> None:
         self.broker, self.prefix, self.path = broker, prefix, path
         self.settings = TopicSettings(prefix=prefix, partitions=2)
-        topics = [BY_NAME["push-candidates"], BY_NAME["feedback"]]
+        topics = [BY_NAME[name] for name in ("push-candidates", "feedback", "preferences")]
         asyncio.run(create_topics(broker.client, self.settings, topics=topics))
 
     @asynccontextmanager
@@ -78,6 +78,17 @@ class Site:
                     topic, key = f"{self.prefix}push-candidates", each.user_id.encode()
                     await producer.send_and_wait(topic, encoded(each), key)
                 await (producer.abort_transaction() if aborted else producer.commit_transaction())
+
+        asyncio.run(send())
+
+    def say(self, user: str, kind: str, data: dict[str, Any]) -> None:
+        """What a shopper says, on the topic of its kind."""
+        topic = "preferences" if kind == "preferences" else "feedback"
+        said = {"type": kind, "subject": user, "time": rfc3339(int(time.time() * 1000)), "data": data}
+
+        async def send() -> None:
+            async with AIOKafkaProducer(**self.broker.client) as producer:
+                await producer.send_and_wait(self.prefix + topic, json.dumps(said).encode(), user.encode())
 
         asyncio.run(send())
 
@@ -137,6 +148,21 @@ def test_what_was_sent_is_remembered_over_a_restart_that_reads_everything_again(
     assert len(site.sent()) == 20
     ids = Counter(json.loads(record.value)["id"] for record in site.feedback())
     assert set(ids.values()) == {2}, "said twice, under one id, which the engine takes once"
+
+
+def test_who_opts_out_while_the_service_is_down_gets_nothing_of_what_lay_there(site: Site):
+    """Said on either topic, after the push was decided; the others' are sent, and the second start hears of it too."""
+    now = rfc3339(int(time.time() * 1000))
+    site.put(*(made(n, decided_at=now) for n in range(7)))
+    site.say("user-1", "preferences", {"preferences": {"consent": False}})
+    site.say("user-2", "push_unsubscribed", {"candidate_id": "e" * 32})
+    site.say("user-3", "preferences", {"preferences": {"consent": True}})
+    assert site.run() == {"sent": 5, "opted out": 2}
+    told = [json.loads(record.value) for record in site.feedback()]
+    assert {e["subject"] for e in told if e["type"] == "push_failed"} == {"user-1", "user-2"}
+    assert {line["user_id"] for line in site.sent()} == {f"user-{n}" for n in (0, 3, 4, 5, 6)}
+    site.put(made(8, decided_at=now), made(9, decided_at=now), made(10, decided_at=now))
+    assert site.run() == {"sent": 1, "opted out": 2}
 
 
 def test_after_a_sigkill_everything_is_sent_and_at_most_the_one_in_hand_twice(site: Site):

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from streamer.core.encode import candidate as encoded
 from streamer.core.policy.candidate import SCHEMA_VERSION
+from streamer.core.record import Record
 from streamer.payloads import message
-from streamer.payloads.message import Refused, candidate_of, expires_ms, render
+from streamer.payloads.message import Refused, candidate_of, decided_ms, expires_ms, render
 from tests.payloads.candidates import NOW_MS, PLAIN, TEMPLATE, VENDORS
 from tests.payloads.example import SCRIPT, notifier
 
@@ -223,3 +224,85 @@ def test_what_else_is_raised_at_sending_ends_the_service_and_nothing_is_said_of_
     with pytest.raises(RuntimeError, match="no such attribute"):
         service(Out(RuntimeError("no such attribute"))).take(GOOD, NOW_MS)
     assert kinds(service().take(GOOD, NOW_MS)) == ["push_delivered"]
+
+
+DECIDED_MS = decided_ms(PLAIN)
+HOUR_MS = 3_600_000
+NO = {"preferences": {"consent": False}}
+
+
+def said(data: Any, kind: str = "preferences", *, user: str = "user-42", at_ms: int = NOW_MS, slow_ms: int = 0) -> Any:
+    """What a shopper said, as it lies on Kafka since ``at_ms``, by a clock that is ``slow_ms`` behind."""
+    time = notifier.rfc3339(at_ms - slow_ms)
+    event = {"specversion": "1.0", "id": "e", "source": "s", "type": kind, "subject": user, "time": time, "data": data}
+    return Record("t", 0, 0, at_ms, user.encode(), json.dumps(event).encode(), ())
+
+
+@pytest.mark.parametrize(
+    ("record", "reported"),
+    [
+        (said(NO), "push_failed"),
+        (said({"candidate_id": "f" * 32}, "push_unsubscribed"), "push_failed"),
+        (said({"preferences": {"channels": ["email"]}}), "push_failed"),
+        (said({"preferences": {"erase": True}}), "push_failed"),
+        (said(NO, slow_ms=HOUR_MS), "push_failed"),
+        (said(NO, at_ms=DECIDED_MS - 60_000), "push_failed"),
+        (said(NO, at_ms=DECIDED_MS - HOUR_MS), "push_delivered"),
+        (said(NO, user="user-43"), "push_delivered"),
+        (said({"preferences": {"consent": True}}), "push_delivered"),
+        (said({"preferences": {"channels": ["Push"]}}), "push_delivered"),
+        (said({"preferences": {"quiet_hours": ["22:00", "07:00"]}}), "push_delivered"),
+        (said({"candidate_id": "f" * 32}, "push_dismissed"), "push_delivered"),
+        (Record("t", 0, 0, NOW_MS, b"user-42", None, ()), "push_delivered"),
+        (Record("t", 0, 0, NOW_MS, b"user-42", b"\xff", ()), "push_delivered"),
+    ],
+    ids=["no consent", "unsubscribed", "other channels", "erased", "by a slow clock", "clocks apart", "long before",
+         "somebody else", "consent", "channels as people spell", "quiet hours", "dismissed", "no value", "no JSON"],
+)  # fmt: skip
+def test_who_said_no_since_a_push_was_decided_does_not_get_it(service: Callable[..., Any], record: Any, reported: str):
+    """A candidate may have lain for hours. It never reached the shopper, so it has failed and was not ignored."""
+    out = Out()
+    serving = service(out)
+    serving.opt_outs.hear(record)
+    assert kinds(serving.take(GOOD, NOW_MS)) == [reported]
+    assert bool(out.sent) == (reported == "push_delivered")
+    assert serving.counts == {"sent" if out.sent else "opted out": 1}
+
+
+def test_a_no_holds_for_what_was_decided_before_it_also_when_a_yes_followed(service: Callable[..., Any]):
+    """Whichever of the two is read first; what is decided after the yes is sent."""
+    no, yes = said(NO), said({"preferences": {"consent": True}}, at_ms=NOW_MS + HOUR_MS)
+    later = notifier.rfc3339(NOW_MS + HOUR_MS)
+    for records in ((no, yes), (yes, no)):
+        serving = service()
+        for record in records:
+            serving.opt_outs.hear(record)
+        assert kinds(serving.take(GOOD, NOW_MS)) == ["push_failed"]
+    value = encoded(replace(PLAIN, decided_at=later, expires_at=notifier.rfc3339(NOW_MS + 2 * HOUR_MS)))
+    assert kinds(serving.take(value, NOW_MS + HOUR_MS)) == ["push_delivered"]
+
+
+def test_a_push_that_was_sent_stays_delivered_when_the_shopper_says_no_to_it(service: Callable[..., Any]):
+    """Read again after a restart: what was shown was shown."""
+    serving = service()
+    serving.take(GOOD, NOW_MS)
+    serving.opt_outs.hear(said({"candidate_id": PLAIN.candidate_id}, "push_unsubscribed", at_ms=NOW_MS + 1000))
+    assert kinds(serving.take(GOOD, NOW_MS + 2000)) == ["push_delivered"]
+
+
+def test_what_is_older_than_any_candidate_is_forgotten_while_the_service_runs(service: Callable[..., Any]):
+    """Once a day: a service that is never restarted must not grow for ever."""
+    serving = service()
+    serving.opt_outs.hear(said(NO, user="user-43"))
+    serving.take(GOOD, NOW_MS)
+    for days, sent, opted_out in ((6, True, True), (8, True, False), (29, True, False), (31, False, False)):
+        serving.take(b"", NOW_MS + days * notifier.DAY_MS)
+        assert (PLAIN.dedupe_key in serving._memory) is sent
+        assert bool(serving.opt_outs._said) is opted_out
+
+
+def test_a_candidate_of_another_channel_is_left_to_whom_it_is_for(service: Callable[..., Any]):
+    """Both read the topic. Were it reported as failed here, what the other reports would not count."""
+    serving = service()
+    assert serving.take(changed(channel="email"), NOW_MS) == []
+    assert serving.counts == {"other channel": 1}

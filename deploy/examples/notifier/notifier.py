@@ -1,7 +1,8 @@
 """An example of a notification service: candidates in, vendors' payloads out, feedback back.
 
 It is what ``docs/contracts.md`` asks of whoever reads ``push-candidates``, and small enough to be read whole: it reads
-committed records only, drops what has expired or was sent before, renders the message, and writes ``feedback``.
+committed records only, drops what has expired, was sent before or is for a shopper who said no meanwhile, renders the
+message, and writes ``feedback``.
 "Sending" appends the request that a vendor would be sent, a JSON object a line, to a file or to the standard output;
 put the HTTP client of your vendor into ``Outbox.send``. ``push_delivered`` is said of what was handed over,
 ``push_failed`` of what its vendor refused; a vendor that cannot take it now is asked again until it expires.
@@ -10,7 +11,7 @@ At least once, and once as far as it knows: a push is sent, then remembered on d
 and only then its offset is committed. Killed in between, the service reads the record again after its restart: what was
 remembered is not sent again but reported again (feedback has ids made of the candidate's, so that the engine takes it
 once), and the one push that was sent and not yet remembered is sent again, under the same collapse key, which replaces
-it on the device.
+it on the device. Should that record have expired by then, it is reported as ``push_failed``, though it was sent.
 """
 
 from __future__ import annotations
@@ -36,15 +37,27 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from streamer.core.parse import Limits, parse
+from streamer.core.record import Record, Rejection
 from streamer.payloads.apns import apns
 from streamer.payloads.fcm import fcm
-from streamer.payloads.message import Expired, Message, Refused, Request, candidate_of, expires_ms, render
+from streamer.payloads.message import (
+    Expired,
+    Message,
+    Refused,
+    Request,
+    candidate_of,
+    decided_ms,
+    expires_ms,
+    render,
+)
 from streamer.payloads.web_push import web_push
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from streamer.core.effects import Candidate
+    from streamer.core.events import Preferences
 
 SOURCE = "example-notifier"
 CHANNEL = "push"
@@ -54,6 +67,12 @@ DEFAULT, FALLBACK = "default", "en"
 DAY_MS = 86_400_000
 KEPT_MS = 30 * DAY_MS
 """So long is a dedupe key remembered: longer than candidates are kept, so that none comes back after it."""
+
+HEARD_MS = 7 * DAY_MS
+"""Opt-outs are heard from so long ago on: candidates are kept no longer."""
+
+CLOCKS_APART_MS = 300_000
+"""So far may the clocks be apart of who says when a push was decided and of who says when a shopper said no."""
 
 # A real service looks up the shopper's devices, and sends to each through its own vendor.
 VENDORS: dict[str, Callable[[Candidate, Message, int], Request]] = {
@@ -149,6 +168,39 @@ class Memory:
         self._rows.close()
 
 
+class OptOuts:
+    """Who said no to pushes lately, and when: a candidate may lie for hours before a service that was down.
+
+    The engine asked for consent when it decided, so only a no since then matters. A yes that followed is for candidates
+    that are decided after it. So all that is kept is each shopper's newest no.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[str, int] = {}
+
+    def hear(self, record: Record) -> None:
+        """A record of ``preferences`` or ``feedback``, understood as the engine understands it."""
+        event = parse(record, Limits())
+        if isinstance(event, Rejection):
+            return
+        said = event.preferences
+        if event.type == "push_unsubscribed" or (said is not None and _is_no(said)):
+            # Kafka's timestamp: a clock that is slow must not put a no before the decision.
+            self._said[event.user] = max(self._said.get(event.user, 0), record.timestamp)
+
+    def since(self, candidate: Candidate) -> bool:
+        """Whether its shopper said no since it was decided, as far as clocks may be apart."""
+        return self._said.get(candidate.user_id, 0) > decided_ms(candidate) - CLOCKS_APART_MS
+
+    def forget(self, now_ms: int) -> None:
+        """Drop what was said before any candidate was decided that may still come."""
+        self._said = {user: at_ms for user, at_ms in self._said.items() if at_ms >= now_ms - HEARD_MS}
+
+
+def _is_no(said: Preferences) -> bool:
+    return said.consent is False or said.erase or (said.channels is not None and CHANNEL not in said.channels)
+
+
 class Unavailable(Exception):  # noqa: N818 - says what became of it
     """The vendor cannot take a push now, and may later: after ``seconds``, if it said so."""
 
@@ -210,6 +262,8 @@ class Notifier:
     ) -> None:  # fmt: skip
         self._templates, self._memory, self._outbox = templates, memory, outbox
         self._make, self._pretence = VENDORS[vendor], pretence
+        self._tidied_ms = 0
+        self.opt_outs = OptOuts()
         self.counts: Counter[str] = Counter()
 
     def take(self, value: bytes, now_ms: int) -> list[tuple[bytes, bytes]]:
@@ -217,6 +271,10 @@ class Notifier:
 
         Raises ``Unavailable`` when the vendor cannot take it now: to be called again later, as ``settle`` does.
         """
+        if now_ms >= self._tidied_ms + DAY_MS:
+            self._tidied_ms = now_ms
+            self._memory.forget(now_ms)
+            self.opt_outs.forget(now_ms)
         try:
             candidate = candidate_of(value)
         except Refused as refused:
@@ -225,11 +283,15 @@ class Notifier:
             print(f"a record is passed by: {refused}", file=sys.stderr)
             return []
         if candidate.channel != CHANNEL:
+            # Whoever serves that channel reads it too, and reports it. A push_failed from here would deny theirs.
             self.counts["other channel"] += 1
             return []
         if candidate.dedupe_key in self._memory:
             self.counts["already sent"] += 1
             return self._feedback(candidate, now_ms)
+        if self.opt_outs.since(candidate):
+            self.counts["opted out"] += 1
+            return [feedback(candidate, "push_failed", min(now_ms, expires_ms(candidate)))]
         try:
             request = self._make(candidate, render(self._templates.of(candidate), candidate), now_ms)
             self._outbox.send(candidate, request, now_ms)
@@ -303,6 +365,22 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+async def catch_up(follower: AIOKafkaConsumer, opt_outs: OptOuts) -> None:
+    """Hear what was said up to now."""
+    ends = await follower.end_offsets(follower.assignment())
+    while any([await follower.position(partition) < end for partition, end in ends.items()]):
+        for records in (await follower.getmany(timeout_ms=200)).values():
+            for r in records:
+                opt_outs.hear(Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers))
+
+
+async def seek(follower: AIOKafkaConsumer, since_ms: int) -> None:
+    """Have it read what was written from ``since_ms`` on."""
+    ends = await follower.end_offsets(follower.assignment())
+    for partition, found in (await follower.offsets_for_times(dict.fromkeys(ends, since_ms))).items():
+        follower.seek(partition, found.offset if found else ends[partition])
+
+
 async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Event) -> None:
     """Read until ``stop``, or until nothing came for ``options.idle`` seconds."""
     consumer = AIOKafkaConsumer(
@@ -315,21 +393,32 @@ async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Eve
         # A push may wait for its vendor for as long as it holds, and the service is to keep its partitions meanwhile.
         max_poll_interval_ms=7 * DAY_MS,
     )
+    # Of no group: each instance hears all that is said, of whichever shopper.
+    follower = AIOKafkaConsumer(
+        options.prefix + "preferences",
+        options.prefix + "feedback",
+        bootstrap_servers=options.bootstrap,
+        auto_offset_reset="earliest",
+    )
     producer = AIOKafkaProducer(bootstrap_servers=options.bootstrap, acks="all", enable_idempotence=True)
 
     async def wait(seconds: float) -> bool:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)
+        await catch_up(follower, notifier.opt_outs)
         return not stop.is_set()
 
     await consumer.start()
     try:
+        await follower.start()
+        await seek(follower, now() - HEARD_MS)
         await producer.start()
         last = time.monotonic()
         while not stop.is_set() and (not options.idle or time.monotonic() - last < options.idle):
             fetched = await consumer.getmany(timeout_ms=200, max_records=100)
             if not fetched:
                 continue
+            await catch_up(follower, notifier.opt_outs)
             reports: list[Any] = []
             for record in (record for records in fetched.values() for record in records):
                 told = await settle(notifier, record.value or b"", now, wait)
@@ -345,6 +434,7 @@ async def run(options: argparse.Namespace, notifier: Notifier, stop: asyncio.Eve
             last = time.monotonic()
     finally:
         await consumer.stop()
+        await follower.stop()
         await producer.stop()
 
 
@@ -375,7 +465,6 @@ async def main(arguments: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     memory = Memory(options.state / "sent.sqlite")
-    memory.forget(now())
     to = sys.stdout if options.out == "-" else Path(options.out).open("a", encoding="utf-8")  # noqa: ASYNC230, SIM115
     pretence = Pretence(options.pretend_opens, options.pretend_clicks)
     notifier = Notifier(options.templates, memory, Outbox(to, options.vendor), options.vendor, pretence)
