@@ -116,10 +116,46 @@ def test_time_left_is_the_candidate_s_in_each_vendor_s_way():
 
 def test_fcm_keeps_nothing_for_longer_than_28_days():
     """Its own maximum on Android and the Web, more is an error there; on iOS Apple's moment stands."""
-    fcm = platforms(replace(PLAIN, expires_at="2027-03-01T11:07:00.000Z"))
+    lasting = replace(PLAIN, expires_at="2027-03-01T11:07:00.000Z")
+    fcm = platforms(lasting)
     assert fcm["android"]["ttl"] == "2419200s"
     assert fcm["webpush"]["TTL"] == "2419200"
     assert fcm["apns"]["apns-expiration"] == "1803899220"
+    direct = VENDORS["web_push"](lasting, Message("t", "b")).headers["TTL"]
+    assert direct == "2419200", "Chrome's endpoint is FCM's"
+
+
+@pytest.mark.parametrize("words", [Message("t", "ä" * 10_000), Message("t" * 10_000, "")], ids=["body", "title"])
+def test_what_fcm_makes_of_a_full_message_fits_apple_and_browsers(words: Message):
+    """It adds ids of its own, as long as any of them are, and a browser's push is encrypted."""
+    body = VENDORS["fcm"](replace(PLAIN, collapse_key="a-campaign-with-a-long-name-of-48-characters-all"), words).body
+    message = json.loads(body)["message"]
+    of_apple = {
+        "aps": {"alert": message["notification"], "mutable-content": 1},
+        "gcm.message_id": "0:1772359620500123%0123456789abcdef0123456789abcdef",
+        "google.c.a.e": "1",
+        "google.c.fid": "c" * 22,
+        "google.c.sender.id": "1" * 13,
+        **message["data"],
+    }
+    of_browsers = {
+        "from": "1" * 13,
+        "fcmMessageId": "01234567-89ab-cdef-0123-456789abcdef",
+        "priority": "normal",
+        "notification": message["notification"] | message["webpush"]["notification"],
+        "data": message["data"],
+    }
+    assert len(msgspec.json.encode(of_apple)) <= apple.LIMIT_BYTES
+    assert len(msgspec.json.encode(of_browsers)) <= browsers.LIMIT_BYTES
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_browser_shows_the_newest_push_of_a_key_alone_whoever_carries_it(name: str):
+    """The service worker that FCM brings shows what it is sent; without a tag one push comes to lie on the other."""
+    candidate = CANDIDATES[name]
+    message = json.loads(VENDORS["fcm"](candidate, Message("t", "b")).body)["message"]
+    direct = json.loads(VENDORS["web_push"](candidate, Message("t", "b")).body)
+    assert message["webpush"]["notification"] == {"tag": direct["tag"]} == {"tag": candidate.collapse_key}
 
 
 @pytest.mark.parametrize("name", CANDIDATES)
