@@ -339,7 +339,7 @@ def rfc3339(ms: int) -> str:
 
 
 def pauses() -> Iterator[float]:
-    """Seconds from one try to the next. FCM asks for 10 at least, and for more each time."""
+    """Seconds from one try to the next: more each time, as vendors ask, up to a minute."""
     return chain((10.0, 20.0, 40.0), repeat(60.0))
 
 
