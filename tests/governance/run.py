@@ -12,6 +12,8 @@ from agents.clients import partitions_of, reader, to_end
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.governance.rules import Rules
+
 INPUTS: Final = ("preferences", "feedback", "ingress", "search", "browse", "purchase", "signals")
 TOPICS: Final = (*INPUTS, "catalog", "journal", "decisions", "push-candidates")
 
@@ -35,39 +37,6 @@ class Rec:
     def place(self) -> str:
         """Where it lies, for people."""
         return f"{self.topic}:{self.partition}:{self.offset}"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the run was to keep to, in the numbers of whoever set it up; 0 or None asks for nothing.
-
-    ``caps``: (pushes, window in milliseconds) to one shopper; ``campaign_caps``: the same by campaign;
-    ``category_caps``: for each category of the items shown. ``gap_ms``: between two pushes, doubled by each dismissal
-    since the last click, ``doublings`` times at most. ``repeat_ms``: an item is not shown again within it, by one of
-    the campaigns ``singled_out`` not after a push of its own (they show what the shopper's own acts or news singled
-    out), by others after any; ``dismissed_ms``: nor within this of a push with it that was dismissed. ``again``:
-    campaigns that may show what was bought. ``must_consent``: silence is a no. ``coupons``: by campaign, what its
-    coupon costs in cents (None: that depends on the item), and what those of a day (UTC) and all of them may cost
-    together. ``priorities``: by campaign, which goes first of two that are worth the same, the greater; 0 for others.
-    ``experiments``: those that are on, and the names of their arms. ``quiet_hours`` and ``time_zone``: of shoppers who
-    said nothing of them.
-    """
-
-    caps: tuple[tuple[int, int], ...] = ()
-    campaign_caps: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    category_caps: tuple[tuple[int, int], ...] = ()
-    gap_ms: int = 0
-    doublings: int = 0
-    repeat_ms: int = 0
-    dismissed_ms: int = 0
-    again: frozenset[str] = frozenset()
-    singled_out: frozenset[str] = frozenset()
-    must_consent: bool = False
-    coupons: Mapping[str, tuple[int | None, int, int]] = field(default_factory=dict)
-    priorities: Mapping[str, int] = field(default_factory=dict)
-    experiments: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    quiet_hours: tuple[str, ...] = ()
-    time_zone: str = "UTC"
 
 
 @dataclass

@@ -10,7 +10,7 @@ import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agents.topic_admin import create_topics
 from load_tests.harness import Cluster
@@ -22,16 +22,16 @@ from streamer.broker import EmbeddedBroker
 from streamer.demo import ROLES, free_ports
 from streamer.settings import flags, load
 from tests.governance.checker import check
-from tests.governance.run import DAY_MS, HOUR_MS, WEEK_MS, Rules, fetch
+from tests.governance.of_settings import rules_of
+from tests.governance.run import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from load_tests.shop.file import Shop
     from load_tests.shop.truth import Truth
-    from streamer.settings import Settings
-    from tests.governance.checker import Verdict
     from tests.governance.run import Run
+    from tests.governance.verdict import Verdict
 
 WORKERS: Final = 2
 PREFIX: Final = "governed."
@@ -45,49 +45,6 @@ class Outcome:
     verdict: Verdict
     truth: Truth
     kills: int
-
-
-def rules_of(settings: Settings) -> Rules:
-    """The numbers of a run's settings and campaigns, as rules for the checker."""
-    policy: Any = settings.core.policy
-    caps = ((policy.per_hour, HOUR_MS), (policy.per_day, DAY_MS), (policy.per_week, WEEK_MS))
-    by_campaign = {
-        campaign.name: tuple(
-            (most, window_ms)
-            for most, window_ms in (
-                (campaign.caps.per_day, DAY_MS),
-                (campaign.caps.per_week, WEEK_MS),
-                (1, campaign.caps.min_gap_ms),
-            )
-            if most and window_ms
-        )
-        for campaign in settings.core.campaigns
-    }
-    return Rules(
-        caps=tuple((most, window_ms) for most, window_ms in caps if most),
-        campaign_caps=by_campaign,
-        category_caps=((policy.category_per_day, DAY_MS),) if policy.category_per_day else (),
-        gap_ms=policy.min_gap_ms,
-        doublings=policy.dismissal_doublings,
-        repeat_ms=policy.repeat_window_ms,
-        dismissed_ms=policy.dismissed_window_ms,
-        again=frozenset(campaign.name for campaign in settings.core.campaigns if campaign.listing.again),
-        singled_out=frozenset(
-            campaign.name for campaign in settings.core.campaigns if campaign.listing.source == "trigger"
-        ),
-        must_consent=policy.require_consent,
-        quiet_hours=policy.quiet_hours,
-        time_zone=policy.time_zone,
-        coupons={
-            campaign.name: (coupon.cents or None, coupon.day_cents, coupon.budget_cents)
-            for campaign in settings.core.campaigns
-            if (coupon := campaign.coupon) is not None
-        },
-        priorities={campaign.name: campaign.priority for campaign in settings.core.campaigns},
-        experiments={
-            experiment.name: frozenset(arm.name for arm in experiment.arms) for experiment in settings.core.experiments
-        },
-    )
 
 
 class Killer:

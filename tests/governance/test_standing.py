@@ -45,7 +45,7 @@ def test_a_yes_takes_back_a_no_that_is_as_new_as_the_yes_before():
 def test_a_record_without_a_value_unsays_what_is_not_newer():
     """Each word by its own time."""
     run = Made()
-    run.prefers(0, consent=False, quiet_hours=["00:00", "23:59"])
+    run.prefers(0, quiet_hours=["00:00", "23:59"])
     run.prefers(HOUR_MS, channels=["email"])
     run.unsays(HOUR_MS)
     run.push(2 * HOUR_MS)
