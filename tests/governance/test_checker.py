@@ -130,3 +130,86 @@ def test_a_push_decided_at_no_tick_is_one_by_another_clock():
     """Waiting for the tick that it was decided at must not excuse what was decided at none."""
     run = _fired(30 * MINUTE_MS, decided_at=made.rfc3339(made.START_MS + 29 * MINUTE_MS))
     assert check(run.run).counts == {"clock": 1}
+
+
+def test_what_was_given_back_may_be_shown_again():
+    """Who does not have it may want it."""
+    run = Made()
+    run.event(0, "purchase", topic="purchase", item="a")
+    run.event(1, "refund", topic="purchase", item="a")
+    run.push(HOUR_MS)
+    assert check(run.run).counts == {}
+
+
+def test_a_push_of_before_somebody_was_forgotten_is_forgotten_too():
+    """Also if it is dismissed afterwards."""
+    run = Made()
+    first = run.push(0)
+    run.prefers(1, erase=True)
+    run.event(2, "push_dismissed", topic="feedback", candidate_id=first)
+    run.push(3 * DAY_MS)
+    assert check(run.run).counts == {}
+
+
+def test_a_push_that_somebody_else_dismissed_is_not_theirs():
+    """It is one of their dismissals all the same, but says nothing of its items."""
+    run = Made()
+    first = run.push(0)
+    run.event(1, "push_dismissed", "other", "feedback", candidate_id=first)
+    run.push(3 * HOUR_MS, user="other")
+    assert check(run.run).counts == {}
+
+
+def test_a_reminder_may_show_what_was_bought_before_it_was_put_into_the_cart_again():
+    """Milk is."""
+    run = Made()
+    run.event(0, "purchase", topic="purchase", item="a")
+    origin = run.event(1, "cart", topic="purchase", item="a")
+    run.tick(HOUR_MS)
+    run.decide(origin, "sent", campaign="reminder", d="milk", t=run.start_ms + HOUR_MS)
+    run.candidate("milk", campaign="reminder")
+    assert check(run.run).counts == {}
+
+
+def test_a_category_that_was_told_just_now_need_not_be_known():
+    """Nor one of which events tell two."""
+    run = Made()
+    for n in range(3):
+        run.event(n * 8 * HOUR_MS - n - 1, "view", item=f"i{n}", category="shoes")
+        run.push(n * 8 * HOUR_MS - n, [f"i{n}"], campaign=f"c{n}")
+    for n in range(3):
+        run.event(2 * DAY_MS, "view", item=f"j{n}", category="hats" if n else "caps")
+        run.event(2 * DAY_MS, "view", item=f"j{n}", category="hats")
+    for n in range(3):
+        run.push(4 * DAY_MS + n * 8 * HOUR_MS - n, [f"j{n}"], campaign=f"c{n}")
+    assert check(run.run).counts == {}
+
+
+def test_what_is_much_older_than_the_newest_is_dropped():
+    """A dismissal of eight days ago, and a look: of neither anybody knows."""
+    run = Made()
+    first = run.push(0)
+    run.event(8 * DAY_MS, "view")
+    run.event(8 * DAY_MS, "push_dismissed", topic="feedback", fast_ms=-7 * DAY_MS - 1, candidate_id=first)
+    run.event(8 * DAY_MS, "wishlist", fast_ms=-7 * DAY_MS - 1)
+    run.push(9 * DAY_MS)
+    assert check(run.run).counts == {}
+
+
+def test_an_event_is_known_again_for_seven_days():
+    """Then it is another one."""
+    for at, counts in ((7 * DAY_MS, {"surplus": 2}), (7 * DAY_MS + 1001, {})):
+        run = Made()
+        for when in (0, at):
+            run.event(when - 1, "view")
+            origin = run.event(when, "wishlist", id="same")
+            for campaign in ("next", "reminder"):
+                run.decide(origin, "min_gap", campaign=campaign)
+        assert check(run.run).counts == counts
+
+
+def test_what_is_tried_may_be_worth_too_little_if_it_is_sent_that_seldom():
+    """Everybody is tried where the share is all of them."""
+    run = Made(dataclasses.replace(made.RULES, least_worth=0.0, try_share=1.0))
+    run.push(0, said={"s": 0.5, "w": -1.0})
+    assert check(run.run).counts == {}
