@@ -227,7 +227,6 @@ class _Task:
             until_ms,
             placed,
             asked_ms=body.get("t") or event_ms,
-            interest_ms=event_ms,
             newest_ms=newest_ms,
             # News are drawn by their name and the shopper's.
             mark=named(f"{body['e']}\n{rec.key}") if of_catalog and body.get("e") else mark,

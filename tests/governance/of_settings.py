@@ -77,8 +77,9 @@ def _of_campaigns(campaigns: Sequence[Campaign]) -> dict[str, Any]:
         "campaign_caps": {campaign.name: _caps(campaign) for campaign in campaigns},
         "again": frozenset(campaign.name for campaign in campaigns if campaign.listing.again),
         "singled_out": frozenset(campaign.name for campaign in campaigns if campaign.listing.source == "trigger"),
+        "in_turn": frozenset(campaign.name for campaign in campaigns if campaign.triggers.due == "rebuy"),
         "coupons": {
-            campaign.name: (coupon.cents or None, coupon.day_cents, coupon.budget_cents)
+            campaign.name: (_most(coupon), coupon.day_cents, coupon.budget_cents)
             for campaign in campaigns
             if (coupon := campaign.coupon) is not None
         },
@@ -91,6 +92,11 @@ def _of_campaigns(campaigns: Sequence[Campaign]) -> dict[str, Any]:
         "audiences": {campaign.name: _audience(campaign) for campaign in campaigns},
         "control_shares": {campaign.name: campaign.control_share for campaign in campaigns},
     }
+
+
+def _most(coupon: Any) -> int | None:
+    """Cents: what one counts with; None where that hangs on the price, as nothing else bounds it."""
+    return getattr(coupon, "may_cost", coupon.cents) or None
 
 
 def _caps(campaign: Campaign) -> tuple[tuple[int, int], ...]:

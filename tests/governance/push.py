@@ -18,8 +18,8 @@ class Push:
     """``rec``: its candidate, or the decision that held it back. ``at_ms``, ``until_ms``: the stream time at which it
     was decided, at the earliest and at the latest: of what a timer asked for and nobody was sent, no row tells at which
     tick, so that it is ``placed`` there only if there was no other. ``asked_ms``: when its event happened, or its timer
-    was due; None where the event cannot be read. ``interest_ms``: when the event that it goes back to happened.
-    ``newest_ms``: of what the shopper had done before its event. ``mark``: the bits that its event is drawn by.
+    was due; None where the event cannot be read. ``newest_ms``: of what the shopper had done before its event.
+    ``mark``: the bits that its event is drawn by.
     """
 
     rec: Rec
@@ -31,7 +31,6 @@ class Push:
     until_ms: int
     placed: bool = True
     asked_ms: int | None = None
-    interest_ms: int | None = None
     newest_ms: int = 0
     mark: int | None = None
 
@@ -74,11 +73,6 @@ class Push:
     def trigger(self) -> Mapping[str, Any]:
         """What set it off, as the candidate says."""
         return (self.candidate or {}).get("trigger") or {}
-
-    @property
-    def is_news(self) -> bool:
-        """Whether the catalog set it off."""
-        return str(self.decision.get("o", "")).startswith("catalog:")
 
     @property
     def expires_ms(self) -> int:

@@ -54,7 +54,9 @@ class Rules:
     ``score_threshold``: the least score, ``least_scores``: of campaigns that say so themselves; ``fatigue_bits`` and
     ``fatigue_most_bits``: by how many times two a push dismissed or ignored (for ``ignored_ms``) makes it greater, and
     all of them at most. ``worth_by``: "score" or "uplift", "" if nobody knows; ``least_worth``: what is worth less is
-    sent by the share ``try_share`` only. ``rank_rate``: the share of events that may lead to a push, by ``seed``.
+    sent by the share ``try_share`` only. ``in_turn``: campaigns of which an event arms one timer after the other, each
+    drawn by a name of its own, which no topic tells. ``rank_rate``: the share of events that may lead to a push, by
+    ``seed``.
 
     ``at_once``: by event type, campaigns that decide with the event; ``audiences``: by campaign. ``lateness_ms``: what
     is older than the shopper's newest event by more is dropped; ``session_gap_ms``: a longer silence begins a visit.
@@ -89,6 +91,7 @@ class Rules:
     worth_by: str = ""
     least_worth: float | None = None
     try_share: float = 0.0
+    in_turn: frozenset[str] = frozenset()
     rank_rate: float = 1.0
     seed: int = 1
     at_once: Mapping[str, frozenset[str]] = field(default_factory=dict)

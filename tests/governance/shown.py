@@ -12,16 +12,14 @@ if TYPE_CHECKING:
 
 def bought(moment: Moment) -> Iterator[str]:
     """Nothing that was bought, if the campaign does not say so. One that tells of what the shopper's own acts or news
-    singled out may show what was bought before them.
+    singled out may show what was put into the cart, or on the wish list, since it was bought.
     """
     push, shopper = moment.push, moment.shopper
     if push.campaign in moment.rules.again:
         return
     for item in push.items:
-        since_ms: int | None = 0
-        if push.campaign in moment.rules.singled_out:
-            since_ms = shopper.wanted.get(item, 0) if push.is_news else push.interest_ms
-        if since_ms is not None and shopper.bought.get(item, -1) >= since_ms:
+        since_ms = shopper.chosen.get(item, 0) if push.campaign in moment.rules.singled_out else 0
+        if shopper.bought.get(item, -1) >= since_ms:
             yield f"shows {item}, which {push.user} has bought"
 
 

@@ -4,6 +4,7 @@ with the engine.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
 _INTEREST: Final = frozenset({"view", "click", "wishlist", "cart"})
+_CHOICE: Final = frozenset({"cart", "wishlist", "checkout"})
+_ANSWERS: Final = 64
 _REMEMBERED: Final = 256
 _REMEMBERED_S: Final = 7 * 86_400
 _FEW_ITEMS: Final = 32
@@ -34,7 +37,8 @@ class Standing:
     push with it that was dismissed was sent; ``dismissals``: since the last click. ``wanted``: by item looked at,
     wished for or put into the cart, and not bought since, when last. ``erased_ms``: what is not newer is of one who is
     forgotten. ``waved``: candidates dismissed; ``failed``: those that never reached the shopper; ``engaged_ms``: when
-    a push was last opened, clicked or acted upon.
+    a push was last opened, clicked or acted upon, and ``answered``: of the newest, which was how. ``chosen``: by item,
+    when it was last put into the cart, or on the wish list.
 
     ``first_ms``, ``newest_ms``: of what the shopper did, 0 for nothing; ``counts``: of it, by kind; ``visits``: of it,
     those that began. ``recent``: items by what was done with them, newest last, and of each the kinds. ``liked``:
@@ -52,6 +56,8 @@ class Standing:
     waved: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     engaged_ms: int = 0
+    answered: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_ANSWERS))
+    chosen: dict[str, int] = field(default_factory=dict)
     first_ms: int = 0
     newest_ms: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -112,6 +118,8 @@ class Standing:
                 self.recent[item] = self.recent.pop(item, set()) | {event.kind}
         self.first_ms = min(self.first_ms or event.ms, event.ms)
         self.liked |= {category for line in event.lines if (category := category_of(line))}
+        if event.type in _CHOICE:
+            self.chosen |= {item: max(event.ms, self.chosen.get(item, 0)) for item in event.items}
         if event.type in _INTEREST:
             self.wanted |= {item: max(event.ms, self.wanted.get(item, 0)) for item in event.items}
         elif event.type == "purchase":
@@ -137,11 +145,8 @@ class Standing:
                         self.dismissed |= {item: max(push.at_ms, self.dismissed.get(item, 0)) for item in push.items}
             case "push_failed":
                 self.failed.add(event.data["candidate_id"])
-            case "push_opened":
-                self.engaged_ms = max(self.engaged_ms, event.ms)
-            case "push_clicked" | "push_converted":
-                self.dismissals = 0
-                self.engaged_ms = max(self.engaged_ms, event.ms)
+            case "push_opened" | "push_clicked" | "push_converted":
+                self._engages(event)
             case "push_unsubscribed":
                 self.unsubscribes(event.ms)
             case "preferences":
@@ -149,6 +154,17 @@ class Standing:
                     self.hears(word, event.data["preferences"].get(word), event.ms)
             case _:
                 pass
+
+    def _engages(self, event: Event) -> None:
+        """Once for a push, however often it is told. Of an id that cannot be a candidate's nobody keeps count."""
+        about = event.data["candidate_id"]
+        if (event.type, about) in self.answered:
+            return
+        if re.match("[0-9a-f]{8}", about):
+            self.answered.append((event.type, about))
+        self.engaged_ms = max(self.engaged_ms, event.ms)
+        if event.type != "push_opened":
+            self.dismissals = 0
 
     # -- what is allowed ------------------------------------------------------------------------------------------
 

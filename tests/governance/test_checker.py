@@ -213,3 +213,17 @@ def test_what_is_tried_may_be_worth_too_little_if_it_is_sent_that_seldom():
     run = Made(dataclasses.replace(made.RULES, least_worth=0.0, try_share=1.0))
     run.push(0, said={"s": 0.5, "w": -1.0})
     assert check(run.run).counts == {}
+
+
+def test_a_click_that_is_told_twice_is_one():
+    """It takes back the dismissals before it, and none of those between."""
+    ids = [f"{n:032x}" for n in range(1, 4)]
+    run = Made()
+    for n, about in enumerate(ids[:2]):
+        run.decide(run.event(n * 3 * HOUR_MS, "view"), "sent", campaign=f"c{n}", d=about)
+        run.candidate(about, campaign=f"c{n}", items=[f"i{n}"])
+        run.event(n * 3 * HOUR_MS + 1, "push_clicked", topic="feedback", candidate_id=ids[0])
+        run.event(n * 3 * HOUR_MS + 2, "push_dismissed", topic="feedback", candidate_id=about)
+    run.decide(run.event(5 * HOUR_MS - 1, "view"), "sent", campaign="c2", d=ids[2])
+    run.candidate(ids[2], campaign="c2", items=["i2"])
+    assert check(run.run).counts == {"min_gap": 1}

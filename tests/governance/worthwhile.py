@@ -88,6 +88,8 @@ def propensity(moment: Moment) -> Iterator[str]:
 def _tried(moment: Moment) -> bool:
     """Whether it is one of the share that is sent to find out. Where nobody can tell, it may be."""
     push, rules = moment.push, moment.rules
+    if push.timed and push.campaign in rules.in_turn:
+        return True
     return push.mark is None or is_tried(push.mark, push.campaign, rules.try_share, rules.groups_seed)
 
 

@@ -94,6 +94,16 @@ def _bought_after_it_was_put_into_the_cart(run: Made) -> None:
     run.candidate("late", campaign="reminder")
 
 
+def _bought_and_looked_at_since(run: Made) -> None:
+    """Who has just bought it looks where the parcel is."""
+    origin = run.event(0, "cart", topic="purchase", item="a")
+    run.event(1, "purchase", topic="purchase", item="a")
+    run.event(2, "view", item="a")
+    run.tick(HOUR_MS)
+    run.decide(origin, "sent", campaign="reminder", d="late", t=run.start_ms + HOUR_MS)
+    run.candidate("late", campaign="reminder")
+
+
 def _bought_again_after_a_refund(run: Made) -> None:
     for n, kind in enumerate(("purchase", "refund", "purchase")):
         run.event(n, kind, topic="purchase", item="a")
@@ -132,6 +142,7 @@ PLANTED: Final[Plants] = {
     "bought long ago": ("bought", _bought_long_ago),
     "bought and held back": ("bought", _bought_and_held_back),
     "bought after it was put into the cart": ("bought", _bought_after_it_was_put_into_the_cart),
+    "bought and looked at since": ("bought", _bought_and_looked_at_since),
     "bought again after a refund": ("bought", _bought_again_after_a_refund),
     "dismissed weeks later": ("dismissed", _dismissed_weeks_later),
     "repeat of what was held back": ("repeat", _repeat_of_what_was_held_back),
