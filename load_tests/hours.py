@@ -17,7 +17,7 @@ import numpy as np
 from load_tests.harness import machine, write
 from streamer.core.campaigns.campaign import Triggers
 from streamer.core.campaigns.cycles import Cycles
-from streamer.core.campaigns.due import due
+from streamer.core.campaigns.due import Times, due
 from streamer.core.events import EVENT_TYPES
 from streamer.core.hours import HOUR_MS, KNOWN, at_best_hour, with_visit
 from streamer.core.index import ItemIndex
@@ -27,7 +27,7 @@ from streamer.core.settings import DAY_MS, ProfileSettings
 from streamer.readers.registry import open_events
 
 TRIGGERS = Triggers(on=("view",), due="silence", first_ms=2 * DAY_MS, least_ms=2 * DAY_MS, most_ms=14 * DAY_MS)
-NOTHING_KNOWN = Cycles(ItemIndex(), ItemSettings())
+TIMES = Times(Cycles(ItemIndex(), ItemSettings()), lambda _: False)
 WITHIN_MS = 12 * HOUR_MS
 MOMENTS = ("usual time", "shop's busiest hour", "shopper's best hour")
 
@@ -48,9 +48,9 @@ def judged(path: Path) -> tuple[dict[str, list[list[bool]]], dict[str, Profile],
         if EVENT_TYPES[event.type].kind not in {"feedback", "preference"} and begins:
             visits += 1
             if before is not None and sum(before.hours[1::2]) >= KNOWN and event.time > before.last_ms + DAY_MS:
-                usual = due(TRIGGERS, before, before.last_ms, NOTHING_KNOWN)
+                usual = due(TRIGGERS, before, before.last_ms, TIMES)
                 assert usual is not None
-                by_hours = [at_best_hour(hours, usual.at_ms, WITHIN_MS) for hours in (shop, before.hours)]
+                by_hours = [at_best_hour(hours, usual.at_ms, WITHIN_MS, TIMES.closed) for hours in (shop, before.hours)]
                 rights = [right(moment, event.time) for moment in (usual.at_ms, *by_hours)]
                 found.setdefault(event.user, []).append(rights)
             shop = with_visit(shop, event.time, 255)

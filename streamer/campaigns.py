@@ -65,12 +65,15 @@ def read_file(name: str, file: Traversable) -> Campaign:
     return read_campaign(name, tree, str(file))
 
 
-def load(settings: CampaignSettings, core: CoreSettings | None = None) -> tuple[Campaign, ...]:
+def load(
+    settings: CampaignSettings, core: CoreSettings | None = None, partitions: int | None = None
+) -> tuple[Campaign, ...]:
     """The campaigns that are on, in the order of their names. Raises ``CampaignError`` with all problems found.
 
     Files of campaigns that are off are read too: what is wrong with them is better known before they are needed.
     What has nothing to say, or nobody to say it to, as the ``core`` is set is refused if it is named, and is none of
-    `all`. Without a ``core`` that is not asked.
+    `all`. Without a ``core`` that is not asked. Each of ``partitions`` has its part of a budget, which has to do for a
+    coupon.
     """
     problems: list[str] = []
     files = _known(settings, problems)
@@ -93,6 +96,8 @@ def load(settings: CampaignSettings, core: CoreSettings | None = None) -> tuple[
             problems += [f"{file}: {lack}" for lack in lacks]
         if core is not None:
             problems += [f"{file}: {problem}" for problem in _beyond(campaign, core)]
+        if partitions is not None:
+            problems += [f"{file}: {problem}" for problem in _too_small(campaign, partitions)]
     if problems:
         raise CampaignError(problems)
     return tuple(campaigns)
@@ -143,6 +148,20 @@ def _to_switch_on(generator: str, core: CoreSettings) -> str:
         if not any(attrgetter(one)(core) for one in either):
             steps.append(f"set {' or '.join(f'core.{one}' for one in either)} above 0")
     return f"{generator}: {' and '.join(steps)}" if steps else ""
+
+
+def _too_small(campaign: Campaign, partitions: int) -> Iterator[str]:
+    """Budgets of which a task's part would buy no coupon."""
+    coupon = campaign.coupon
+    if coupon is None:
+        return
+    least = coupon.may_cost * partitions
+    for key, cents in (("budget", coupon.budget_cents), ("budget_per_day", coupon.day_cents)):
+        if 0 < cents < least:
+            yield (
+                f"coupon.{key}: the part of it that each of the {partitions} tasks has (topics.partitions) is less "
+                f"than one coupon may cost: give {least / 100:.2f} at least"
+            )
 
 
 def _beyond(campaign: Campaign, core: CoreSettings) -> Iterator[str]:

@@ -47,6 +47,11 @@ def load(folder: Path, settings: PolicySettings) -> tuple[Experiment, ...]:
             except ValueError as exc:
                 problems += [f"{file}: {line}" for line in str(exc).splitlines()]
             found.append(experiment)
+    if not problems:
+        try:
+            Splits(settings, found)
+        except ValueError as exc:
+            problems += [f"{folder}: {line}" for line in str(exc).splitlines()]
     if problems:
         raise SettingsError(problems)
     return tuple(found)

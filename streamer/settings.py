@@ -255,7 +255,7 @@ def _with_campaigns(settings: Settings, problems: list[str]) -> Settings:
 
     core, folder = settings.core, settings.campaigns.experiments
     try:
-        core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns, core))
+        core = dataclasses.replace(core, campaigns=campaigns.load(settings.campaigns, core, settings.topics.partitions))
         if folder is not None:
             core = dataclasses.replace(core, experiments=experiments.load(folder, core.policy))
     except (CampaignError, SettingsError) as exc:

@@ -102,11 +102,24 @@ def test_what_is_wrong_is_told_with_file_and_key(tmp_path: Path, wrong: str, tol
         (declared("purchase", 'after = "1h"', OWN), "items.again: all that this is about was bought"),
         (declared("purchase search", "", OWN), "items.again: all that this is about was bought"),
         (declared("view", 'due = "rebuy"', OWN), "items.again: all that this is about was bought"),
-        (declared("purchase", 'due = "price_drop"'), "triggers.on: nothing is watched by purchase: add view,"),
-        (declared("search", 'due = "back_in_stock"'), "triggers.on: nothing is watched by search: add view,"),
+        (declared("purchase", 'due = "price_drop"', OWN), "triggers.on: nothing is watched by purchase: add view,"),
+        (declared("search", 'due = "back_in_stock"', OWN), "triggers.on: nothing is watched by search: add view,"),
+        (
+            declared("view", 'due = "price_drop"'),
+            'items.list: with due = "price_drop" it is about what the news are of',
+        ),
+        (declared("view", 'due = "back_in_stock"\nwithin = "0d"', OWN), "triggers.within: '0d' is no time at all"),
+        (declared("view") + 'expires_after = "0s"', "message.expires_after: '0s' is no time at all"),
+        (declared("view", more="[caps]\nper_day = 0"), "caps.per_day: 0 would be no cap: leave it out"),
+        (declared("view", more="[audience]\nvisits_at_most = 0"), "audience.visits_at_most: whoever does something"),
+        (declared("view", more=TEN.replace("cost", "percent") + "budget = 90"), "coupon.at_most: say what percent"),
+        (declared("view", more=TEN + "at_most = 5\nbudget = 90"), "coupon.at_most: it is for percent: leave it out"),
         (declared("search purchase", 'due = "back_in_stock"', OWN), "nothing is watched by search and purchase: add"),
         (declared("cart", 'after = "1h"\nrhythm = 2'), "triggers.due: rhythm, at_least, at_most and first are for due"),
-        (declared("cart", 'due = "price_drop"\nrhythm = 2'), "triggers.due: rhythm, at_least, at_most and first are"),
+        (
+            declared("cart", 'due = "price_drop"\nrhythm = 2', OWN),
+            "triggers.due: rhythm, at_least, at_most and first are",
+        ),
         (
             declared("view", 'due = "silence"\nfirst = "2d"\nrestart = false'),
             'triggers.restart: with due = "silence" whatever the shopper does moves the timer',
@@ -370,3 +383,18 @@ def test_inspect_tells_of_a_timer_in_words() -> None:
         "items": ["sku-1", "#ff"],
         "deferred": False,
     }
+
+
+def test_a_budget_of_which_a_task_could_buy_no_coupon_is_refused_where_it_is_switched_on(tmp_path: Path) -> None:
+    """It would be silent for ever. Four tasks, four each: ten are too little, sixteen do."""
+    for budget, problem in ((10, True), (16, False)):
+        text = declared("view", more=f'[coupon]\nid = "x"\ncost = 4\nbudget_per_day = {budget}\n')
+        (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+        on = CampaignSettings(on=("mine",), folder=tmp_path)
+        assert [each.name for each in load(on)] == ["mine"]
+        if problem:
+            with pytest.raises(CampaignError, match=r"budget_per_day: the part .* 4 tasks .* give 16\.00 at least"):
+                load(on, partitions=4)
+        else:
+            load(on, partitions=4)
+        load(CampaignSettings(on=("next",), folder=tmp_path), partitions=4)

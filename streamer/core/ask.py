@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from streamer.core.events import key64
 from streamer.core.names import NONE
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Ask(msgspec.Struct, gc=False):
     ``refusal`` is the cheap rule that says no before any push of this batch, if one does. ``query`` is its place among
     the queries, or ``NOT_RANKED``. ``told``: so much of what the batch has for shoppers' slates was told before it.
     ``segment``: the shopper's, where it is ranked; ``NONE`` without one. ``terms``: what the shopper is decided by.
-    ``first``: it is of a timer that has not waited yet, and may wait for room under the caps.
+    ``may_wait``: it is of a timer that has not waited yet for room under the caps, and may.
     """
 
     event: Event
@@ -40,7 +41,15 @@ class Ask(msgspec.Struct, gc=False):
     told: int = 0
     segment: int = NONE
     prices: tuple[int, ...] = ()
-    first: bool = False
+    may_wait: bool = False
+
+    @property
+    def mark(self) -> int:
+        """What its draws are made of. Two campaigns of one event draw for themselves, and so do timers that it arms in
+        turn.
+        """
+        name = self.case.campaign.name
+        return self.event.fingerprint ^ key64(f"{name}\n{self.timer}" if self.timer else name)
 
     def price_before(self, key: int) -> int:
         """What an item cost before, in cents; 0 if that is not what the campaign is about."""

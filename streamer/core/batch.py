@@ -7,8 +7,10 @@ lateness, or not newer than the user's erasure, is late. Both are counted and ch
 Campaigns ask with an event, or at a tick, when a timer that an event armed is due. All that is asked of one shopper at
 one event or tick is an *occasion*: the asks compete, and one push at most comes of them. Timers follow from events,
 ticks and the item index, which stands still, and from what was sent only where a timer asks and has to wait for room
-under the caps: at a tick, before which all has been decided. So they too are the same wherever a batch is cut. A tick
-may also tell of changes of the catalog, which arm timers of those who watch the items (``campaigns/watching.py``).
+under the caps: at a tick, before which all has been decided. So they too are the same wherever a batch is cut. Of
+timers that compete all are armed anew, for the moment at which a push of now leaves room again; as they fire it is
+known which of them was sent, and whether any was. A tick may also tell of changes of the catalog, which arm timers of
+those who watch the items (``campaigns/watching.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from streamer.core.ask import Ask, Lesson
 from streamer.core.campaigns import arming, watching
 from streamer.core.campaigns.audience import belongs
 from streamer.core.campaigns.cycles import Cycles
+from streamer.core.campaigns.due import Times
 from streamer.core.campaigns.firing import armed_by, fire
+from streamer.core.campaigns.owned import CHOSEN_BY, owned
 from streamer.core.campaigns.watching import Swept, Watching, sweep
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES, Event
@@ -33,9 +37,10 @@ from streamer.core.items.leads import leads_of
 from streamer.core.names import NONE
 from streamer.core.packed import RECENT
 from streamer.core.policy import state as states
+from streamer.core.policy.quiet_hours import quiet_for
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
-from streamer.core.policy.verdict import cheap_refusal, deferred_until
+from streamer.core.policy.verdict import cheap_refusal, open_again, room_again
 from streamer.core.predictions.example import outcome_of
 from streamer.core.predictions.pending import Pending, keys_of
 from streamer.core.predictions.served import Foresight
@@ -49,7 +54,7 @@ from streamer.core.uplift.joining import Told, purchase
 from streamer.core.vectors.step import step_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from streamer.core.campaigns.campaign import Campaign
     from streamer.core.effects import Effects
@@ -165,6 +170,8 @@ class Batch:
         lateness = self._settings.profile.allowed_lateness_ms
         if profile is not None and time < profile.last_ms - lateness and not says_no:
             self.counts["late"] += 1
+            if event_type.kind == "purchase":
+                self._bought_long_ago(event, profile)
             return
         row = check_and_add(self.seen[user], event.fingerprint, time)
         if row is None:
@@ -219,12 +226,23 @@ class Batch:
         if reactions.timed:
             timers = self._state(user).armed
             items = settings.timers.items
-            timers = arming.after_event(timers, event, reactions, after, cycles=self._cycles, most_items=items)
+            timers = arming.after_event(timers, event, reactions, after, times=self._times(user), most_items=items)
             self._arm(user, timers)
         if reactions.ask:
             keys, terms = tuple([line.key for line in event.lines]), self._policy.of(user)
             asks = [Ask(event, self._case(campaign, event, time, newest_ms), terms, keys) for campaign in reactions.ask]
             self._ask(asks, after, time)
+
+    def _bought_long_ago(self, event: Event, profile: Profile) -> None:
+        """An order that is read too late to tell what the shopper is about still says what they have."""
+        user = event.user
+        row = check_and_add(self.seen[user], event.fingerprint, event.time)
+        if row is None:
+            return
+        self.seen[user] = row
+        self.dirty_seen[user] = None
+        self.profiles[user] = profiles.with_purchases(profile, event, self._settings.profile)
+        self.dirty_profiles[user] = None
 
     # -- asking
 
@@ -261,11 +279,29 @@ class Batch:
                 if not queries:
                     segment = self._segments.segment(profile, now_ms)
                     bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                ask.segment, case.bought = segment, _NOTHING if campaign.listing.again else bought
+                ask.segment, case.bought = segment, self._owned(ask, bought, profile)
                 ask.query = self._query(ask, profile, now_ms, queries)
             else:
                 self._defer(ask, ask.refusal)
             self.asks.append(ask)
+        competing = [ask for ask in asks if ask.refusal is None]
+        if len(competing) > 1:
+            # Which of them is sent is decided later; the others are to have their turn.
+            for ask in competing:
+                if ask.may_wait:
+                    self._wait(ask, room_again(None, ask.case, policy), waited=True, asked_ms=self.now)
+
+    def _owned(self, ask: Ask, bought: frozenset[int], profile: Profile) -> frozenset[int]:
+        """What the shopper has, so that the campaign is silent about it."""
+        campaign = ask.case.campaign
+        if not bought or campaign.listing.again:
+            return _NOTHING
+        if campaign.listing.source != "trigger":
+            return bought
+        if not campaign.triggers.watches:
+            return owned(profile, ask.keys if CHOSEN_BY.issuperset(campaign.triggers.on) else ())
+        rows = {key: self.watching.get(watching.watch_key(key, ask.event.user)) for key in ask.keys}
+        return owned(profile, [key for key, row in rows.items() if row and not CHOSEN_BY.isdisjoint(row.types)])
 
     def _query(self, ask: Ask, profile: Profile, now_ms: int, queries: _Queries) -> int:
         """The query that ranks for an ask, among ``queries`` of its occasion so far; nearly always it is one for all.
@@ -291,12 +327,20 @@ class Batch:
 
     def _defer(self, ask: Ask, refusal: str) -> None:
         """Arm a timer for what was refused, if it may wait."""
-        case, event = ask.case, ask.event
-        until = deferred_until(refusal, case, ask.terms.settings, for_room=ask.first)
-        if until is not None and until > self.now:
-            name = case.campaign.name
-            timer = arming.arm(name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
-            self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
+        case, settings = ask.case, ask.terms.settings
+        until = open_again(refusal, case, settings)
+        if until is not None:
+            self._wait(ask, until, waited=not ask.may_wait)
+        elif ask.may_wait:
+            self._wait(ask, room_again(refusal, case, settings), waited=True)
+
+    def _wait(self, ask: Ask, until: int | None, *, waited: bool, asked_ms: int = 0) -> None:
+        if until is None or until <= self.now:
+            return
+        event, name = ask.event, ask.case.campaign.name
+        timer = arming.arm(name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
+        timer = msgspec.structs.replace(timer, waited=waited, asked_ms=asked_ms)
+        self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
 
     # -- timers
 
@@ -320,23 +364,31 @@ class Batch:
             if due_ms == state.wake_ms:
                 self._fire(user, state)
 
+    def _times(self, user: str) -> Times:
+        standing, settings, zones = self._state(user).standing, self._policy.of(user).settings, self._policy.zones
+        return Times(self._cycles, lambda at_ms: quiet_for(standing, settings, zones, at_ms) > 0)
+
     def _fire(self, user: str, state: PolicyState) -> None:
         """Ask for the timers that are due; the others, and what is due again later, get a new row."""
         profile = self.profiles[user]
         self._put(user, state.standing, state.sent, (), 0)
         if profile is None or user in self._broken:
             return
-        fired, waiting = fire(state.armed, profile, self._policy.book, self.now, self._cycles)
+        fired, waiting = fire(state.armed, profile, self._policy.book, self.now, self._times(user))
         self._arm(user, waiting)
         asks, terms = [], self._policy.of(user)
         for campaign, timer, keys in fired:
+            if not timer.to_be_asked(state.sent):
+                continue
             event = armed_by(timer, user)
             # No event is newer than the timer's moment: the profile is as of now.
             case = self._case(campaign, event, timer.due_ms, 0)
             prices: tuple[int, ...] = ()
             if campaign.triggers.watches:
                 keys, prices = watching.holds(timer, campaign, self._index)  # noqa: PLW2901 - what is true of them still
-            ask = Ask(event, case, terms, keys, timer.due_ms, timer.timer, prices=prices, first=not timer.waits)
+                self._untold(user, campaign.name, set(timer.keys).difference(keys))
+            ask = Ask(event, case, terms, keys, timer.due_ms, timer.timer, prices=prices)
+            ask.may_wait = not timer.waited
             asks.append(ask)
         if asks:
             self._ask(asks, profile, self.now)
@@ -346,6 +398,13 @@ class Batch:
         index, timers = self._index, self._state(news.user).armed
         item = index.id_of(index.dense(news.change.key))
         self._arm(news.user, watching.armed(timers, news, item, self.now, self._settings.timers.items))
+
+    def _untold(self, user: str, campaign: str, keys: Iterable[int]) -> None:
+        """Of what news were not told, the next drop counts from where it did before."""
+        for key in sorted(keys):
+            row = self.watching.get(watching.watch_key(key, user))
+            if row is not None and row.told:
+                self.watching.put(watching.watch_key(key, user), row.telling(campaign, None))
 
     def _watch(
         self, event: Event, event_type: EventType, before: Profile | None, after: Profile, *, watch: bool

@@ -19,7 +19,6 @@ from streamer.core.ask import NOT_RANKED
 from streamer.core.campaigns.listing import listed
 from streamer.core.campaigns.words import category_of, price_cents, words
 from streamer.core.effects import Alternative, Decision, Outgoing, SlateItem
-from streamer.core.events import key64
 from streamer.core.features import ROW
 from streamer.core.models.example import build_example, label
 from streamer.core.models.registry import FEATURES_ID
@@ -182,7 +181,9 @@ class Deciding:
         proposal = Proposal(ask, decision, shown)
         if reason == SENT:
             proposal.item = int(ranked.keys[shown[0]])
-            proposal.cents = price_cents(int(ranked.items[shown[0]]), index)
+            proposal.cents = proposal.about_cents = price_cents(int(ranked.items[shown[0]]), index)
+            if campaign.coupon is not None and campaign.listing.source == "trigger":
+                proposal.about_cents = sum(price_cents(index.dense(key), index) for key in ask.keys)
             proposal.channel = campaign.channel(case.standing.channels) or campaign.message.channels[0]
         return proposal
 
@@ -244,7 +245,7 @@ class Deciding:
         groups = dict.fromkeys(category_of(int(ranked.items[row]), index) for row in proposal.rows)
         mark = mark_of(proposal.decision.candidate_id)
         push = Sent(case.now_ms, case.campaign.name, keys, tuple([g for g in groups if g]), ghost, mark)
-        sent = remember(case.sent, push, settings, self.policy.book.caps_ms, case.standing.dismissed_marks)
+        sent = remember(case.sent, push, settings, self.policy.book.caps_ms)
         user, life = ask.event.user, case.standing.erased_ms
         self.pushed[user] = life, sent
         self.batch.pushed(user, life, sent)
@@ -271,10 +272,8 @@ def _slate(
     if settings.explore_share:
         best = rows.take(passed[: settings.explore_items])
         weights = explore.chances(ranked.p.take(best), explore.sightings_of(ranked.x[_POPULARITY].take(best)))
-        # Two campaigns of one event draw for themselves.
-        mark = ask.event.fingerprint ^ key64(ask.case.campaign.name)
-        first, propensity = explore.draw(weights, settings.explore_share, mixed(mark, EXPLORED + seed))
-        if share(mark, ALTERNATIVES + seed) < settings.log_alternatives:
+        first, propensity = explore.draw(weights, settings.explore_share, mixed(ask.mark, EXPLORED + seed))
+        if share(ask.mark, ALTERNATIVES + seed) < settings.log_alternatives:
             probable = explore.propensities(weights, settings.explore_share)
             alternatives = tuple([
                 Alternative(index.id_of(int(ranked.items[row])), float(ranked.p[row]), each)

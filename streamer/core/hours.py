@@ -9,7 +9,10 @@ Packed into bytes: an hour and how many visits it has, a byte each, in order of 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOUR_MS: Final = 3_600_000
 DAY_HOURS: Final = 24
@@ -36,22 +39,26 @@ def visits(hours: bytes) -> dict[int, int]:
     return dict(sorted(zip(hours[::2], hours[1::2], strict=False)))
 
 
-def at_best_hour(hours: bytes, at_ms: int, within_ms: int) -> int:
+def at_best_hour(hours: bytes, at_ms: int, within_ms: int, closed: Callable[[int], bool]) -> int:
     """The first moment, whole hours after ``at_ms`` and at most ``within_ms``, at which the shopper is likeliest there.
 
     ``at_ms`` itself if no later hour is better, or too little is known. An hour is as good as its visits are many, and
-    those of its two neighbours count half.
+    those of its two neighbours count half. Of moments that are ``closed`` none is chosen, unless all are.
     """
     if not within_ms or sum(hours[1::2]) < KNOWN:
         return at_ms
     hour = at_ms // HOUR_MS % DAY_HOURS
-    return at_ms + HOUR_MS * _best_wait(hours, hour, min(within_ms // HOUR_MS, DAY_HOURS - 1))
+    waits = _waits(hours, hour, min(within_ms // HOUR_MS, DAY_HOURS - 1))
+    moments = (at_ms + HOUR_MS * wait for wait in waits)
+    return next((moment for moment in moments if not closed(moment)), at_ms)
 
 
 @lru_cache(maxsize=8192)
-def _best_wait(hours: bytes, hour: int, most: int) -> int:
-    """How many hours after ``hour`` to wait, at most ``most``. Each event of a visit asks again, for each campaign."""
+def _waits(hours: bytes, hour: int, most: int) -> tuple[int, ...]:
+    """So many hours after ``hour``, at most ``most``, the likeliest first. Each event of a visit asks again, for each
+    campaign.
+    """
     known = visits(hours)
     own = [known.get((hour + n) % DAY_HOURS, 0) for n in range(-1, most + 2)]
     likely = [before + 2 * at + after for before, at, after in zip(own, own[1:], own[2:], strict=False)]
-    return likely.index(max(likely))
+    return tuple(sorted(range(len(likely)), key=lambda wait: -likely[wait]))

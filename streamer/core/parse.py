@@ -150,7 +150,8 @@ def _event(record: Record, limits: Limits) -> Event:  # noqa: PLR0915 -- the rul
         identity,
         source,
         name,
-        time,
+        # Nothing happens after it was sent: if anybody's clock is fast, it is the device's.
+        min(time, record.timestamp),
         fingerprint,
         lines,
         query,

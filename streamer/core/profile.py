@@ -177,6 +177,15 @@ def fold(profile: Profile | None, event: Event, settings: ProfileSettings) -> Pr
     )
 
 
+def with_purchases(profile: Profile, event: Event, settings: ProfileSettings) -> Profile:
+    """The profile with an order's lines among what was bought, where there is room, and nothing else of it."""
+    purchased = profile.purchased
+    for line in event.lines:
+        if len(purchased) < settings.purchased * BOUGHT.size or BOUGHT.find(purchased, line.key) != -1:
+            purchased = _fold_purchase(purchased, line.key, event.time // 1000, settings.purchased)
+    return msgspec.structs.replace(profile, purchased=purchased)
+
+
 def _fold_lines(p: Profile, event: Event, settings: ProfileSettings, *, in_order: bool) -> _Interests:
     items, categories, brands, purchased = p.items, p.categories, p.brands, p.purchased
     price = p.price_weight, p.price_mean, p.price_var
@@ -230,6 +239,8 @@ def _fold_item(  # noqa: PLR0917 -- called for every line of every event, where 
     if at == -1:
         views = carts = purchases = interest = 0
         if len(items) >= settings.recent_items * _RECENT_SIZE:
+            if weight < WEIGHT_ONE:
+                return items, category, brand  # what was merely listed, or given back, takes no other's place
             items = items[_RECENT_SIZE:]
     else:
         _, last_s, interest, views, carts, purchases, told_category, told_brand, told_cents = _unpack_recent(items, at)

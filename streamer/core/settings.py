@@ -89,17 +89,16 @@ class PolicySettings:
     nothing of quiet hours; ``time_zone``, a name or an offset, of those who named none.
     ``repeat_window_ms``: an item pushed is not pushed again within it, one that was dismissed not within
     ``dismissed_window_ms``. ``fatigue_bits``: each push that was dismissed since the last click, or was neither opened
-    nor clicked within ``ignored_after_ms``, makes the threshold so many times two greater, ``fatigue_most_bits`` in
-    all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are pushed nothing, to
-    compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order by the model that
-    is served; in an experiment's arm also by how popular they are, or by the model of a kind that is the champion's or
-    among ``core.learning.challengers`` (until its first block is read, by the one that is served). ``worth_by``: what a
-    push is worth is the money it is expected to bring (``core.uplift``), or the score of its first item; of several
-    that compete the one that is
-    worth most is sent, and none that is worth less than ``least_worth``, but for ``try_share`` of those, drawn by a
-    hash, without which nobody would learn when they are worth it again. ``score_threshold``: the least probability
-    worth a push, from 0 to 1. ``expiry_ms``: a candidate holds this long from its event on, and an event older than
-    that triggers none; at least 1.
+    nor clicked within ``ignored_after_ms``, which counts for a week, makes the threshold so many times two greater,
+    ``fatigue_most_bits`` in all. ``holdout_share``: of the shoppers so many, drawn by a hash with ``groups_seed``, are
+    pushed nothing, to compare with; campaigns draw their control groups by it too. ``rank_by``: items are put in order
+    by the model that is served; in an experiment's arm also by how popular they are, or by the model of a kind that is
+    the champion's or among ``core.learning.challengers`` (until its first block is read, by the one that is served).
+    ``worth_by``: what a push is worth is the money it is expected to bring (``core.uplift``), or the score of its first
+    item; of several that compete the one that is worth most is sent, and none that is worth less than ``least_worth``,
+    but for ``try_share`` of those, drawn by a hash, without which nobody would learn when they are worth it again.
+    ``score_threshold``: the least probability worth a push, from 0 to 1. ``expiry_ms``: a candidate holds this long
+    from its event on, and an event older than that triggers none; at least 1.
     ``rank_rate``: the share of triggers, drawn by a seeded hash, that are ranked at all. ``slate_items``: items shown
     in one push, at most, from 1 to 20: a candidate's 3,584 bytes hold 20 ids of 36 bytes, as UUIDs have, and three
     of 256, the limit of an id; of more with long ids, as many are shown as it holds. ``pool_items``: how far down the

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load
 from streamer.core.campaigns.budget import NOTHING, left, part, spend
-from streamer.core.campaigns.campaign import NEXT, Coupon
+from streamer.core.campaigns.campaign import NEXT, Coupon, Listing, Triggers
 from streamer.core.campaigns.read import CampaignError, read_campaign
 from streamer.core.exactmath import log2
 from streamer.core.index import ItemIndex
@@ -155,18 +155,42 @@ def test_an_untaught_model_gives_nothing_away_but_for_what_is_tried(worth_by: An
     assert {each.propensity for each in sent} == {0.25}
 
 
-def test_a_share_of_the_price_costs_that_and_without_a_price_nothing_is_given() -> None:
-    """Ten per cent of 6.05, rounded up; of what has no price, nobody knows."""
+def test_a_share_of_what_is_bought_counts_with_all_that_it_may_cost() -> None:
+    """However little was in the cart as it was sent: what it is redeemed with nobody knows."""
     index = ItemIndex()
     assert index.apply_catalog("priced", b'{"title": "Priced", "price": 6.05}')
     assert index.apply_catalog("bare", b'{"title": "Bare"}')
-    share = msgspec.structs.replace(campaign(), coupon=Coupon("x", percent=10, budget_cents=1000))
-    made = Shop(CoreSettings(policy=replace(OPEN, slate_items=1), campaigns=(share,)), index)
+    share = msgspec.structs.replace(campaign(), coupon=Coupon("x", percent=10, most_cents=250, budget_cents=1000))
+    made = Shop(CoreSettings(policy=replace(OPEN, slate_items=1), campaigns=(share,), uplift=UNMOVED), index)
     assert made.uplift.apply(UPLIFT + CONVERSION, PERSUADABLE)
     made.run([record("ann", "cart", START, item="priced"), record("bea", "cart", START, item="bare")])
-    assert (decided(made, "ann").coupon_cents, decided(made, "bea").reason) == (61, "no_gain")
-    (out,) = made.total.candidates
-    assert out.candidate.template.vars["discount"] == "10%"
+    assert [decided(made, user).coupon_cents for user in ("ann", "bea")] == [250, 250]
+    words = made.total.candidates[0].candidate.template.vars
+    assert (words["discount"], words["discount_at_most"]) == ("10%", "2.50")
+    # 0.3 more buy, for 10 each; of 0.35 that do the discount is paid: of 6.05, and of nobody knows what.
+    gains = [decided(made, user).worth for user in ("ann", "bea")]
+    assert gains == pytest.approx([3 - 0.35 * 0.61, 3 - 0.35 * 2.5], abs=0.05)
+
+
+def test_what_a_share_of_a_cart_is_expected_to_cost_is_of_all_that_is_in_it() -> None:
+    """Up to the most that it may be."""
+    index = ItemIndex()
+    for n in range(3):
+        assert index.apply_catalog(f"item-{n}", b'{"title": "Thing", "price": 10.00}')
+    share = msgspec.structs.replace(
+        campaign(),
+        triggers=Triggers(on=("cart",), after_ms=HOUR_MS),
+        listing=Listing("trigger"),
+        coupon=Coupon("x", percent=10, most_cents=250, budget_cents=10000),
+    )
+    made = Shop(CoreSettings(policy=replace(OPEN, slate_items=1), campaigns=(share,), uplift=UNMOVED), index)
+    assert made.uplift.apply(UPLIFT + CONVERSION, PERSUADABLE)
+    for user, items in (("ann", 1), ("bea", 2), ("cat", 3)):
+        lines = [{"id": f"item-{n}"} for n in range(items)]
+        made.run([record(user, "cart", START, items=lines, id=user)])
+    made.run([tick(START + HOUR_MS)])
+    gains = [decided(made, user).worth for user in ("ann", "bea", "cat")]
+    assert gains == pytest.approx([3 - 0.35 * cost for cost in (1.0, 2.0, 2.5)], abs=0.1)
 
 
 def test_a_spent_budget_says_so_and_the_next_day_has_its_own() -> None:
@@ -311,10 +335,10 @@ def test_all_campaigns_are_those_without_coupons_and_a_coupon_is_switched_on_by_
 
 
 def test_the_shipped_coupon_comes_half_a_day_after_the_cart_and_not_to_who_has_bought() -> None:
-    """Ten per cent of the first item in the cart."""
+    """Ten per cent, and ten at most."""
     (shipped,) = load(CampaignSettings(on=("cart-coupon",)))
     made = shop(msgspec.structs.replace(shipped, control_share=0.0), block(0.02, 0.6, name="cart-coupon"))
     made.run([cart("ann"), cart("bea")])
     made.run([record("bea", "purchase", START + HOUR_MS, item="item-1"), tick(START + 12 * HOUR_MS)])
     assert [(each.user, each.reason) for each in made.total.decisions] == [("ann", "sent")]
-    assert decided(made, "ann").coupon_cents == pytest.approx(60, abs=1)
+    assert decided(made, "ann").coupon_cents == 1000

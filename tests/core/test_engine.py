@@ -6,7 +6,7 @@ import gc
 import json
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -286,13 +286,39 @@ def test_no_push_after_an_opt_out_in_the_same_batch_and_again_after_a_yes(shop: 
 
 def test_a_tombstone_unsays_the_preferences(shop: Shop) -> None:
     tombstone = Record("preferences", 0, 9, T0 + 10, b"u", None)
-    shop.run([record("u", "preferences", T0, preferences={"consent": False}), view("u", T0 + 5)])
+    shop.run([record("u", "preferences", T0, preferences={"channels": ["fax"]}), view("u", T0 + 5)])
     shop.run([tombstone, view("u", T0 + 20)])
-    assert shop.reasons() == ["consent", SENT]
+    assert shop.reasons() == ["channel", SENT]
     assert shop.total.counts == {"applied": 4}
     late_word = record("u", "preferences", T0 + 5, preferences={"channels": ["email"]})
     other = Shop(SETTINGS, shop.index).run([tombstone, late_word, view("u", T0 + 20)])
     assert [out.candidate.channel for out in other.total.candidates] == ["push"]
+
+
+@pytest.mark.parametrize("no", [{"consent": False}, {"channels": []}])
+def test_a_tombstone_does_not_unsay_a_no(shop: Shop, no: dict[str, Any]) -> None:
+    """It is what a deleted account leaves behind, and nobody asks for pushes with that."""
+    tombstone = Record("preferences", 0, 9, T0 + 10, b"u", None)
+    shop.run([record("u", "preferences", T0, preferences=no), tombstone, view("u", T0 + 20)])
+    assert shop.reasons() == ["channel" if "channels" in no else "consent"]
+    erase = record("v", "preferences", T0 + 10, preferences={"erase": True})
+    shop.run([record("v", "preferences", T0, preferences=no), erase, view("v", T0 + 20)])
+    assert shop.reasons()[1:] == ["channel" if "channels" in no else "consent"]
+
+
+def test_an_order_that_is_read_too_late_still_says_what_the_shopper_has(shop: Shop) -> None:
+    """It moves nothing else of the profile, and counts once."""
+    first, later = view("u", T0), view("u", T0 + 20 * DAY_MS)
+    shop.run([first, later])
+    (before,) = shop.profiles.get_many(["u"])
+    late = record("u", "purchase", T0 + DAY_MS, items=[{"id": "item-3"}])
+    shop.run([late, late])
+    (after,) = shop.profiles.get_many(["u"])
+    assert before is not None
+    assert after is not None
+    assert shop.total.counts == {"applied": 2, "late": 2}
+    assert [(bought.time_s, bought.orders) for bought in after.bought()] == [((T0 + DAY_MS) // 1000, 1)]
+    assert msgspec.structs.replace(after, purchased=before.purchased) == before
 
 
 def test_an_erased_user_is_forgotten_and_older_input_is_dropped(shop: Shop) -> None:

@@ -79,15 +79,24 @@ def test_a_week_of_many_pushes_a_day_is_remembered_whole() -> None:
 
 
 def test_a_push_that_was_dismissed_is_remembered_for_longer_than_others() -> None:
-    """Its item stays suppressed for a month; a row holds no more of them than of marks."""
+    """Its item stays suppressed for a month, also if it is dismissed when others were sent since."""
     settings = PolicySettings()
     row = remember((), Sent(NOON, "next", (1,), mark=9), settings)
     row = remember(row, Sent(NOON, "next", (2,), mark=8), settings)
-    row = remember(row, Sent(NOON + 20 * DAY_MS, "next", (3,)), settings, marks=(9,))
+    row = remember(row, Sent(NOON + 20 * DAY_MS, "next", (3,)), settings)
     later = case(NOON + 29 * DAY_MS, row, Standing(dismissed_marks=(9,)))
-    assert [push.items for push in row] == [(1,), (3,)]
     assert choose([Offer(1, 1.0, True)], later, settings) == ("dismissed", [])
     assert choose([Offer(2, 1.0, True)], later, settings)[0] == "sent"
+    assert [push.items for push in remember(row, Sent(NOON + 31 * DAY_MS, "next", (4,)), settings)] == [(3,), (4,)]
+
+
+def test_what_was_ignored_long_ago_tires_no_more() -> None:
+    """A week after it counted first, however long it is remembered."""
+    settings = PolicySettings()
+    row = (Sent(NOON, "next", ()),)
+    first_ms = NOON + settings.ignored_after_ms
+    tired = [tired_of(case(at_ms, row), settings) for at_ms in (first_ms - 1, first_ms, first_ms + WEEK_MS - 1)]
+    assert [*tired, tired_of(case(first_ms + WEEK_MS, row), settings)] == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("given_id", "mark"), [("ff00ff00" + "0" * 24, 0xFF00FF00), ("of somebody else", 0), ("", 0)])
@@ -146,7 +155,7 @@ def test_tiredness_counts_also_where_a_campaign_asks_for_no_score() -> None:
     """A multiple of nothing would be nothing: it asks for as much more as the policy's threshold would have risen."""
     settings = PolicySettings()
     any_score = msgspec.structs.replace(NEXT, listing=Listing(least_score=0.0))
-    row = tuple(Sent(NOON + n * DAY_MS, "next", ()) for n in range(12))
+    row = tuple(Sent(NOON + (12 + n) * DAY_MS // 2, "next", ()) for n in range(12))
     tired, rested = (case(NOON + 13 * DAY_MS, row, Standing(engaged_ms=at)) for at in (0, NOON + 13 * DAY_MS))
     for each in (tired, rested):
         each.campaign = any_score
@@ -189,3 +198,14 @@ def test_a_push_that_never_reached_the_shopper_tires_nobody_and_showed_nothing()
     assert choose([Offer(1, 1.0, True)], case(now_ms, row, standing), settings)[0] == "sent"
     assert choose([Offer(2, 1.0, True)], case(now_ms, row, standing), settings) == ("repeat", [])
     assert cheap_refusal(case(NOON + DAY_MS + 1, row[:2], standing), settings) == "min_gap"
+
+
+@pytest.mark.parametrize("kind", ["opened", "clicked", "converted"])
+def test_an_answer_counts_once_for_a_push_under_whatever_ids_it_is_told(kind: str) -> None:
+    """A service that tells twice what was done once makes nobody keener; another push is another answer."""
+    standing = Standing()
+    for n, push in enumerate(["0000000a", "0000000a", "0000000b", "0000000a"]):
+        told = Event("u", str(n), "s", f"push_{kind}", NOON + n, n, candidate_id=push + "0" * 24)
+        standing = fold(standing, told)
+    assert getattr(standing, kind) == 2
+    assert standing.engaged_ms == NOON + 2

@@ -35,6 +35,10 @@ def seen(*at_hours: int, most: int = 255) -> bytes:
     return hours
 
 
+def best(hours: bytes, at_ms: int, within_ms: int, quiet: range = range(0)) -> int:
+    return at_best_hour(hours, at_ms, within_ms, lambda moment: moment // HOUR_MS % 24 in quiet)
+
+
 @given(st.lists(hours_of_day, max_size=200))
 def test_every_visit_is_counted_at_its_hour(at_hours: list[int]) -> None:
     """As many as there were, as long as none are too many."""
@@ -52,7 +56,7 @@ def test_an_hour_never_has_more_visits_than_it_may_and_a_row_stays_small(at_hour
 def test_an_old_habit_fades() -> None:
     """Who came at eight for a year and comes at twenty now is one of the evening before two months are over."""
     hours = seen(*[8] * 365, *[20] * 60, most=SETTINGS.hour_visits)
-    assert at_best_hour(hours, MIDNIGHT, DAY_MS) == MIDNIGHT + 20 * HOUR_MS
+    assert best(hours, MIDNIGHT, DAY_MS) == MIDNIGHT + 20 * HOUR_MS
 
 
 def test_an_hour_counts_once_however_much_is_done_in_it_and_late_events_count_for_none() -> None:
@@ -85,7 +89,7 @@ def test_the_best_hour_is_the_first_of_the_likeliest_and_within_the_time_there_i
 ) -> None:
     """Whole hours later, never sooner, never later than allowed; good neighbours count."""
     at_ms, within_ms = MIDNIGHT + hour * HOUR_MS + minute * MINUTE_MS, within_hours * HOUR_MS
-    found = at_best_hour(seen(*at_hours), at_ms, within_ms)
+    found = best(seen(*at_hours), at_ms, within_ms)
     assert found == plainly(Counter(at_hours), at_ms, within_ms)
     assert 0 <= found - at_ms <= within_ms
     assert (found - at_ms) % HOUR_MS == 0
@@ -93,9 +97,18 @@ def test_the_best_hour_is_the_first_of_the_likeliest_and_within_the_time_there_i
 
 def test_of_a_shopper_hardly_known_nothing_is_concluded() -> None:
     """One visit less than it takes, and the message goes at its time."""
-    assert at_best_hour(seen(*[20] * (KNOWN - 1)), MIDNIGHT, DAY_MS) == MIDNIGHT
-    assert at_best_hour(seen(*[20] * KNOWN), MIDNIGHT, DAY_MS) == MIDNIGHT + 20 * HOUR_MS
-    assert at_best_hour(b"", MIDNIGHT, DAY_MS) == MIDNIGHT
+    assert best(seen(*[20] * (KNOWN - 1)), MIDNIGHT, DAY_MS) == MIDNIGHT
+    assert best(seen(*[20] * KNOWN), MIDNIGHT, DAY_MS) == MIDNIGHT + 20 * HOUR_MS
+    assert best(b"", MIDNIGHT, DAY_MS) == MIDNIGHT
+
+
+def test_of_quiet_hours_none_is_the_best() -> None:
+    """Who comes at eleven at night and wants quiet from ten on is told at their next best hour."""
+    hours = seen(*[23] * 20, *[19] * 10)
+    noon = MIDNIGHT + 12 * HOUR_MS
+    assert best(hours, noon, DAY_MS // 2) == MIDNIGHT + 23 * HOUR_MS
+    assert best(hours, noon, DAY_MS // 2, quiet=range(22, 24)) == MIDNIGHT + 19 * HOUR_MS
+    assert best(hours, noon, DAY_MS // 2, quiet=range(24)) == noon
 
 
 def campaign(**triggers: Any) -> Campaign:

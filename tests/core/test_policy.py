@@ -247,17 +247,26 @@ def test_an_unsubscription_holds_until_a_later_yes() -> None:
 
 
 def test_a_reset_unsays_preferences_but_not_those_said_later() -> None:
-    standing = state.reset(standing_after(said(5, consent=False, channels=("sms",))), 7)
+    standing = state.reset(standing_after(said(5, consent=True, channels=("sms",))), 7)
     assert (standing.consent, standing.channels) == (None, None)
-    assert not standing.opted_out
     assert state.fold(standing, said(6, channels=("email",))).channels is None
     assert state.fold(standing, said(8, channels=("email",))).channels == ("email",)
 
 
 def test_a_reset_leaves_newer_words_alone() -> None:
     """Re-keyed, it comes with the time it had."""
-    standing = state.reset(standing_after(said(5, channels=("sms",)), said(8, consent=False)), 7)
-    assert (standing.consent, standing.channels) == (False, None)
+    standing = state.reset(standing_after(said(5, channels=("sms",)), said(8, consent=True)), 7)
+    assert (standing.consent, standing.channels) == (True, None)
+
+
+def test_neither_a_reset_nor_an_erasure_takes_back_a_no() -> None:
+    """Who deletes an account does not ask for pushes; a later yes does."""
+    out = standing_after(said(5, consent=False, channels=(), time_zone="UTC"))
+    for left in (state.reset(out, 7), state.erased(out, 7).standing):
+        assert (left.consent, left.channels, left.time_zone) == (False, (), None)
+        assert left.opted_out
+        back = state.fold(left, said(8, consent=True, channels=("push",)))
+        assert (back.consent, back.channels) == (True, ("push",))
 
 
 @pytest.mark.parametrize("no", [said(3, consent=False), said(5, consent=False), feedback("push_unsubscribed", 3)])
@@ -295,10 +304,10 @@ def test_pushes_are_remembered_for_the_window_and_never_more_than_a_bound() -> N
     pushed: tuple[Sent, ...] = ()
     for n in range(200):
         pushed = state.remember(pushed, Sent(n * DAY_MS, "c", (n,)), SETTINGS)
-    assert [s.items[0] for s in pushed] == list(range(193, 200))
+    assert [s.items[0] for s in pushed] == list(range(170, 200))
     for n in range(200):
         pushed = state.remember(pushed, Sent(200 * DAY_MS + n, "c", (n,)), SETTINGS)
-    assert len(pushed) == state.MAX_SENT
+    assert len(pushed) == max(state.MAX_SENT, 31 * SETTINGS.per_day)
 
 
 def test_pushes_are_remembered_for_the_caps_even_if_repeats_are_allowed() -> None:

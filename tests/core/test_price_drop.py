@@ -424,7 +424,10 @@ def test_a_row_from_before_there_was_such_news_is_read_as_it_was() -> None:
 
 def test_a_row_of_who_watches_what_stays_as_it_is() -> None:
     """Bytes that lie on disks and in changelogs."""
-    row = bytes.fromhex("0194cf0000018bcfe56800cd26fc1192a463617274a476696577")
+    row = bytes.fromhex("0195cf0000018bcfe56800cd26fc1192a463617274a4766965779192aa70726963652d64726f70cd2310")
     codec = StructCodec(Watch)
-    assert codec.decode(row) == Watch(1_700_000_000_000, 9_980, 17, ("cart", "view"))
-    assert codec.encode(codec.decode(row)) == row
+    found = Watch(1_700_000_000_000, 9_980, 17, ("cart", "view"), (("price-drop", 8_976),))
+    assert codec.decode(row) == found
+    assert codec.encode(found) == row
+    before = bytes.fromhex("0194cf0000018bcfe56800cd26fc1192a463617274a476696577")
+    assert codec.decode(before) == replace(found, told=())

@@ -251,11 +251,12 @@ def test_of_attributed_purchases_the_newest_push_that_may_have_led_to_it_counts(
     assert [each.bought for each in world.responses] == [True, False]
 
 
-def test_nothing_is_learned_of_a_push_that_never_reached_the_shopper() -> None:
-    """Nobody refused it."""
-    world = World().happen(impression(1), impression(2), feedback("push_failed", 2)).tick(NOW + END)
-    assert world.counted() == {"kept": 2, "joined": 1, "settled": 1}
-    assert not world.happen(feedback("push_opened", 2)).responses[1:]
+def test_of_a_push_that_never_reached_the_shopper_it_counts_what_was_bought() -> None:
+    """As of those held back, of whom nobody knows whom a push would have reached; nobody refused it."""
+    world = World().happen(impression(1), impression(2), feedback("push_failed", 2), bought(NOW + 1)).tick(NOW + END)
+    assert world.counted() == {"kept": 2, "joined": 1, "settled": 2}
+    assert [(each.reached, each.bought) for each in world.responses] == [(True, False), (False, True)]
+    assert not world.happen(feedback("push_opened", 2)).responses[2:]
     assert world.counted()["late"] == 1
 
 
@@ -343,6 +344,26 @@ def test_who_finds_no_room_is_not_kept_and_that_is_counted() -> None:
         world.happen(impression(n))
     assert world.counted() == {"kept": 2, "unkept": 1}
     assert World(UpliftSettings(open_slates=0)).happen(impression()).table.rows == {}
+
+
+def test_what_is_bought_after_a_push_that_found_no_room_is_not_said_to_come_of_an_older_one() -> None:
+    """Or what a day's pushes change together would be told of those that were kept; until its window is over."""
+    window_ms = SETTINGS.conversion_window_ms
+    one = UpliftSettings(open_slates=1, conversion_window_ms=3 * window_ms, opt_out_window_ms=3 * window_ms)
+    for settings, at_ms, counts in ((one, NOW + HOUR_MS + 1, False), (SETTINGS, NOW + HOUR_MS + 1, True)):
+        world = World(settings).happen(impression(0), impression(1, NOW + HOUR_MS))
+        world.happen(bought(at_ms, settings=settings)).tick(NOW + 9 * DAY_MS)
+        assert any(each.bought for each in world.responses) == counts
+        assert world.happen(impression(2, NOW + 9 * DAY_MS)).counts["kept"] == 2 + (settings is SETTINGS)
+
+
+def test_nobody_opts_out_twice() -> None:
+    """Said in the preferences and then told of an older push, it is one opt-out."""
+    world = World().happen(impression(1, NOW), impression(2, NOW + HOUR_MS))
+    world.happen(Told("opted_out", "ann", NOW + 2 * HOUR_MS), feedback("push_unsubscribed", 1, NOW + 2 * HOUR_MS))
+    world.tick(NOW + HOUR_MS + END)
+    assert [each.opted_out for each in world.responses] == [False, True]
+    assert world.counted()["duplicate"] == 1
 
 
 def test_a_row_is_never_larger_than_four_kibibytes() -> None:

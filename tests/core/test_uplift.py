@@ -15,7 +15,17 @@ from streamer.core.models.example import Example
 from streamer.core.policy.state import Standing
 from streamer.core.predictions.example import Outcome
 from streamer.core.uplift.features import FEATURES, FEATURES_ID, NAMES, describe
-from streamer.core.uplift.model import CONVERSION, OPT_OUT, SHAPES, UPLIFT, Forecast, ServedUplift, forecast, unpacked
+from streamer.core.uplift.model import (
+    CLICK,
+    CONVERSION,
+    OPT_OUT,
+    SHAPES,
+    UPLIFT,
+    Forecast,
+    ServedUplift,
+    forecast,
+    unpacked,
+)
 from streamer.core.uplift.response import Response
 from streamer.core.uplift.trainer import LEARNER, UpliftTrainer
 from streamer.core.uplift.worth import worth
@@ -428,3 +438,13 @@ def test_features_have_an_identity_of_their_own() -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         UpliftSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_push_that_reached_nobody_teaches_what_pushing_changes_and_nothing_of_answers() -> None:
+    """Of those held back nobody knows whom a push would have reached."""
+    (pushed,) = [each for each in responses(1, 40, held_back=0.25) if each.pushed and not each.clicked][:1]
+    before = taught([])
+    for reached, learned in ((True, {CONVERSION, CLICK, OPT_OUT}), (False, {CONVERSION})):
+        after = taught([msgspec.structs.replace(pushed, reached=reached)])
+        changed = {name for name in SHAPES if after._models[name].version > before._models[name].version}
+        assert changed == learned

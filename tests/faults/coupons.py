@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Coupon:
-    """What a campaign gives after events ``on``: ``cents``, or ``percent`` of the first item's price.
+    """What a campaign gives after events ``on``: ``cents``, or ``percent`` of what is bought, ``most`` cents at most.
 
     ``budget`` and ``per_day`` are cents of all tasks together, 0 without such a bound.
     """
@@ -21,12 +21,15 @@ class Coupon:
     on: tuple[str, ...]
     cents: int = 0
     percent: int = 0
+    most: int = 0
     budget: int = 0
     per_day: int = 0
 
     def declared(self, name: str) -> str:
         """Its campaign's file."""
-        worth = f"cost = {_money(self.cents)}" if self.cents else f"percent = {self.percent}"
+        worth = (
+            f"cost = {_money(self.cents)}" if self.cents else f"percent = {self.percent}\nat_most = {_money(self.most)}"
+        )
         budgets = [f"budget = {_money(self.budget)}"] if self.budget else []
         budgets += [f"budget_per_day = {_money(self.per_day)}"] if self.per_day else []
         return "\n".join((
@@ -44,10 +47,12 @@ class Coupon:
 
 
 #: Small budgets, so that they run out in a round. Three of the first fit a task's part to the cent, or to one cent less
-#: than there is, as 2403 cannot be divided by four. Of the second what is left may do for one and not for another.
+#: than there is, as 2403 cannot be divided by four.
 COUPONS: Final = {
     "thanks": Coupon(("purchase", "checkout", "list_view"), cents=200, budget=2403),
-    "look-again": Coupon(("list_view", "rating", "remove_from_cart", "cart"), percent=10, budget=6001, per_day=2002),
+    "look-again": Coupon(
+        ("list_view", "rating", "remove_from_cart", "cart"), percent=10, most=300, budget=6001, per_day=2002
+    ),
 }
 #: Why a campaign with coupons alone may refuse.
 REASONS: Final = {"buys_anyway", "no_gain", "over_budget"}
@@ -96,11 +101,11 @@ class Account:
         if reason != "sent":
             if cents:
                 yield f"{reason}, yet with a coupon of {cents} cents"
-            if reason == "over_budget" and coupon.cents and coupon.cents <= left:
-                yield f"over_budget, but {left} cents are left for a coupon of {coupon.cents}"
+            if reason == "over_budget" and (coupon.cents or coupon.most) <= left:
+                yield f"over_budget, but {left} cents are left for a coupon of {coupon.cents or coupon.most}"
             return
         told = candidate["template"]["vars"] if candidate is not None else {}
-        due = coupon.cents or -(-in_cents(told.get("price", "")) * coupon.percent // 100)
+        due = coupon.cents or coupon.most
         if cents != due:
             yield f"a coupon of {cents} cents, which would be {due}"
         if told.get("coupon") != f"{campaign}-1":

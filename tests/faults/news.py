@@ -145,17 +145,26 @@ def _read(value: bytes) -> Entry | None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A shopper's interest in an item: when last, what it cost then, how far the catalog was read, after what."""
+    """A shopper's interest in an item: when last, what it cost then, how far the catalog was read, after what; and by
+    campaign what it cost when it was told of.
+    """
 
     time_ms: int
     cents: int
     position: int
     types: tuple[str, ...]
+    told: tuple[tuple[str, int], ...] = ()
+
+    def telling(self, campaign: str, *cents: int) -> Watch:
+        """With what a campaign tells that it costs; without an amount it told nothing."""
+        others = [each for each in self.told if each[0] != campaign]
+        return replace(self, told=(*others, *((campaign, each) for each in cents)))
 
     @property
     def row(self) -> list[Any]:
         """As table ``watch`` has it."""
-        return [self.time_ms, self.cents, self.position, list(self.types)]
+        told = [list(each) for each in self.told]
+        return [self.time_ms, self.cents, self.position, list(self.types), told]
 
 
 class News(NamedTuple):
@@ -207,6 +216,11 @@ class Watching:
         """They asked to be forgotten."""
         self.rows = {place: row for place, row in self.rows.items() if place[1] != user}
 
+    def untold(self, campaign: str, user: str, item: str) -> None:
+        """News are true no more as they are to be told."""
+        if (row := self.rows.get((item, user))) is not None:
+            self.rows[item, user] = row.telling(campaign)
+
     def settle(self, position: int) -> None:
         """A batch is over: where nothing is left to tell, that is so up to where the catalog was read."""
         if self._catalog.newest(position) < self.swept[0] < position:
@@ -253,9 +267,10 @@ class Watching:
         for name, campaign in WAITING.items():
             if row.time_ms <= now_ms - campaign.within_ms or set(campaign.on).isdisjoint(row.types):
                 continue
-            if campaign.drop and lower(entry.cents, row.cents, campaign.drop):
-                self.rows[item, user] = replace(row, cents=entry.cents)
-                yield News(name, user, item, offset, row.cents)
+            cents = dict(row.told).get(name, row.cents)
+            if campaign.drop and lower(entry.cents, cents, campaign.drop):
+                self.rows[item, user] = row = row.telling(name, entry.cents)
+                yield News(name, user, item, offset, cents)
             elif not campaign.drop and "back" in kinds:
                 yield News(name, user, item, offset, 0)
 

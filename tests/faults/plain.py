@@ -29,13 +29,20 @@ KINDS: Final = {
     "list_view": "other", "wishlist": "other", "rating": "other", "review": "other", "remove_from_cart": "other",
     "checkout": "other", "refund": "other", "coupon": "other", "preferences": "preferences",
 } | dict.fromkeys(FEEDBACK, "feedback")  # fmt: skip
+#: What shows less interest than a view: it takes no place that another item has.
+WEAK: Final = {"list_view", "remove_from_cart", "refund"}
 COUNTED: Final = ("view", "search", "cart", "purchase", "other")
 TRIGGERS: Final = {"view", "click", "wishlist", "search", "cart"}
 WITH_ITEMS: Final = {t for t, kind in KINDS.items() if kind in {"view", "cart", "purchase", "other"}} - {
     "checkout",
     "coupon",
 }
+MOST_RECENT: Final = 32
+MOST_BOUGHT: Final = 512
+#: What no tombstone unsays.
+NOES: Final[tuple[tuple[str, Any], ...]] = (("consent", False), ("channels", []))
 WORDS: Final = ("consent", "channels", "quiet_hours", "time_zone")
+ANSWERS: Final = ("opened", "clicked", "converted")
 CHANNELS: Final = ("push", "in-app", "email", "sms")
 
 
@@ -121,7 +128,7 @@ def read(rec: Rec) -> Said | str:
         return "bad_time"
     if time > rec.timestamp + 5 * MINUTE_MS:
         return "future_time"
-    return _said(body, kind, time)
+    return _said(body, kind, min(time, rec.timestamp))
 
 
 def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
@@ -178,6 +185,7 @@ class Standing:
     engaged_ms: int = 0
     dismissed: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
     def word(self, name: str) -> Any:
         """The word that stands, or None."""
@@ -211,24 +219,33 @@ class Shopper:
             return "late"
         heard = said.type in {"preferences", "push_unsubscribed"}
         if self.profile is not None and said.time < self.profile.last_ms - 7 * DAY_MS and not heard:
+            if said.type == "purchase" and self._is_new(said):
+                for item in said.items:
+                    if item in self.profile.purchased or len(self.profile.purchased) < MOST_BOUGHT:
+                        _buy(self.profile.purchased, item, said.time // 1000)
             return "late"
+        return "applied" if self._is_new(said) else "duplicate"
+
+    def _is_new(self, said: Said) -> bool:
+        """Whether it was not seen before; it is from now on."""
         fingerprint = said.fingerprint
         if any(mark == fingerprint for mark, _ in self.seen):
-            return "duplicate"
+            return False
         at = said.time // 1000
         kept = self.seen[-255:]
         while kept and kept[0][1] < at - 7 * DAY_MS // 1000:
             kept = kept[1:]
         self.seen = [*kept, (fingerprint, at)]
-        return "applied"
+        return True
 
     def fold(self, said: Said) -> None:
         """Take an applied event in."""
         kind = KINDS.get(said.type, "tombstone")
         if kind == "tombstone":
             self.standing = self.standing or Standing()
-            newer = {name: word for name, word in self.standing.words.items() if word[1] > said.time}
-            self.standing.words = dict.fromkeys(WORDS, (None, said.time)) | newer
+            words = self.standing.words.items()
+            stay = {name: word for name, word in words if word[1] > said.time or (name, word[0]) in NOES}
+            self.standing.words = dict.fromkeys(WORDS, (None, said.time)) | stay
         elif kind == "preferences" and (said.preferences or {}).get("erase"):
             self._erase(said)
         elif kind in {"preferences", "feedback"}:
@@ -243,6 +260,8 @@ class Shopper:
         kept = Standing(erased_ms=max(old.erased_ms, said.time))
         if old.opted_out:
             kept.words["consent"] = (False, max(old.words.get("consent", (None, 0))[1], old.unsubscribed_ms))
+        if old.word("channels") == []:
+            kept.words["channels"] = old.words["channels"]
         self.profile, self.seen, self.standing, self.sent = None, [], kept, []
 
     @staticmethod
@@ -270,6 +289,11 @@ class Shopper:
                 mark = int(said.candidate[:8], 16)
                 standing.failed = [*standing.failed, *([] if mark in standing.failed else [mark])][-64:]
                 return
+            if what in ANSWERS and (mark := int(said.candidate[:8], 16)):
+                told = mark * len(ANSWERS) + ANSWERS.index(what)
+                if told in standing.answered:
+                    return
+                standing.answered = [*standing.answered, told][-64:]
             standing.taken[what] = standing.taken.get(what, 0) + 1
             if what in {"opened", "clicked", "converted"}:
                 standing.engaged_ms = max(standing.engaged_ms, said.time)
@@ -284,13 +308,14 @@ class Shopper:
         profile = self.profile = self.profile or Profile(said.time, said.time)
         in_order, at = said.time >= profile.last_ms, said.time // 1000
         for item in said.items:
-            if in_order:
+            full = len(profile.items) >= MOST_RECENT and item not in profile.items
+            if in_order and not (full and said.type in WEAK):
                 row = profile.items.pop(item, [0, 0, 0, 0])
                 profile.items[item] = row
                 row[0] = at
                 for place, counted in enumerate(("view", "cart", "purchase"), 1):
                     row[place] += kind == counted
-                _keep(profile.items, 32)
+                _keep(profile.items, MOST_RECENT)
             if kind == "purchase":
                 _buy(profile.purchased, item, at)
             elif said.type == "refund":
@@ -315,11 +340,11 @@ class Shopper:
 
 
 def _buy(purchased: dict[str, list[int]], item: str, at: int) -> None:
-    """``purchased``: last and first time, and at how many moments, oldest first; at most 512."""
+    """``purchased``: last and first time, and at how many moments, oldest first; at most ``MOST_BOUGHT``."""
     had = purchased.pop(item, None)
     if had is None:
         had = [at, at, 1]
-        if len(purchased) >= 512:
+        if len(purchased) >= MOST_BOUGHT:
             once = [name for name, (_, _, times) in purchased.items() if times == 1]
             del purchased[(once or list(purchased))[0]]
     else:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.faults.walk import Walked
 
 KIND: Final = "response/1"
-#: The last six are what was heard: bought, opened, clicked, dismissed, opted out, taken.
-FIELDS: Final = 14
+#: The last are what was heard: bought, opened, clicked, dismissed, opted out, taken, and whether it reached somebody.
+FIELDS: Final = 15
 
 
 def response(rec: Rec) -> list[Any] | None:
@@ -43,11 +43,11 @@ def rows(evidence: Evidence, walked: Walked, partition: int) -> Iterator[Breach]
 
 
 def _row(value: bytes) -> list[Any]:
-    waiting, closed, wake_ms = state.row(value)
+    waiting, closed, wake_ms, unkept = state.row(value)
     told = []
     for identity, decided_ms, campaign, items, _, _, _, pushed, chance, propensity, _, *rest in waiting:
         told.append([identity.hex(), decided_ms, campaign, items, pushed, chance, propensity, *rest])
-    return [told, closed, wake_ms]
+    return [told, closed, wake_ms, unkept]
 
 
 def told(evidence: Evidence, walked: Walked) -> Iterator[Breach]:

@@ -27,6 +27,7 @@ WAIT_MS: Final = max(WINDOWS_MS.values()) + GRACE_MS
 CLOSED_MS: Final = 60 * MINUTE_MS
 MOST_OPEN: Final = 8
 MOST_CLOSED: Final = 32
+MOST_UNKEPT: Final = 16
 
 #: What may be heard, by its bit in a row.
 HEARD: Final = ("delivered", "opened", "clicked", "dismissed", "converted", "unsubscribed", "bought", "taken", "failed")
@@ -69,7 +70,15 @@ class Impression:
         heard = self.heard
         opened = not heard.isdisjoint({"opened", "clicked"})
         said = ("bought" in heard, opened, "clicked" in heard, "dismissed" in heard)
-        return self.decided_ms, self.campaign, True, *said, "unsubscribed" in heard, "taken" in heard
+        return (
+            self.decided_ms,
+            self.campaign,
+            True,
+            *said,
+            "unsubscribed" in heard,
+            "taken" in heard,
+            "failed" not in heard,
+        )
 
 
 @dataclass(slots=True)
@@ -78,6 +87,7 @@ class Slates:
 
     open: list[Impression] = field(default_factory=list)
     closed: list[tuple[bytes, int]] = field(default_factory=list)
+    unkept: list[int] = field(default_factory=list)
 
     @property
     def wake_ms(self) -> int:
@@ -89,7 +99,7 @@ class Slates:
     @property
     def row(self) -> list[Any]:
         """As ``Impression.row``."""
-        return [[each.row for each in self.open], [list(each) for each in self.closed], self.wake_ms]
+        return [[each.row for each in self.open], [list(each) for each in self.closed], self.wake_ms, self.unkept]
 
 
 @dataclass(slots=True)
@@ -104,21 +114,26 @@ class Responses:
         slates = self.of.setdefault(user, Slates())
         if len(slates.open) < MOST_OPEN:
             slates.open.append(impression)
+        else:
+            slates.unkept = [*slates.unkept, impression.decided_ms][-MOST_UNKEPT:]
 
     def hear(self, said: Said) -> None:
         """An applied event."""
-        waiting = self.of.get(said.user, Slates()).open
+        slates = self.of.get(said.user, Slates())
+        waiting = slates.open
         if said.type == "purchase":
             within = [each for each in waiting if each.within(said.time, "conversion")]
             for each in within:
                 each.heard |= {"taken"} if set(each.items) & set(said.items) else set()
             for newest in within[-1:]:
-                newest.heard.add("bought")
+                if not any(newest.decided_ms < at < said.time <= at + WINDOWS_MS["conversion"] for at in slates.unkept):
+                    newest.heard.add("bought")
         elif said.type in plain.FEEDBACK:
             word = said.type.removeprefix("push_")
             window_ms = WINDOWS_MS[OWN_WINDOW.get(word, "open")]
+            gone = word == "unsubscribed" and any(word in each.heard for each in waiting)
             for each in waiting:
-                if each.id == said.candidate and -GRACE_MS <= said.time - each.decided_ms <= window_ms:
+                if not gone and each.id == said.candidate and -GRACE_MS <= said.time - each.decided_ms <= window_ms:
                     each.heard.add(word)
         elif (said.preferences or {}).get("consent") is False and not any("unsubscribed" in e.heard for e in waiting):
             within = [each for each in waiting if each.within(said.time, "opt_out")]
@@ -136,7 +151,9 @@ class Responses:
         slates.open = [each for each in slates.open if each.decided_ms + WAIT_MS > now_ms]
         marks = [*slates.closed, *((bytes.fromhex(each.id)[:8], now_ms + CLOSED_MS) for each in over)]
         slates.closed = [(mark, until) for mark, until in marks if until > now_ms][-MOST_CLOSED:]
-        self.told += [each.response for each in over if "failed" not in each.heard]
+        left = [at for at in slates.unkept if at + WAIT_MS > now_ms]
+        slates.unkept = left if slates.open else []
+        self.told += [each.response for each in over]
         if not slates.wake_ms:
             del self.of[user]
 

@@ -157,6 +157,7 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "engaged_ms": standing.engaged_ms,
         "dismissed_marks": standing.dismissed,
         "failed_marks": standing.failed,
+        "answered_marks": standing.answered,
     }
 
 

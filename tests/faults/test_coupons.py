@@ -36,12 +36,12 @@ def test_the_parts_of_a_budget_are_the_budget_and_a_coupon_that_fits_is_sound_to
 
 def test_a_day_has_a_part_of_its_own():
     account = Account(0, 4)
-    assert judged(account, "look-again", price="40.01", r="sent", k=401) == []
-    assert "of 100 that are left" in judged(account, "look-again", price="40.01", r="sent", k=401)[0]
+    assert judged(account, "look-again", price="40.01", r="sent", k=300) == []
+    assert "of 201 that are left" in judged(account, "look-again", price="40.01", r="sent", k=300)[0]
     account = Account(0, 4)
-    assert judged(account, "look-again", price="40.00", r="sent", k=400) == []
-    assert judged(account, "look-again", NOW_MS + DAY_MS, price="40.00", r="sent", k=400) == []
-    assert account.row == {"look-again": [20_001, 400, 800]}
+    assert judged(account, "look-again", price="40.00", r="sent", k=300) == []
+    assert judged(account, "look-again", NOW_MS + DAY_MS, price="40.00", r="sent", k=300) == []
+    assert account.row == {"look-again": [20_001, 300, 600]}
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_row_that_does_not_follow_from_the_events_is_named():
     watching = Watching(catalog({"price": 10}))
     looks(watching, 1)
     ((key, due),) = watching.table.items()
-    assert due == [NOW_MS, 1000, 1, ["view"]]
+    assert due == [NOW_MS, 1000, 1, ["view"], []]
     walked = Walked(watching={0: watching})
 
     def of(row: list[Any], watched: int) -> Evidence:
@@ -97,7 +97,7 @@ def test_a_row_that_does_not_follow_from_the_events_is_named():
         )
 
     assert list(rows(of(due, 1), walked, 0)) == []
-    (breach,) = rows(of([NOW_MS, 999, 1, ["view"]], 1), walked, 0)
-    assert "not [1790000000000, 1000, 1, ['view']]" in breach.what
+    (breach,) = rows(of([NOW_MS, 999, 1, ["view"], []], 1), walked, 0)
+    assert "not [1790000000000, 1000, 1, ['view'], []]" in breach.what
     (breach,) = rows(of(due, 2), walked, 0)
     assert "(2, 1, '')" in breach.what

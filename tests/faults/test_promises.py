@@ -71,7 +71,7 @@ def test_a_fingerprint_of_an_event_before_the_erasure_is_named_and_one_after_it_
         for at in (MARK - 1000, MARK + 1000)
     }
     input_rows = [
-        Rec("browse", 0, n, MARK, USER.encode(), json.dumps(body).encode()) for n, body in enumerate(said.values())
+        Rec("browse", 0, n, at, USER.encode(), json.dumps(body).encode()) for n, (at, body) in enumerate(said.items())
     ]
     old, new = (Said(USER, "view", at, f"{at}", "s").fingerprint.to_bytes(8, "little") + bytes(4) for at in said)
     marked = of("policy", 0, policy(MARK))

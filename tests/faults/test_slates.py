@@ -40,15 +40,15 @@ def over(responses: Responses) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     ("kind", "window", "heard"),
     [
-        ("push_opened", "open", (False, True, False, False, False, False)),
-        ("push_clicked", "click", (False, True, True, False, False, False)),
-        ("push_dismissed", "open", (False, False, False, True, False, False)),
-        ("push_unsubscribed", "opt_out", (False, False, False, False, True, False)),
-        ("push_converted", "conversion", (False,) * 6),
+        ("push_opened", "open", (False, True, False, False, False, False, True)),
+        ("push_clicked", "click", (False, True, True, False, False, False, True)),
+        ("push_dismissed", "open", (False, False, False, True, False, False, True)),
+        ("push_unsubscribed", "opt_out", (False, False, False, False, True, False, True)),
+        ("push_converted", "conversion", (*[False] * 6, True)),
     ],
 )
 def test_feedback_counts_up_to_the_end_of_its_window(kind: str, window: str, heard: tuple[bool, ...]):
-    for after_ms, due in ((WINDOWS_MS[window], heard), (WINDOWS_MS[window] + 1, (False,) * 6)):
+    for after_ms, due in ((WINDOWS_MS[window], heard), (WINDOWS_MS[window] + 1, (*[False] * 6, True))):
         responses = sent()
         responses.hear(said(kind, after_ms, candidate=ID))
         responses.hear(said(kind, 0, candidate="f" * 32))
@@ -64,7 +64,7 @@ def test_a_purchase_counts_within_its_window_and_says_whether_it_is_of_what_was_
     ):
         responses = sent()
         responses.hear(said("purchase", after_ms, items=(item,), cents=(0,)))
-        assert over(responses)[3:] == (bought, False, False, False, False, taken)
+        assert over(responses)[3:] == (bought, False, False, False, False, taken, True)
 
 
 def test_a_no_to_all_pushes_is_of_the_newest_one():
@@ -72,7 +72,7 @@ def test_a_no_to_all_pushes_is_of_the_newest_one():
     responses.keep(USER, Impression("f" * 32, NOW_MS + 1, "next", (), SENT))
     responses.hear(said("preferences", 5, preferences={"consent": False}))
     responses.reached(USER, NOW_MS + 1 + WAIT_MS)
-    assert [response[-2] for response in responses.told] == [False, True]
+    assert [response[-3] for response in responses.told] == [False, True]
 
 
 def test_what_is_over_is_remembered_for_a_while_and_what_is_forgotten_is_not_told():
@@ -80,7 +80,7 @@ def test_what_is_over_is_remembered_for_a_while_and_what_is_forgotten_is_not_tol
     assert list(responses.due()) == [f"{NOW_MS + WAIT_MS:015d}~{USER}"]
     over(responses)
     until = NOW_MS + WAIT_MS + CLOSED_MS
-    assert responses.of[USER].row == [[], [[bytes.fromhex(ID)[:8], until]], until]
+    assert responses.of[USER].row == [[], [[bytes.fromhex(ID)[:8], until]], until, []]
     responses.reached(USER, until)
     assert responses.of == {}
     responses = sent()
@@ -120,7 +120,7 @@ def test_a_row_that_does_not_follow_from_decisions_and_what_was_heard_is_named()
 
     def of(heard: int, closed: list[Any]) -> Evidence:
         mine = [bytes.fromhex(ID), NOW_MS, "next", keys, [], 1, b"", True, 1.0, 0.6, [0.0] * 4, 3, "abcdef", heard]
-        value = b"\x01" + msgspec.msgpack.encode([[mine], closed, NOW_MS + WAIT_MS])
+        value = b"\x01" + msgspec.msgpack.encode([[mine], closed, NOW_MS + WAIT_MS, []])
         return Evidence("", 1, 1, {"changelog-user-slates": {0: [Rec("", 0, 0, 0, USER.encode(), value)]}})
 
     assert list(rows(of(4, []), walked, 0)) == []

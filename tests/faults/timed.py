@@ -40,7 +40,7 @@ class Timer:
     """One timer: its campaign, when it is due, the event that armed it and where that lies.
 
     ``prices``: what the items cost before, of a timer that news armed. Its event is one of the shopper's own only by
-    its ``mark``.
+    its ``mark``. ``waited``: for room under the caps, which it does once. ``asked_ms``: when it competed with others.
     """
 
     campaign: str
@@ -51,6 +51,18 @@ class Timer:
     waits: bool = False
     prices: tuple[int, ...] = ()
     mark: int = 0
+    waited: bool = False
+    asked_ms: int = 0
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it is of a timer that may wait for room."""
+        return self.due_ms > 0 and not self.waited
+
+    def asks(self, sent: list[tuple[int, str, tuple[str, ...], int]]) -> bool:
+        """Whether it asks, after what was sent: if it competed, another's push has to have been sent then."""
+        by = {campaign for at, campaign, _, _ in sent if at == self.asked_ms}
+        return not self.asked_ms or (bool(by) and self.campaign not in by)
 
     @property
     def row(self) -> list[Any]:
@@ -59,7 +71,7 @@ class Timer:
         place = [rec.topic, rec.partition, rec.offset]
         event = [said.time, said.id, said.source, said.type, *place, self.mark or said.fingerprint]
         keys = [plain.item_key(item) for item in self.items]
-        return [self.campaign, self.due_ms, *event, keys, "", self.waits, list(self.prices)]
+        return [self.campaign, self.due_ms, *event, keys, "", self.waits, list(self.prices), self.waited, self.asked_ms]
 
     def only(self, wanted: Callable[[str, int], bool]) -> Timer:
         """Of news, with those items alone."""
@@ -91,8 +103,11 @@ class Timers:
             self.keep([left for timer in self.armed if (left := timer.bought(said)) is not None])
         elif said.type == "cart" and not overtaken:
             before = next((timer for timer in self.armed if timer.campaign == BASKET), None)
-            if before is None or before.said.time <= said.time:
-                here = dict.fromkeys(said.items)
+            here = dict.fromkeys(said.items)
+            if before is not None and before.said.time > said.time:
+                older = [item for item in here if item not in before.items]
+                self.arm(replace(before, items=(*older, *before.items)[-MOST_ITEMS:]))
+            else:
                 earlier = [item for item in (before.items if before is not None else ()) if item not in here]
                 items = (*earlier, *here)[-MOST_ITEMS:]
                 self.arm(Timer(BASKET, said.time + AFTER_MS, rec, said, items))

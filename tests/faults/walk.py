@@ -232,8 +232,8 @@ class _Task:
             if key[15] == "~":
                 self._responses.reached(user, self._now)
                 continue
-            fired = [self._still(timer) for timer in walked.timers[user].reached(self._now)]
             shopper = walked.shoppers[user]
+            fired = [self._still(timer) for timer in walked.timers[user].reached(self._now) if timer.asks(shopper.sent)]
             if fired and shopper.profile is not None:
                 self._occasion(fired, shopper, user, 0)
 
@@ -248,24 +248,37 @@ class _Task:
         """With what of its news is true still."""
         if timer.campaign not in WAITING:
             return timer
-        return timer.only(lambda item, cents: self._watching.holds(timer.campaign, item, cents, self._position))
+        left = timer.only(lambda item, cents: self._watching.holds(timer.campaign, item, cents, self._position))
+        for item in set(timer.items).difference(left.items):
+            self._watching.untold(timer.campaign, timer.said.user, item)
+        return left
 
     def _occasion(self, asks: list[Timer], shopper: Shopper, user: str, newest_ms: int) -> None:
         """Hold the decisions on what is asked at once to the rules that can be asked plainly."""
-        before = list(shopper.sent)
-        reasons = []
-        for ask in asks:
-            time_ms = ask.due_ms or ask.said.time
-            then = Shopper(shopper.profile, shopper.seen, shopper.standing, before)
-            refusal = plain.refusal(then, time_ms, newest_ms, self._now)
-            until = quiet_until(shopper.standing or Standing(), self._now) if refusal == "quiet_hours" else None
-            if refusal in CAPS and ask.due_ms and not ask.waits:
-                until = plain.room(then, time_ms, self._now)
-            if until is not None and until > self._now:
-                self._walked.timers[user].arm(replace(ask, due_ms=until, waits=True))
-            reasons.append(self._decided(ask, shopper, refusal))
+        then = Shopper(shopper.profile, shopper.seen, shopper.standing, list(shopper.sent))
+        refusals = [plain.refusal(then, ask.due_ms or ask.said.time, newest_ms, self._now) for ask in asks]
+        for ask, refusal in zip(asks, refusals, strict=True):
+            self._wait(ask, refusal, then, user)
+        if refusals.count("") > 1:
+            # One of them may be sent; the others have their turn when there is room again.
+            then.sent.append((self._now, "", (), 0))
+            for ask in (ask for ask, refusal in zip(asks, refusals, strict=True) if not refusal and ask.may_wait):
+                self._arm(ask, plain.room(then, ask.due_ms, self._now), user, waited=True, asked_ms=self._now)
+        reasons = [self._decided(ask, shopper, refusal) for ask, refusal in zip(asks, refusals, strict=True)]
         if reasons.count("sent") > 1 or ("outbid" in reasons and "sent" not in reasons):
             self._breach(4, asks[0].rec.place, f"asked at once, the decisions are {reasons}")
+
+    def _wait(self, ask: Timer, refusal: str, then: Shopper, user: str) -> None:
+        """What may be asked again later is armed."""
+        if refusal == "quiet_hours":
+            self._arm(ask, quiet_until(then.standing or Standing(), self._now), user, waited=not ask.may_wait)
+        elif refusal in CAPS and ask.may_wait:
+            self._arm(ask, plain.room(then, ask.due_ms, self._now), user, waited=True)
+
+    def _arm(self, ask: Timer, until: int | None, user: str, *, waited: bool, asked_ms: int = 0) -> None:
+        if until is not None and until > self._now:
+            later = replace(ask, due_ms=until, waits=True, waited=waited, asked_ms=asked_ms)
+            self._walked.timers[user].arm(later)
 
     def _decided(self, ask: Timer, shopper: Shopper, refusal: str) -> str:
         """The reason of the one decision on this."""
@@ -299,7 +312,7 @@ class _Task:
             self._breach(4, rec.place, f"decided at {candidate['decided_at']}, but stream time is {self._now}")
         items = tuple(item["id"] for item in candidate["items"])
         had = shopper.profile.purchased if shopper.profile is not None else {}
-        if bought := set(items) & set(had):
+        if bought := {item for item in items if item in had and not self._chosen_since(ask, shopper, item)}:
             self._breach(6, rec.place, f"pushes {sorted(bought)}, which {said.user} has bought")
         # News are no repetition of what was proposed, only of what was told.
         like = {ask.campaign} if ask.campaign in WAITING else {campaign for _, campaign, _, _ in shopper.sent}
@@ -321,6 +334,13 @@ class _Task:
                 self._breach(5, rec.place, f"tells of {items[0]} at {cents}, it is {entry} and was at {was}")
         shopper.sent.append((self._now, candidate["campaign"], items, int(identity[:8], 16)))
         self._responses.keep(said.user, Impression(identity, self._now, ask.campaign, items, decision))
+
+    def _chosen_since(self, ask: Timer, shopper: Shopper, item: str) -> bool:
+        """Whether news may be told of what was bought: it was put into the cart, or wished for, once more."""
+        row, profile = self._watching.rows.get((item, ask.said.user)), shopper.profile
+        if ask.campaign not in WAITING or row is None or profile is None or item not in profile.items:
+            return False
+        return bool({"cart", "wishlist"} & set(row.types)) and profile.items[item][0] > profile.purchased[item][0]
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
         self._walked.breaches.append(Breach(invariant, where, what))

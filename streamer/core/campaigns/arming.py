@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from streamer.core.campaigns.book import Reactions
     from streamer.core.campaigns.campaign import Campaign
-    from streamer.core.campaigns.cycles import Cycles
-    from streamer.core.campaigns.due import Due
+    from streamer.core.campaigns.due import Due, Times
     from streamer.core.events import Event
     from streamer.core.profile import Profile
 
@@ -28,13 +27,13 @@ _TOUCHES: Final = frozenset({"view", "click", "wishlist", "cart"})
 
 
 def after_event(
-    timers: Timers, event: Event, reactions: Reactions, profile: Profile, *, cycles: Cycles, most_items: int
+    timers: Timers, event: Event, reactions: Reactions, profile: Profile, *, times: Times, most_items: int
 ) -> Timers:
     """The timers after an event: taken back first, then armed.
 
     ``profile`` is the shopper's with the event in it. An event that comes late takes back nothing that was armed by a
     newer one, moves nothing back, and arms nothing that has been overtaken by what would take it back, as far as the
-    profile tells. It takes out items that nothing newer happened to.
+    profile tells. It takes out items that nothing newer happened to, and adds its own to those of the newer one.
     """
     left = (_after(kept, event, reactions, profile) for kept in timers)
     by_name = {timer.campaign: timer for timer in left if timer is not None}
@@ -42,20 +41,33 @@ def after_event(
         if event.time < profile.last_ms and _overtaken(campaign, event, profile):
             continue
         before = by_name.get(campaign.name)
-        silence = campaign.triggers.due == "silence"
-        if before is not None and not silence and (not campaign.triggers.restart or before.time_ms > event.time):
+        if before is not None and _stands(before, campaign):
             continue
-        found = due(campaign.triggers, profile, event.time, cycles)
+        found = due(campaign.triggers, profile, event.time, times)
         if found is None:
             continue
-        if silence and before is not None and found.at_ms >= before.due_ms:
-            # When a silence is really over is worked out as its timer fires: no event has to move it to later, nor to
-            # write a row for it.
+        if before is not None and found.at_ms >= before.due_ms and _holds(before, campaign, event):
             continue
         timer = _armed(campaign, event, profile, before, found, most_items=most_items)
         if timer is not None:
             by_name[campaign.name] = timer
     return in_order(by_name.values())
+
+
+def _holds(timer: Armed, campaign: Campaign, event: Event) -> bool:
+    """Whether a timer that comes first stays, whatever the event says of later.
+
+    When a silence is really over is worked out as its timer fires: no event has to move it to later, nor to write a row
+    for it. So is what is bought again by then: one item does not wait for another.
+    """
+    if campaign.triggers.due == "rebuy":
+        return not {line.key for line in event.lines}.issuperset(timer.keys)
+    return campaign.triggers.due == "silence"
+
+
+def _stands(timer: Armed, campaign: Campaign) -> bool:
+    """Whether no later event moves the timer. One that has asked already, and may have been sent, is none to stand."""
+    return not campaign.triggers.restart and not timer.asked_ms
 
 
 def _after(timer: Armed, event: Event, reactions: Reactions, profile: Profile) -> Armed | None:
@@ -95,16 +107,20 @@ def _interest_since(profile: Profile, key: int, time_ms: int) -> int | None:
 def _armed(
     campaign: Campaign, event: Event, profile: Profile, before: Armed | None, found: Due, *, most_items: int
 ) -> Armed | None:
-    keys = found.keys
-    if campaign.triggers.due == "after":
-        lines = dict.fromkeys(line.key for line in event.lines)
-        if event.time < profile.last_ms and campaign.triggers.drop_on:
-            lines = {key: None for key in lines if _interest_since(profile, key, event.time) != 0}
-            if event.lines and not lines:
-                return None
-        earlier = before.keys if before is not None else ()
-        keys = (*[key for key in earlier if key not in lines], *lines)[-most_items:]
-    return arm(campaign.name, found.at_ms, event, keys, found.timer)
+    if campaign.triggers.due != "after":
+        return arm(campaign.name, found.at_ms, event, found.keys, found.timer)
+    lines = dict.fromkeys(line.key for line in event.lines)
+    if event.time < profile.last_ms and campaign.triggers.drop_on:
+        lines = {key: None for key in lines if _interest_since(profile, key, event.time) != 0}
+        if event.lines and not lines:
+            return before
+    if before is None:
+        return arm(campaign.name, found.at_ms, event, tuple(lines)[-most_items:])
+    if before.time_ms > event.time:  # late: the newer one says when, and who asks
+        older = [key for key in lines if key not in before.keys]
+        return msgspec.structs.replace(before, keys=(*older, *before.keys)[-most_items:])
+    keys = (*[key for key in before.keys if key not in lines], *lines)
+    return arm(campaign.name, found.at_ms, event, keys[-most_items:])
 
 
 def arm(

@@ -139,26 +139,38 @@ class Caps(msgspec.Struct, frozen=True, gc=False):
 class Coupon(msgspec.Struct, frozen=True, gc=False):
     """What is given with a push. ``id`` is the shop's, which redeems it.
 
-    Redeemed, it costs ``cents``, or ``percent`` of the price of the push's first item. All that are sent cost
-    ``budget_cents`` at most, and those of a day (UTC) ``day_cents`` (0: no such bound, but there is one of the two).
-    Who is likelier than ``anyway_at_most`` to buy without it gets none.
+    Redeemed, it costs ``cents``, or ``percent`` of what is bought with it, ``most_cents`` at most. All that are sent
+    cost ``budget_cents`` at most, and those of a day (UTC) ``day_cents`` (0: no such bound, but there is one of the
+    two). Who is likelier than ``anyway_at_most`` to buy without it gets none.
     """
 
     id: str
     cents: int = 0
     percent: int = 0
+    most_cents: int = 0
     budget_cents: int = 0
     day_cents: int = 0
     anyway_at_most: float = 0.25
 
-    def cost(self, price_cents: int) -> int:
-        """What it costs at a price (0: unknown), rounded up; 0 if that is not known."""
-        return self.cents or -(-price_cents * self.percent // 100)
+    @property
+    def may_cost(self) -> int:
+        """Cents: the most that it can cost."""
+        return self.cents or self.most_cents
+
+    def costs(self, price_cents: int) -> int:
+        """What it is expected to cost if that is bought, rounded up; of an unknown price (0) the most."""
+        share = -(-price_cents * self.percent // 100)
+        return min(share or self.may_cost, self.may_cost)
 
     def words(self) -> dict[str, str]:
         """What a message is told of it."""
-        discount = f"{self.percent}%" if self.percent else f"{self.cents // 100}.{self.cents % 100:02d}"
-        return {"coupon": self.id, "discount": discount}
+        if not self.percent:
+            return {"coupon": self.id, "discount": _money(self.cents)}
+        return {"coupon": self.id, "discount": f"{self.percent}%", "discount_at_most": _money(self.most_cents)}
+
+
+def _money(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
 
 
 class Campaign(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,8 @@ from streamer.core.hours import at_best_hour
 from streamer.core.settings import DAY_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamer.core.campaigns.campaign import Triggers
     from streamer.core.campaigns.cycles import Cycles
     from streamer.core.profile import Profile
@@ -21,16 +23,25 @@ class Due(NamedTuple):
     timer: str = ""
 
 
-def due(triggers: Triggers, profile: Profile, from_ms: int, cycles: Cycles) -> Due | None:
+class Times(NamedTuple):
+    """What besides the profile tells when a timer is due: the items' ``cycles``, and whether it is ``closed`` at a
+    moment, as quiet hours are.
+    """
+
+    cycles: Cycles
+    closed: Callable[[int], bool]
+
+
+def due(triggers: Triggers, profile: Profile, from_ms: int, times: Times) -> Due | None:
     """When a timer is due that an event of ``from_ms`` arms, as far as the profile tells; ``None``: it is not armed.
 
     Of the times at which something is usually bought again, the first that is later than ``from_ms``. The shopper's
-    best hour is looked for from there on.
+    best hour is looked for from there on, outside quiet hours.
     """
-    found = _usual(triggers, profile, from_ms, cycles)
+    found = _usual(triggers, profile, from_ms, times.cycles)
     if found is None or not triggers.best_within_ms:
         return found
-    best_ms = at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms)
+    best_ms = at_best_hour(profile.hours, found.at_ms, triggers.best_within_ms, times.closed)
     return Due(best_ms, found.keys, found.timer)
 
 

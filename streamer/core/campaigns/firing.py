@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streamer.core.campaigns.arming import Timers
     from streamer.core.campaigns.book import Book
     from streamer.core.campaigns.campaign import Campaign
-    from streamer.core.campaigns.cycles import Cycles
+    from streamer.core.campaigns.due import Times
     from streamer.core.policy.state import Armed
     from streamer.core.profile import Profile
 
@@ -30,7 +30,7 @@ class Fired(NamedTuple):
     keys: tuple[int, ...]
 
 
-def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycles) -> tuple[list[Fired], Timers]:
+def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, times: Times) -> tuple[list[Fired], Timers]:
     """Those that ask at ``now_ms``, and those that are armed then. A timer of a campaign that is off is dropped.
 
     Whether a silence has lasted long enough is worked out now, so that an event that ends it has to write nothing; and
@@ -46,7 +46,7 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycl
             continue
         triggers, keys = campaign.triggers, timer.keys
         if triggers.due == "silence":
-            now_due = due(triggers, profile, timer.due_ms, cycles)
+            now_due = due(triggers, profile, timer.due_ms, times)
             if now_due is not None and (now_due.at_ms > now_ms or not timer.waits):
                 # The row was early if there were visits in between, or the shopper came back while it waited; what is
                 # asked is asked as of the silence's end, or as of that of the wait.
@@ -55,8 +55,8 @@ def fire(timers: Timers, profile: Profile, book: Book, now_ms: int, cycles: Cycl
                 waiting.append(timer)
                 continue
         elif triggers.due == "rebuy":
-            keys = _due_again(timer, bought_again(triggers, profile, now_ms, cycles), profile, now_ms)
-            following = due(triggers, profile, now_ms, cycles)
+            keys = _due_again(timer, bought_again(triggers, profile, now_ms, times.cycles), profile, now_ms)
+            following = due(triggers, profile, now_ms, times)
             if following is not None:
                 at_ms, its_keys, name = following
                 waiting.append(replace(timer, due_ms=at_ms, keys=its_keys, timer=name, waits=False))

@@ -75,6 +75,12 @@ def duration(value: Any) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def _some_time(value: Any) -> int:
+    if not (time_ms := duration(value)):
+        raise _RefusedError("is no time at all")
+    return time_ms
+
+
 def _part_of_day(value: Any) -> int:
     wait_ms = duration(value)
     if not _UNITS["h"] <= wait_ms <= _UNITS["d"]:
@@ -98,6 +104,12 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _RefusedError("is no whole number of 0 or more")
     return value
+
+
+def _cap(value: Any) -> int:
+    if not (most := _whole(value)):
+        raise _RefusedError("would be no cap: leave it out; to send nothing, switch the campaign off")
+    return most
 
 
 def _rhythm(value: Any) -> float:
@@ -203,7 +215,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "at_most": Key("most_ms", duration),
             "first": Key("first_ms", duration),
             "best_hour_within": Key("best_within_ms", _part_of_day),
-            "within": Key("within_ms", duration),
+            "within": Key("within_ms", _some_time),
             "drop": Key("drop", _share),
         },
     ),
@@ -241,14 +253,14 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "fixed": Key("fixed", _fixed),
             "channels": Key("channels", _list(_one_of(*CHANNELS))),
             "urgency": Key("urgency", _one_of("normal", "high")),
-            "expires_after": Key("expires_after_ms", duration),
+            "expires_after": Key("expires_after_ms", _some_time),
         },
     ),
     "caps": (
         Caps,
         {
-            "per_day": Key("per_day", _whole),
-            "per_week": Key("per_week", _whole),
+            "per_day": Key("per_day", _cap),
+            "per_week": Key("per_week", _cap),
             "min_gap": Key("min_gap_ms", duration),
         },
     ),
@@ -258,6 +270,7 @@ SECTIONS: Final[dict[str, tuple[type[Any], dict[str, Key]]]] = {
             "id": Key("id", _coupon_id),
             "cost": Key("cents", _money),
             "percent": Key("percent", _percent),
+            "at_most": Key("most_cents", _money),
             "budget": Key("budget_cents", _money),
             "budget_per_day": Key("day_cents", _money),
             "anyway_at_most": Key("anyway_at_most", _share),
@@ -368,6 +381,8 @@ def _of_news(triggers: Triggers) -> Iterator[str]:
 def _of_lists(triggers: Triggers, listing: Listing) -> Iterator[str]:
     """Of a list of the campaign's own items, or of what goes with them."""
     if listing.source not in {"trigger", "complements"}:
+        if triggers.watches:
+            yield f'items.list: with due = "{triggers.due}" it is about what the news are of: write list = "trigger"'
         return
     items, due = _OF_ITEMS.intersection(triggers.on), triggers.due
     bought = due == "rebuy" or (due == "after" and items == {"purchase"})
@@ -397,15 +412,21 @@ def _of_audiences(audience: Audience) -> Iterator[str]:
         least, most = getattr(audience, f"{what}_at_least"), getattr(audience, f"{what}_at_most")
         if most is not None and most < least:
             yield f"audience.{what}_at_most: it is less than {what}_at_least, so nobody is meant"
+    if audience.visits_at_most == 0:
+        yield "audience.visits_at_most: whoever does something is there, so nobody is meant: write 1 for new shoppers"
 
 
 def _of_coupons(coupon: Coupon) -> Iterator[str]:
     if bool(coupon.cents) == bool(coupon.percent):
-        yield "coupon.cost: say what the coupon costs, or what percent of the price, one of the two"
+        yield "coupon.cost: say what the coupon costs, or what percent of what is bought, one of the two"
+    elif coupon.percent and not coupon.most_cents:
+        yield "coupon.at_most: say what percent of a full cart may cost, or no budget could be kept"
+    elif coupon.cents and coupon.most_cents:
+        yield "coupon.at_most: it is for percent: leave it out"
     if not (coupon.budget_cents or coupon.day_cents):
         yield "coupon.budget: say what all coupons may cost, or those of a day with budget_per_day"
     for key, cents in (("budget", coupon.budget_cents), ("budget_per_day", coupon.day_cents)):
-        if 0 < cents < coupon.cents:
+        if 0 < cents < coupon.may_cost:
             yield f"coupon.{key}: it is less than the cost of one coupon, so none could be sent"
 
 

@@ -42,15 +42,25 @@ _THOUSANDTHS: Final = 1000
 class Watch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A shopper's interest in an item: ``time_ms`` of the newest event, in the order of their time.
 
-    ``cents``: what it cost then, the less of what the event and the catalog said (0: neither did); or what it cost when
-    the shopper was to be told that it costs less. ``position``: of the catalog then (``Changes.position``). ``types``:
-    of the events, in alphabetical order.
+    ``cents``: what it cost then, the less of what the event and the catalog said (0: neither did). ``position``: of the
+    catalog then (``Changes.position``). ``types``: of the events, in alphabetical order. ``told``: by campaign, what it
+    cost when it armed the campaign's timer to tell that it costs less; from there on the next drop counts.
     """
 
     time_ms: int
     cents: int
     position: int
     types: tuple[str, ...] = ()
+    told: tuple[tuple[str, int], ...] = ()
+
+    def price_for(self, campaign: str) -> int:
+        """What it cost as far as a campaign is concerned."""
+        return dict(self.told).get(campaign, self.cents)
+
+    def telling(self, campaign: str, cents: int | None) -> Watch:
+        """With what a campaign is to tell it costs now; ``None``: it was not told."""
+        others = [each for each in self.told if each[0] != campaign]
+        return msgspec.structs.replace(self, told=(*others, *([] if cents is None else [(campaign, cents)])))
 
 
 class News(NamedTuple):
@@ -179,10 +189,10 @@ def sweep(watching: WatchRows, index: ItemIndex, book: Book, *, now_ms: int, unt
             continue
         waiting = [each for each in book.watching if kept.time_ms > now_ms - each.triggers.within_ms]
         entry = index.entry(index.dense(changes[place][0].key))
-        told = list(_news(user_of(key), kept, changes[place], entry, waiting))
-        news += told
-        if any(each.campaign.triggers.due == PRICE_DROP for each in told):
-            rows[key] = msgspec.structs.replace(kept, cents=entry.price_cents if entry is not None else 0)
+        for told in list(_news(user_of(key), kept, changes[place], entry, waiting)):
+            news.append(told)
+            if told.campaign.triggers.due == PRICE_DROP and entry is not None:
+                rows[key] = kept = kept.telling(told.campaign.name, entry.price_cents)
     return Swept(rows, news, end)
 
 
@@ -201,8 +211,8 @@ def _news(
         if triggers.due != PRICE_DROP:
             if back:
                 yield News(campaign, user, change, 0)
-        elif is_lower(entry.price_cents, row.cents, triggers.drop):
-            yield News(campaign, user, change, row.cents)
+        elif is_lower(entry.price_cents, row.price_for(campaign.name), triggers.drop):
+            yield News(campaign, user, change, row.price_for(campaign.name))
 
 
 def is_lower(cents: int, before: int, share: float) -> bool:

@@ -54,7 +54,7 @@ class Terms(NamedTuple):
 
 
 class Splits:
-    """The experiments that are on; a later one's changes go over those of one before."""
+    """The experiments that are on. No two change the same setting: what an arm is called would not be what it does."""
 
     def __init__(self, settings: PolicySettings, experiments: Sequence[Experiment] = ()) -> None:
         """Raises ``ValueError`` or ``TypeError`` for an arm whose settings cannot be."""
@@ -62,7 +62,14 @@ class Splits:
         self._by_arms: dict[tuple[int, ...], Terms] = {}
         self._alone: Final = Terms(settings)
         problems = []
+        said: dict[str, str] = {}
         for experiment in experiments:
+            for name in dict.fromkeys(name for arm in experiment.arms for name, _ in arm.changes):
+                if said.setdefault(name, experiment.name) != experiment.name:
+                    problems.append(
+                        f"{name} is set by experiment {said[name]!r} and by {experiment.name!r}: make them one, or run "
+                        "one after the other"
+                    )
             for arm in experiment.arms:
                 try:
                     replace(settings, **dict(arm.changes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamer.core.exactmath import exp2
+from streamer.core.settings import WEEK_MS
 
 if TYPE_CHECKING:
     from streamer.core.policy.rule import Case
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
 
 
 def tired_of(case: Case, settings: PolicySettings) -> int:
-    """How many pushes in a row were dismissed or ignored, as far as they are remembered.
+    """How many pushes in a row were dismissed, or ignored lately.
 
     Dismissals count since the last click. A push is ignored once ``ignored_after_ms`` have passed and nothing was
-    opened or clicked since it was sent; one that was only held back, or never reached the shopper, is not.
+    opened or clicked since it was sent, and for a week then; one that was only held back, or never reached the shopper,
+    is not.
     """
     standing = case.standing
-    until, since = case.now_ms - settings.ignored_after_ms, standing.engaged_ms
+    until = case.now_ms - settings.ignored_after_ms
+    since = max(standing.engaged_ms, until - WEEK_MS)
     seen = [push for push in case.sent if not push.ghost and push.mark not in standing.failed_marks]
     ignored = sum(since < push.time_ms <= until for push in seen)
     # What was dismissed was not opened: it is among those already, or too young to be.

@@ -15,7 +15,7 @@ def refuses(proposal: Proposal, _settings: PolicySettings) -> bool:
     """There is a coupon, it is not expected to bring a gain, and it is not one of those that are tried."""
     if proposal.case.campaign.coupon is None:
         return False
-    return not proposal.coupon_cents or (proposal.gain <= 0.0 and not proposal.tried)
+    return proposal.gain <= 0.0 and not proposal.tried
 
 
 RULE = FinalRule("no_gain", "nobody knows that the coupon would bring more than it costs", refuses)

@@ -20,8 +20,9 @@ class Proposal(msgspec.Struct, gc=False):
     key of the first, ``cents`` its price (0: unknown). ``channel``: where it would be sent. ``worth``: what it is
     worth, for comparison within the occasion and with sending nothing. ``row``: the features of the moment, by which
     ``expected`` was foretold (``uplift/appraise.py``). ``tried``: it is not worth it, and is to be sent to find out.
-    ``gain``: the money that it is expected to bring, less what a coupon costs. ``coupon_cents``: that cost, if it is
-    redeemed (0: unknown, or no coupon); ``left_cents``: what may still be spent.
+    ``gain``: the money that it is expected to bring, less what a coupon is expected to cost: of ``about_cents``, the
+    price of all that the push is about. ``coupon_cents``: the most that it may cost (0: there is no coupon);
+    ``left_cents``: what may still be spent.
     """
 
     ask: Ask
@@ -29,6 +30,7 @@ class Proposal(msgspec.Struct, gc=False):
     rows: list[int]
     item: int = 0
     cents: int = 0
+    about_cents: int = 0
     channel: str = ""
     worth: float = 0.0
     row: bytes = b""

@@ -9,7 +9,9 @@ from streamer.core.zones import DAY_MINUTES, MINUTE_MS
 
 if TYPE_CHECKING:
     from streamer.core.policy.rule import Case
+    from streamer.core.policy.state import Standing
     from streamer.core.settings import PolicySettings
+    from streamer.core.zones import Zones
 
 _TURNS: Final = 4
 
@@ -51,17 +53,21 @@ def until(case: Case, settings: PolicySettings) -> int | None:
     return None
 
 
-def _quiet(case: Case, settings: PolicySettings, at_ms: int) -> int:
+def quiet_for(standing: Standing, settings: PolicySettings, zones: Zones, at_ms: int) -> int:
     """For how many minutes more by the clock it is quiet, at most a day's; 0: it is not quiet."""
-    hours = case.standing.quiet_hours or settings.quiet_minutes
+    hours = standing.quiet_hours or settings.quiet_minutes
     if hours is None or hours[0] == hours[1]:
         return 0
-    minute = case.zones.minute(case.standing.time_zone or settings.time_zone, at_ms)
+    minute = zones.minute(standing.time_zone or settings.time_zone, at_ms)
     if minute is None:
         return DAY_MINUTES
     start, end = hours
     quiet = start <= minute < end if start < end else minute >= start or minute < end
     return (end - minute) % DAY_MINUTES if quiet else 0
+
+
+def _quiet(case: Case, settings: PolicySettings, at_ms: int) -> int:
+    return quiet_for(case.standing, settings, case.zones, at_ms)
 
 
 RULE = CheapRule("quiet_hours", "these are the shopper's quiet hours", refuses, until)

@@ -61,10 +61,12 @@ FINAL_RULES: Final[tuple[FinalRule, ...]] = (
     no_gain.RULE,
     not_worth_it.RULE,
     over_budget.RULE,
-    control.RULE,
     holdout.RULE,
+    control.RULE,
 )
-"""Asked in this order of what would be sent; those that hold back to compare with come last."""
+"""Asked in this order of what would be sent; those that hold back to compare with come last. The control group of a
+campaign is of those who may be pushed at all, like those that it is compared with.
+"""
 
 SENT: Final = "sent"
 NO_CANDIDATES: Final = "no_candidates"

@@ -15,7 +15,7 @@ from streamer.core.events import Preferences
 from streamer.core.settings import DAY_MS, WEEK_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterable
 
     from streamer.core.events import Event
     from streamer.core.settings import PolicySettings
@@ -34,7 +34,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Each preference is the newest word by event time, whatever order the words arrived in; but a no holds from where it
     was read on, also against a yes of a later time, and is dated at that yes then: a clock may be wrong, and a push
     cannot be taken back. ``dismissals`` counts those since the last click; ``dismissed_marks`` are marks (``mark_of``)
-    of the candidates dismissed last, newest last. ``engaged_ms``: the newest time that a push was opened, clicked or
+    of the candidates dismissed last, newest last; ``answered_marks``: likewise of those opened, clicked and converted,
+    each apart. ``engaged_ms``: the newest time that a push was opened, clicked or
     acted upon. ``erased_ms``: the user asked to be forgotten then; what is not newer is dropped. ``failed_marks``: as
     ``dismissed_marks``, of pushes that never reached the shopper.
     """
@@ -58,6 +59,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     engaged_ms: int = 0
     dismissed_marks: tuple[int, ...] = ()
     failed_marks: tuple[int, ...] = ()
+    answered_marks: tuple[int, ...] = ()
 
     @property
     def opted_out(self) -> bool:
@@ -96,7 +98,9 @@ class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``time_ms`` to ``fingerprint`` are the event's; ``source``, ``id`` and ``timer`` make the candidate's identity.
     ``keys``: the items that it is about, newest last. ``waits``: it was asked, and is to be asked again, whatever its
     campaign's triggers say (a deferral). ``prices``: of a timer that news armed, what each of ``keys`` cost before,
-    cents; 0 where that is not what it is about.
+    cents; 0 where that is not what it is about. ``waited``: it waits for room under the caps, which it does once.
+    ``asked_ms``: the stream time at which it competed with others; it is asked again only if one of these was sent
+    then. 0: it is, whatever happened.
     """
 
     campaign: str
@@ -113,6 +117,13 @@ class Armed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     timer: str = ""
     waits: bool = False
     prices: tuple[int, ...] = ()
+    waited: bool = False
+    asked_ms: int = 0
+
+    def to_be_asked(self, sent: Iterable[Sent]) -> bool:
+        """Whether it is, after what was sent: if it competed, another campaign's push has to have taken its place."""
+        at_once = {push.campaign for push in sent if push.time_ms == self.asked_ms}
+        return not self.asked_ms or (bool(at_once) and self.campaign not in at_once)
 
     @property
     def items(self) -> list[tuple[int, int]]:
@@ -140,18 +151,8 @@ def fold(standing: Standing, event: Event) -> Standing:
     match event.type:
         case "push_delivered":
             return msgspec.structs.replace(standing, delivered=standing.delivered + 1)
-        case "push_opened":
-            return msgspec.structs.replace(
-                standing, opened=standing.opened + 1, engaged_ms=max(standing.engaged_ms, time)
-            )
-        case "push_clicked":
-            return msgspec.structs.replace(
-                standing, clicked=standing.clicked + 1, dismissals=0, engaged_ms=max(standing.engaged_ms, time)
-            )
-        case "push_converted":
-            return msgspec.structs.replace(
-                standing, converted=standing.converted + 1, dismissals=0, engaged_ms=max(standing.engaged_ms, time)
-            )
+        case "push_opened" | "push_clicked" | "push_converted":
+            return _answered(standing, event)
         case "push_dismissed":
             mark = mark_of(event.candidate_id)
             if mark in standing.dismissed_marks:
@@ -183,6 +184,20 @@ def only_a_no(event: Event) -> Event | None:
     return event if event.type == "push_unsubscribed" else None
 
 
+_ANSWERS: Final = {"push_opened": "opened", "push_clicked": "clicked", "push_converted": "converted"}
+
+
+def _answered(standing: Standing, event: Event) -> Standing:
+    """Each counts once for a push, however often and under whatever ids it is told."""
+    what, mark = _ANSWERS[event.type], mark_of(event.candidate_id)
+    told = mark * len(_ANSWERS) + list(_ANSWERS).index(event.type) if mark else 0
+    if told in standing.answered_marks:
+        return standing
+    changes: dict[str, object] = {what: getattr(standing, what) + 1} | ({} if what == "opened" else {"dismissals": 0})
+    engaged_ms, marks = max(standing.engaged_ms, event.time), _marked(standing.answered_marks, told)
+    return msgspec.structs.replace(standing, engaged_ms=engaged_ms, answered_marks=marks, **changes)
+
+
 def _marked(marks: tuple[int, ...], mark: int) -> tuple[int, ...]:
     # That of somebody else's id, 0, is also that of pushes from before there were marks.
     return (*marks, mark)[-MAX_MARKS:] if mark and mark not in marks else marks
@@ -204,35 +219,37 @@ def _heard(standing: Standing, said: Preferences, time_ms: int) -> Standing:
 
 def erased(standing: Standing, time_ms: int) -> PolicyState:
     """What is left of an erased user: the mark that drops older input, and a no, which outlives everything."""
-    kept = Standing(erased_ms=max(standing.erased_ms, time_ms))
+    changes: dict[str, object] = {}
     if standing.opted_out:
-        kept = msgspec.structs.replace(
-            kept, consent=False, consent_ms=max(standing.consent_ms, standing.unsubscribed_ms)
-        )
-    return PolicyState(kept)
+        changes |= {"consent": False, "consent_ms": max(standing.consent_ms, standing.unsubscribed_ms)}
+    if standing.channels == ():
+        changes |= {"channels": (), "channels_ms": standing.channels_ms}
+    return PolicyState(Standing(erased_ms=max(standing.erased_ms, time_ms), **changes))  # type: ignore[arg-type]
 
 
 def reset(standing: Standing, time_ms: int) -> Standing:
-    """All preferences unsaid as of then, but for newer ones (a tombstone). An unsubscription stays: it is none."""
+    """All preferences unsaid as of then (a tombstone), but for newer ones, and for a no: no consent, or no channel. Who
+    deletes an account does not ask for pushes. An unsubscription stays, too: it is no preference.
+    """
     changes: dict[str, object] = {}
     for name in ("consent", "channels", "quiet_hours", "time_zone"):
-        if getattr(standing, f"{name}_ms") <= time_ms:
+        says_no = name in {"consent", "channels"} and getattr(standing, name) in (False, ())
+        if getattr(standing, f"{name}_ms") <= time_ms and not says_no:
             changes |= {name: None, f"{name}_ms": time_ms}
     return msgspec.structs.replace(standing, **changes)
 
 
-def remember(
-    sent: tuple[Sent, ...], push: Sent, settings: PolicySettings, caps_ms: int = 0, marks: Collection[int] = ()
-) -> tuple[Sent, ...]:
+def remember(sent: tuple[Sent, ...], push: Sent, settings: PolicySettings, caps_ms: int = 0) -> tuple[Sent, ...]:
     """With one push more; those that no rule looks back to any more are let go.
 
-    ``caps_ms``: how far the campaigns' own caps look back. ``marks``: of the pushes that were dismissed. A row holds
-    as many as the caps of a day allow over the time that is looked back, so that it stays bounded, and no cap is ever
-    broken for want of memory.
+    ``caps_ms``: how far the campaigns' own caps look back. A row holds as many as the caps of a day allow over the time
+    that is looked back, so that it stays bounded, and no rule is ever broken for want of memory.
     """
     longest_gap = settings.min_gap_ms << settings.dismissal_doublings
-    back_ms = max(settings.repeat_window_ms, WEEK_MS, longest_gap, settings.ignored_after_ms, caps_ms)
-    horizon, dismissed = push.time_ms - back_ms, push.time_ms - settings.dismissed_window_ms
-    kept = [s for s in sent if s.time_ms > horizon or (s.mark in marks and s.time_ms > dismissed)]
+    # A push may be waved away weeks after it was sent: until then nobody knows that it will be.
+    shown_ms = max(settings.repeat_window_ms, settings.dismissed_window_ms)
+    back_ms = max(shown_ms, WEEK_MS, longest_gap, settings.ignored_after_ms + WEEK_MS, caps_ms)
+    horizon = push.time_ms - back_ms
+    kept = [s for s in sent if s.time_ms > horizon]
     most = max(MAX_SENT, settings.per_day * (-(-back_ms // DAY_MS) + 1))
-    return (*kept, push)[-most - len(marks) :]
+    return (*kept, push)[-most:]

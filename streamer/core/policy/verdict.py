@@ -13,6 +13,7 @@ from streamer.core.policy import fatigue
 from streamer.core.policy.experiments import Splits
 from streamer.core.policy.expired import expiry_ms
 from streamer.core.policy.registry import CHEAP_RULES, FINAL_RULES, ITEM_RULES, NO_CANDIDATES, RULES, SENT
+from streamer.core.policy.state import Sent
 from streamer.core.zones import NO_ZONES
 
 if TYPE_CHECKING:
@@ -39,14 +40,19 @@ def cheap_refusal(case: Case, settings: PolicySettings) -> str | None:
     return None
 
 
-def deferred_until(refusal: str, case: Case, settings: PolicySettings, *, for_room: bool) -> int | None:
-    """When to ask anew what a cheap rule refused, if ever.
+def open_again(refusal: str, case: Case, settings: PolicySettings) -> int | None:
+    """When to ask anew what a rule refused that says so itself, as quiet hours do; ``None``: not for that."""
+    return _UNTIL[refusal](case, settings) if refusal in _UNTIL else None
 
-    ``for_room``: whether what a cap refused may wait until all of them have room, as long as its candidate would hold.
+
+def room_again(refusal: str | None, case: Case, settings: PolicySettings) -> int | None:
+    """When to ask anew what a cap refused: all of them have room then, and the candidate would still hold. ``None``:
+    there is no such time, or it was no cap. Without a ``refusal``: when there is room again after a push that is sent
+    now.
     """
-    if refusal in _UNTIL:
-        return _UNTIL[refusal](case, settings)
-    if not for_room or refusal not in _ROOM:
+    if refusal is None:
+        case = msgspec.structs.replace(case, sent=(*case.sent, Sent(case.now_ms, "", ())))
+    elif refusal not in _ROOM:
         return None
     until, last_ms = case.now_ms, case.time_ms + expiry_ms(case, settings)
     for room in _ROOM.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamer.core.events import key64
 from streamer.core.predictions.served import Foresight
 from streamer.core.sampling import TRIED, share
 from streamer.core.uplift.features import FEATURES_ID, Moment, describe
@@ -52,19 +51,19 @@ def _value(proposal: Proposal, settings: PolicySettings, money: UpliftSettings, 
     gain = 0.0
     if expected is not None:
         if coupon is not None:
-            proposal.coupon_cents = coupon.cost(proposal.cents)
+            proposal.coupon_cents = coupon.may_cost
             if not taught:
                 # That the prior hopes for something is no reason to give away money.
                 expected = expected._replace(pushed=expected.anyway)
         fatigue = money.push_cost * (case.price - 1.0)
         assert case.profile is not None
         besides = sold_besides(case.profile, case.standing, case.now_ms, money.forward_ms)
-        gain = worth(expected, proposal.cents, money, fatigue, proposal.coupon_cents, besides=besides)
+        given = coupon.costs(proposal.about_cents) if coupon is not None else 0
+        gain = worth(expected, proposal.cents, money, fatigue, given, besides=besides)
     proposal.gain = gain
     proposal.worth = proposal.decision.score if settings.worth_by == "score" or expected is None else gain
     if proposal.worth < settings.least_worth or (coupon is not None and gain <= 0.0):
-        mark = proposal.ask.event.fingerprint ^ key64(case.campaign.name)
-        proposal.tried = share(mark, TRIED + settings.groups_seed) < settings.try_share
+        proposal.tried = share(proposal.ask.mark, TRIED + settings.groups_seed) < settings.try_share
 
 
 def moment_of(proposal: Proposal) -> Moment:
