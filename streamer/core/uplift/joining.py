@@ -82,9 +82,10 @@ class Joining:
         """Have a push wait for its responses, if there is room for it."""
         if user not in self.rows:
             self.rows[user] = self._table.get_many([user])[0]
-        found = slates.kept(self.rows[user], impression, self._settings)
-        self.counts[UNKEPT if found is None else KEPT] += 1
-        if found is not None:
+        before = self.rows[user]
+        found, has_room = slates.kept(before, impression, self._settings)
+        self.counts[KEPT if has_room else UNKEPT] += 1
+        if has_room or before is not None:
             self._put(user, found)
 
     def store(self, effects: Effects) -> None:

@@ -28,7 +28,9 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
     is the stream time of it. ``pushed``: it was sent; otherwise it would have been, and was held back by chance.
     ``chance``: how probable it was that it be sent, everything else being equal. ``expected``: the forecast served at
     the decision. ``bought`` within the window, whether pushed or not; ``clicked``, ``opened``, ``opted_out``,
-    ``dismissed`` likewise; ``taken``: bought within it an item that was shown.
+    ``dismissed`` likewise; ``taken``: bought within it an item that was shown. ``reached``: unless it was told that it
+    never reached the shopper. Nobody could click on such a push, but what was bought counts: of those held back nobody
+    knows whom a push would have reached, so the pushed are all that were to be (intention to treat).
     """
 
     features: int
@@ -44,6 +46,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="resp
     dismissed: bool
     opted_out: bool
     taken: bool = False
+    reached: bool = True
 
     def row(self) -> Floats:
         """X, float64 [F]."""

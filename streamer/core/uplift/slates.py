@@ -35,6 +35,9 @@ MAX_BYTES: Final = 4096
 MAX_ITEMS: Final = 20
 _MARK_BYTES: Final = 8
 _MOST_CLOSED: Final = 32
+_MOST_UNKEPT: Final = 16
+_ROOM: Final = MAX_BYTES - 9 * _MOST_UNKEPT - 3
+"""What is left for impressions when there are as many times of those that found no room."""
 
 DELIVERED, OPENED, CLICKED, DISMISSED, CONVERTED, OPTED_OUT, BOUGHT, TAKEN, FAILED = (1 << n for n in range(9))
 _SAYS: Final = {
@@ -87,32 +90,36 @@ class Closed(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Slates(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The row of a shopper: impressions that wait and those that do not any more, oldest first.
 
-    ``wake_ms``: when the row is to be looked at, which table ``due`` knows too; 0 for never.
+    ``wake_ms``: when the row is to be looked at, which table ``due`` knows too; 0 for never. ``unkept_ms``: when
+    impressions were made that found no room, oldest first.
     """
 
     open: tuple[Impression, ...] = ()
     closed: tuple[Closed, ...] = ()
     wake_ms: int = 0
+    unkept_ms: tuple[int, ...] = ()
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NONE: Final = Slates()
 
 
-def kept(slates: Slates | None, impression: Impression, settings: UpliftSettings) -> Slates | None:
-    """With one impression more; ``None`` if there is no room for it.
+def kept(slates: Slates | None, impression: Impression, settings: UpliftSettings) -> tuple[Slates, bool]:
+    """With one impression more, and whether it is kept: if there is no room for it, its time alone is.
 
-    What waits is never given up for what is new: who finds no room is not learned from, which says nothing of what
-    came of it.
+    What waits is never given up for what is new: who finds no room is not learned from, and takes to itself what is
+    bought from then on, or that would be said to come of an older one.
     """
     before = slates or _NONE
+    unkept_ms = (*before.unkept_ms, impression.decided_ms)[-_MOST_UNKEPT:] if before.open else ()
+    without = replace(before, unkept_ms=unkept_ms)
     if len(before.open) >= settings.open_slates:
-        return None
+        return without, False
     if len(impression.items) > MAX_ITEMS:
         items, categories = impression.items[:MAX_ITEMS], impression.categories[:MAX_ITEMS]
         impression = replace(impression, items=items, categories=categories)
     after = replace(before, open=(*before.open, impression))
-    return _awake(after, settings) if len(_encode(after)) <= MAX_BYTES else None
+    return (_awake(after, settings), True) if len(_encode(after)) <= _ROOM else (without, False)
 
 
 def heard(slates: Slates | None, event: Event, settings: UpliftSettings) -> tuple[Slates | None, str]:
@@ -125,8 +132,8 @@ def heard(slates: Slates | None, event: Event, settings: UpliftSettings) -> tupl
                 return slates, ORPHAN  # nobody was sent it, or not yet
             if event.time > impression.decided_ms + _window_ms(said, settings):
                 return slates, LATE
-            if impression.heard & said:
-                return slates, DUPLICATE
+            if impression.heard & said or (said == OPTED_OUT and any(each.heard & said for each in before.open)):
+                return slates, DUPLICATE  # nobody opts out twice
             return _noted(before, said, impression.__eq__), JOINED
     if any(closed.mark == mark for closed in before.closed):
         return slates, LATE
@@ -156,8 +163,11 @@ def bought(
         alike = any(category in categories for category in impression.categories)
         return settings.attribution == "category" and alike and within(impression)
 
-    newest = next((each.id for each in reversed(slates.open) if converts(each)), None)
-    return _noted(_noted(slates, TAKEN, shown), BOUGHT, lambda each: each.id == newest)
+    newest = next((each for each in reversed(slates.open) if converts(each)), None)
+    noted, window_ms = _noted(slates, TAKEN, shown), settings.conversion_window_ms
+    if newest is None or any(newest.decided_ms < at < time_ms <= at + window_ms for at in slates.unkept_ms):
+        return noted
+    return _noted(noted, BOUGHT, lambda each: each.id == newest.id)
 
 
 def opted_out(slates: Slates | None, time_ms: int, settings: UpliftSettings) -> Slates | None:
@@ -173,15 +183,14 @@ def opted_out(slates: Slates | None, time_ms: int, settings: UpliftSettings) -> 
 
 
 def closed(slates: Slates, now_ms: int, settings: UpliftSettings) -> tuple[Slates | None, list[Response]]:
-    """What is left as of a stream time, and the responses of the impressions whose time is over; of one that never
-    reached the shopper there is none.
-    """
+    """What is left as of a stream time, and the responses of the impressions whose time is over."""
     over = [each for each in slates.open if each.decided_ms + settings.window_ms <= now_ms]
     waiting = tuple([each for each in slates.open if each.decided_ms + settings.window_ms > now_ms])
     marks = [Closed(each.id[:_MARK_BYTES], now_ms + settings.closed_ms) for each in over if each.pushed]
     known = tuple([each for each in (*slates.closed, *marks) if each.until_ms > now_ms])[-_MOST_CLOSED:]
-    left = _awake(Slates(waiting, known), settings) if waiting or known else None
-    return left, [_response(each) for each in over if not each.heard & FAILED]
+    unkept_ms = tuple([at_ms for at_ms in slates.unkept_ms if at_ms + settings.window_ms > now_ms]) if waiting else ()
+    left = _awake(Slates(waiting, known, unkept_ms=unkept_ms), settings) if waiting or known else None
+    return left, [_response(each) for each in over]
 
 
 def _response(impression: Impression) -> Response:
@@ -201,6 +210,7 @@ def _response(impression: Impression) -> Response:
         dismissed=bool(said & DISMISSED),
         opted_out=bool(said & OPTED_OUT),
         taken=bool(said & TAKEN),
+        reached=not said & FAILED,
     )
 
 

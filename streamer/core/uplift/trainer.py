@@ -80,7 +80,7 @@ class UpliftTrainer:
         self._score(response, forecast(models, x))
         carried = carried_of(models, column)[0] if response.pushed else None
         learned = {CONVERSION: (rows_of(column, carried)[:, 0], response.bought)}
-        if response.pushed:
+        if response.pushed and response.reached:
             learned |= {CLICK: (x, response.clicked), OPT_OUT: (x, response.opted_out)}
         if response.clicked:
             learned[TAKEN] = x, response.taken
@@ -98,7 +98,7 @@ class UpliftTrainer:
         self.responses += 1
         self.pushed += response.pushed
         scored = {_PUSHED: (response.bought, told.pushed)}
-        if response.pushed:
+        if response.pushed and response.reached:
             scored |= {CLICK: (response.clicked, told.click), OPT_OUT: (response.opted_out, told.opt_out)}
         else:
             scored = {_HELD: (response.bought, told.anyway)}
