@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,6 +19,27 @@ if TYPE_CHECKING:
     from streamer.settings import Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Moment(click.ParamType):
+    """A time in ISO 8601 (UTC without a zone), or how long ago; as milliseconds since the epoch."""
+
+    name = "T"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Of a text; what is converted already stays."""
+        if isinstance(value, int):
+            return value
+        if ago := re.fullmatch(r"(\d+)([smhd])", str(value)):
+            return int(time.time() * 1000) - int(ago[1]) * _UNITS_MS[ago[2]]
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r}: write 2026-03-01T12:00:00Z, or 90m, 2h or 7d for so long ago", param, ctx)
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from streamer.cli.common import examples, with_settings
+from streamer.cli.common import Moment, examples, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ UNSUPPORTED: Final = 3
 """Exit code where the log cannot tell: no number would be right."""
 _OF_A_LOG: Final = ("rounds", "users", "actions", "logged", "left_out", "notes")
 """What a report tells of the log; policies that are judged on logs of their own are told each its own."""
+_OF_TOPICS: Final = frozenset({"choice", "reward", "window", "campaign", "from_ms", "to_ms", "version"})
 _REWARDS: Final = ("clicked", "opened", "dismissed", "unsubscribed", "converted", "bought", "bought-item", "spent")
 
 
@@ -45,7 +46,8 @@ class Finite(click.FloatRange):
 @click.command(
     epilog=examples(
         "streamer ope --policy threshold:0.3 --policy threshold:worth:2   from the topics, by clicks",
-        "streamer ope --reward spent --window 168 --policy always:hold   what no push at all would have earned",
+        "streamer ope --from 7d --to 1d --policy threshold:worth:2       of the days between, by the settings of then",
+        "streamer ope --reward spent --window 72 --policy always:hold    what no push at all would have earned",
         "streamer ope --reward bought --policy arm:ranker=net            everybody in that arm",
         "streamer ope --choice item --policy explore:0 --policy random   which item to push, from a log that explored",
         "streamer ope log.jsonl --policy random --policy popular         logged bandit feedback from a file",
@@ -84,6 +86,17 @@ class Finite(click.FloatRange):
     help="How long after a decision it may come, of the topics.",
 )
 @click.option("--campaign", default="", metavar="NAME", help="The decisions of this campaign alone.  [default: all]")
+@click.option(
+    "--from", "from_ms", type=Moment(), default=0, help="Decisions from then on, of the topics.  [default: all]"
+)
+@click.option("--to", "to_ms", type=Moment(), default=1 << 62, help="And before then, of the topics.  [default: all]")
+@click.option(
+    "--policy-version",
+    "version",
+    default="",
+    metavar="V",
+    help="Decisions of this version of the policy alone (`v` in topic decisions), where settings were changed since.",
+)
 @click.option(
     "--where",
     multiple=True,
@@ -135,6 +148,9 @@ def ope(
     reward: str,
     window: float,
     campaign: str,
+    from_ms: int,
+    to_ms: int,
+    version: str,
     where: tuple[str, ...],
     interval: Kind,
     level: float,
@@ -165,11 +181,21 @@ def ope(
     named = list(policies) or ["logged"]
     try:
         if file is not None:
+            _only_of_topics()
             logs = [(_of_file(file, where), named)]
         elif where:
-            raise click.UsageError("--where is for a file; of the topics, choose by --campaign")
+            raise click.UsageError("--where is for a file; of the topics, choose by --campaign, --from and --to")
         else:
-            logs = _of_topics(named, choice=choice, reward=reward, window=window, campaign=campaign, options=options)
+            found, chances = _of_topics(campaign, version, options)
+            logs = joined_by_log(
+                found,
+                chances,
+                named,
+                choice=choice,
+                reward=reward,
+                window_ms=int(window * 3_600_000),
+                between=(from_ms, to_ms),
+            )
         reports = [report_of(joined, judged, how) for joined, judged in logs]
     except LogError as error:
         raise click.ClickException(str(error)) from None
@@ -201,24 +227,40 @@ def _of_file(file: Path, where: Sequence[str]) -> Joined:
     from streamer.ope.decisions import Joined
     from streamer.ope.files import read_log
 
+    for pair in where:
+        if "=" not in pair:
+            raise click.UsageError(f"--where {pair}: write COLUMN=VALUE")
     return Joined(read_log(file, [pair.partition("=")[::2] for pair in where]), {})
 
 
-def _of_topics(
-    named: Sequence[str], *, choice: str, reward: Any, window: float, campaign: str, options: Options
-) -> list[tuple[Joined, list[str]]]:
+def _only_of_topics() -> None:
+    """Raises ``UsageError`` for an option that says nothing of a file."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "")
+        if param.name in _OF_TOPICS and given is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[0]} is of the topics; of a file, choose by --where")
+
+
+def _of_topics(campaign: str, version: str, options: Options) -> tuple[Told, Chances]:
     from agents import zones
     from streamer.ope import topics
     from streamer.ope.chances import Chances
 
     settings = options.settings()
-    found = asyncio.run(topics.read(settings, campaign))
-    chances = Chances.of(settings.core, zones.load().version)
-    return joined_by_log(found, chances, named, choice=choice, reward=reward, window_ms=int(window * 3_600_000))
+    found = asyncio.run(topics.read(settings, campaign, version))
+    return found, Chances.of(settings.core, zones.load().version)
 
 
 def joined_by_log(
-    found: Told, chances: Chances, named: Sequence[str], *, choice: str, reward: Any, window_ms: int
+    found: Told,
+    chances: Chances,
+    named: Sequence[str],
+    *,
+    choice: str,
+    reward: Any,
+    window_ms: int,
+    between: tuple[int, int] = (0, 1 << 62),
 ) -> list[tuple[Joined, list[str]]]:
     """A log and the policies to be judged on it: one for each experiment that is asked for, and one for the rest."""
     from streamer.ope.decisions import join
@@ -231,9 +273,9 @@ def joined_by_log(
     out = []
     for experiment, these in sorted(by_experiment.items()):
         if choice == "item" and not experiment:
-            joined = join_items(found, reward, window_ms=window_ms, chances=chances)
+            joined = join_items(found, reward, window_ms=window_ms, chances=chances, between=between)
         else:
-            joined = join(found, reward, window_ms=window_ms, chances=chances, experiment=experiment)
+            joined = join(found, reward, window_ms=window_ms, chances=chances, experiment=experiment, between=between)
         out.append((joined, these))
     return out
 

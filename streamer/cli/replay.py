@@ -6,37 +6,16 @@ import asyncio
 import json
 import re
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamer.cli.common import examples, with_settings
+from streamer.cli.common import Moment, examples, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streamer.cli.common import Options
-
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-class Moment(click.ParamType):
-    """A time in ISO 8601 (UTC without a zone), or how long ago; as milliseconds since the epoch."""
-
-    name = "T"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Of a text; what is converted already stays."""
-        if isinstance(value, int):
-            return value
-        if ago := re.fullmatch(r"(\d+)([smhd])", str(value)):
-            return int(time.time() * 1000) - int(ago[1]) * _UNITS_MS[ago[2]]
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r}: write 2026-03-01T12:00:00Z, or 90m, 2h or 7d for so long ago", param, ctx)
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _name(_ctx: click.Context, _param: click.Parameter, value: str) -> str:

@@ -78,6 +78,8 @@ PROPOSED: Final = frozenset({SENT, "buys_anyway", NO_GAIN, NOT_WORTH_IT, OVER_BU
 """Reasons of what came as far as to be proposed, beside others of its occasion if they did."""
 EARLY_MS: Final = 300_000
 """As much sooner than the event decided on feedback may be said to have come: clocks differ."""
+Between = tuple[int, int]
+ANY_TIME: Final[Between] = (0, 1 << 62)
 OUTBID: Final = "outbid by another campaign"
 UNTOLD: Final = "whether it was tried is not told: coupons compared by score, explored without logging alternatives"
 
@@ -124,7 +126,8 @@ class Told:
 
     ``decided``: user, partition and row. ``times``: event time in ms by (topic, partition, offset). ``outcomes``:
     (type, user, candidate) to the times of such feedback. ``purchases``: by user, in any order. ``last_ms``: the
-    latest event time seen. ``competed``: candidates that another campaign's stood beside, by the ids.
+    latest event time seen, ``complete_ms``: from when on nothing of what came of decisions has left the topics.
+    ``competed``: candidates that another campaign's stood beside, by the ids.
     """
 
     decided: list[tuple[str, int, Decided]] = field(default_factory=list)
@@ -132,6 +135,7 @@ class Told:
     outcomes: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     purchases: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     last_ms: int = 0
+    complete_ms: int = 0
     competed: set[str] = field(default_factory=set)
     _open: dict[str, tuple[Decided, list[str]]] = field(default_factory=dict)
     _seen: set[tuple[str, int]] = field(default_factory=set)
@@ -190,8 +194,16 @@ def place(origin: str, partition: int) -> tuple[str, int, int]:
     return topic, partition, int(offset)
 
 
-def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, experiment: str = "") -> Joined:
-    """The rounds with their rewards.
+def join(
+    found: Told,
+    reward: Reward,
+    *,
+    window_ms: int,
+    chances: Chances,
+    experiment: str = "",
+    between: Between = ANY_TIME,
+) -> Joined:
+    """The rounds ``between`` two times with their rewards.
 
     With ``experiment``, the actions are
     its arms instead, for all rounds of users who are in it, and an arm's probability is its share of those users.
@@ -205,7 +217,7 @@ def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, exper
             return "" if row.arm(experiment) else "not in the experiment"
         return UNTOLD if chances.untold(user, row) else ""
 
-    kept, left = in_time(found, window_ms, refused)
+    kept, left = in_time(found, window_ms, refused, between)
     rows = [row for _, _, row in kept]
     shared = {
         **common(found, kept, reward, window_ms),
@@ -218,10 +230,14 @@ def join(found: Told, reward: Reward, *, window_ms: int, chances: Chances, exper
     return Joined(_by_sending(kept, chances, shared, settled=reward in _FEEDBACK), left, chances.notes(rows))
 
 
-def in_time(found: Told, window_ms: int, refused: Callable[[str, Decided], str]) -> tuple[list[Timed], dict[str, int]]:
-    """The decisions whose window has ended, and of the others how many are left out, by why.
+def in_time(
+    found: Told, window_ms: int, refused: Callable[[str, Decided], str], between: Between = ANY_TIME
+) -> tuple[list[Timed], dict[str, int]]:
+    """The decisions ``between`` two times (the second is not among them) whose window has ended, and of the others how
+    many are left out, by why.
 
-    ``refused`` says why a decision is no round, "" if it is one. Raises ``LogError`` if none is.
+    ``refused`` says why a decision is no round, "" if it is one. One whose feedback and orders may be gone is left out:
+    to take them for noes would be wrong. Raises ``LogError`` if none is left.
     """
     left: Counter[str] = Counter()
     kept: list[Timed] = []
@@ -232,6 +248,10 @@ def in_time(found: Told, window_ms: int, refused: Callable[[str, Decided], str])
             left[why] += 1
         elif time_ms is None:
             left["the event decided on is no longer in its topic"] += 1
+        elif not between[0] <= time_ms < between[1]:
+            left["not of the time that is asked about"] += 1
+        elif time_ms - EARLY_MS < found.complete_ms:
+            left["what came of it is no longer in topics feedback and purchase"] += 1
         elif time_ms + window_ms > found.last_ms:
             left["the window for its reward has not ended"] += 1
         else:

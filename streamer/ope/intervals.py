@@ -31,6 +31,7 @@ KINDS: Final[tuple[Kind, ...]] = ("bootstrap", "percentile", "normal")
 
 _BYTES: Final = 32 << 20
 """As much as the draws that are summed together may take."""
+_ROUNDING: Final = 1e-9
 _USERS: Final = 1 << 13
 """As many users are summed together."""
 
@@ -58,7 +59,8 @@ def intervals(rows: Floats, users: Ints, kind: Kind, *, level: float, replicates
     if kind == "percentile":
         return _percentiles(drawn, tails)
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.where(spread > 0, (drawn - found) / spread, np.nan)
+        # Of a draw in which nobody differs the spread is nothing but what rounding leaves of it.
+        apart = np.where(spread > _ROUNDING * errors, (drawn - found) / spread, np.nan)
     low, high = _percentiles(apart, tails).swapaxes(0, 1)
     ends: Floats = np.stack([found[0] - high * errors[0], found[0] - low * errors[0]]).swapaxes(0, 1)
     return np.where(errors[0][:, None, :] > 0, ends, found[0][:, None, :])

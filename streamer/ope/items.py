@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streamer.ope.decisions import Joined, common, in_time, standardised
+from streamer.ope.decisions import ANY_TIME, Joined, common, in_time, standardised
 from streamer.ope.log import Log, LogError, unsettled
 from streamer.ope.policies import THOMPSON
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.ope.chances import Chances
-    from streamer.ope.decisions import Decided, Reward, Told
+    from streamer.ope.decisions import Between, Decided, Reward, Told
 
     Floats = NDArray[np.float64]
 
@@ -39,15 +39,15 @@ _LEAST: Final = 2.0**-21
 _ALIKE: Final = 1e-9
 
 
-def join_items(found: Told, reward: Reward, *, window_ms: int, chances: Chances) -> Joined:
-    """The rounds with their rewards. Raises ``LogError``."""
+def join_items(found: Told, reward: Reward, *, window_ms: int, chances: Chances, between: Between = ANY_TIME) -> Joined:
+    """The rounds ``between`` two times with their rewards. Raises ``LogError``."""
 
     def refused(_user: str, row: Decided) -> str:
         if not row.a:
             return NOT_EXPLORED
         return COMPETED if row.d in found.competed else ""
 
-    kept, left = in_time(found, window_ms, refused)
+    kept, left = in_time(found, window_ms, refused, between)
     rows = [row for _, _, row in kept]
     kinds = max(len(row.a) for row in rows)
     offered, odds = np.zeros((len(rows), kinds)), np.zeros((len(rows), kinds))

@@ -19,18 +19,30 @@ if TYPE_CHECKING:
 _EVENTS: Final = ("browse", "search", "purchase", "feedback", "ingress")
 
 
-async def read(settings: Settings, campaign: str = "") -> Told:
-    """The decisions, of one campaign if it is named, and all that tells what came of them."""
+#: Those that tell what came of it, wherever the event decided on lies.
+_OUTCOMES: Final = frozenset({"purchase", "feedback"})
+
+
+async def read(settings: Settings, campaign: str = "", version: str = "") -> Told:
+    """The decisions, of one campaign and version of the policy if they are named, and all that tells what came of
+    them.
+    """
     found = Told()
     decode = msgspec.json.Decoder(Decided).decode
     async with reader(settings.kafka.client_kwargs()) as consumer:
         physical = settings.topics.physical
         async for record in to_end(consumer, await partitions_of(consumer, [physical("decisions")])):
             row = decode(record.value)
-            found.decide(record.key.decode(), record.partition, row, keep=campaign in {"", row.c})
+            found.decide(
+                record.key.decode(), record.partition, row, keep=campaign in {"", row.c} and version in {"", row.v}
+            )
         needed = {place(row.o, partition) for _, partition, row in found.decided}
+        emptied = False
         for topic in _EVENTS:
-            async for record in to_end(consumer, await partitions_of(consumer, [physical(topic)])):
+            partitions = await partitions_of(consumer, [physical(topic)])
+            first_ms: dict[int, int] = {}
+            async for record in to_end(consumer, partitions):
+                first_ms.setdefault(record.partition, record.timestamp)
                 taken = Record(topic, record.partition, record.offset, record.timestamp, record.key, record.value,
                                tuple(record.headers))  # fmt: skip
                 event = parse(taken, settings.core.limits)
@@ -40,4 +52,12 @@ async def read(settings: Settings, campaign: str = "") -> Told:
                 at = (topic, record.partition, record.offset)
                 if at in needed:
                     found.times[at] = event.time
+            if topic in _OUTCOMES:
+                begins = await consumer.beginning_offsets(partitions)
+                gone = [tp.partition for tp, offset in begins.items() if offset > 0]
+                emptied |= any(partition not in first_ms for partition in gone)
+                known = [first_ms[partition] for partition in gone if partition in first_ms]
+                found.complete_ms = max([found.complete_ms, *known])
+    if emptied:  # of a partition with nothing left in it nobody knows when that was
+        found.complete_ms = max(found.complete_ms, found.last_ms)
     return found

@@ -266,3 +266,21 @@ def test_an_arm_is_judged_by_the_users_who_were_in_it():
     assert joined.left_out == {"not in the experiment": 1}
     assert joined.log.names == ("linear", "net")
     assert joined.log.propensities.tolist() == [0.75, 0.75, 0.25, 0.75]
+
+
+def test_a_decision_whose_feedback_and_orders_may_be_gone_is_no_round() -> None:
+    """Its noes would be those of an empty topic. Decisions are kept longer than what came of them."""
+    found = told(row(0), row(HOUR), row(2 * HOUR))
+    found.complete_ms = T0 + HOUR - EARLY_MS
+    joined = join(found, "clicked", window_ms=DAY_MS, chances=chances())
+    assert joined.log.ids == (f"c{HOUR}", f"c{2 * HOUR}")
+    assert joined.left_out == {"what came of it is no longer in topics feedback and purchase": 1}
+
+
+def test_decisions_are_chosen_by_when_they_were_made() -> None:
+    """From the first time on, and before the second."""
+    found = told(*[row(n * HOUR) for n in range(4)])
+    between = (T0 + HOUR, T0 + 3 * HOUR)
+    joined = join(found, "clicked", window_ms=DAY_MS, chances=chances(), between=between)
+    assert joined.log.ids == (f"c{HOUR}", f"c{2 * HOUR}")
+    assert joined.left_out == {"not of the time that is asked about": 2}

@@ -9,8 +9,9 @@ import pytest
 
 from streamer.ope import intervals
 from streamer.ope.estimators import slopes
+from streamer.ope.log import Target
 from tests.ope.test_coverage import rows_of
-from tests.ope.truth import world
+from tests.ope.truth import spending, world
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 64])
@@ -69,3 +70,13 @@ def test_a_draw_s_sums_are_those_of_its_users_rounds_repeated():
     again, same_errors = intervals._estimates(repeated, [np.ones((1, len(repeated)))])
     assert np.allclose(found, again)
     assert np.allclose(errors, same_errors)
+
+
+def test_draws_in_which_nobody_differs_from_the_log_say_nothing_of_how_far_it_is_above() -> None:
+    """Two shoppers of five hundred are decided otherwise: a draw without them has a spread of rounding alone."""
+    log, _, _ = spending(np.random.Generator(np.random.PCG64(3)), 500)
+    table = np.full((len(log), 2), 0.5)
+    table[log.users < 2] = 0.0, 1.0
+    rows = rows_of(log, Target("nearly", table, np.arange(len(log))))
+    found = intervals.intervals(rows, log.users, "bootstrap", level=0.95, replicates=400, seed=5)
+    assert np.nanmax(np.abs(found)) < 1e3
