@@ -58,18 +58,17 @@ class System:
         *,
         partition: int | None = None,
         compression: str | None = None,
+        ahead_ms: int = 0,
     ) -> None:
-        """Produce (logical topic, key, value) rows with a stock client."""
+        """Produce (logical topic, key, value) rows with a stock client, whose clock may be ahead."""
 
         async def produce() -> None:
             producer = AIOKafkaProducer(**self.client, max_request_size=3 << 20, compression_type=compression)
             await producer.start()
             try:
-                headers = [("produced_at", str(int(time.time() * 1000)).encode())]
-                futures = [
-                    await producer.send(self.topic(t), key=k, value=v, partition=partition, headers=headers)
-                    for t, k, v in rows
-                ]
+                how: dict[str, Any] = {"partition": partition, "timestamp_ms": int(time.time() * 1000) + ahead_ms}
+                how["headers"] = [("produced_at", str(int(time.time() * 1000)).encode())]
+                futures = [await producer.send(self.topic(t), key=k, value=v, **how) for t, k, v in rows]
                 await asyncio.gather(*futures)
             finally:
                 await producer.stop()

@@ -206,7 +206,7 @@ def test_the_engine_takes_the_feedback_of_what_it_asked_for(system: System, tmp_
 
     # What came of the decisions can be judged: the window of each has ended once an event four minutes on is there.
     later = event_of("somebody-else", 1, "item-1", ago_s=-240)
-    system.send([("browse", b"somebody-else", later)])
+    system.send([("browse", b"somebody-else", later)], ahead_ms=240_000)
     report = tmp_path / "report.json"
     where = ("--bootstrap", system.settings.kafka.bootstrap, "--prefix", system.settings.topics.prefix)
     command = [sys.executable, "-m", "streamer.cli.main", "ope", *where, "--window", "0.05", "--policy", "always:hold"]
