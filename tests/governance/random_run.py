@@ -203,7 +203,8 @@ class Crowd:
     def _event(self, user: str, kind: str, **data: Any) -> None:
         happened = self._now
         if self._rng.random() < 0.15:
-            happened -= self._rng.choice([1000, MINUTE_MS, HOUR_MS, DAY_MS, 6 * DAY_MS, 9 * DAY_MS])
+            # Late, or by a clock that is fast.
+            happened -= self._rng.choice([1000, MINUTE_MS, HOUR_MS, DAY_MS, 6 * DAY_MS, 9 * DAY_MS, -3 * MINUTE_MS])
         # One in a hundred has the id of one before.
         self._count += self._rng.random() < 0.99
         self._site.put(record(user, kind, happened, id=f"e{self._count}", timestamp=self._now, **data))

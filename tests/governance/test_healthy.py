@@ -53,6 +53,7 @@ OF_ONE: Final[dict[str, dict[str, Any]]] = {
         "least_worth": -1.0,
         "rank_rate": 1.0,
     },
+    "min_gap": {"min_gap_ms": 120 * MINUTE_MS, "per_hour": 9},
     "hour_cap": {"per_hour": 1, "min_gap_ms": 0, "per_day": 20, "per_week": 0, "category_per_day": 0},
     "no_gain": {"worth_by": "uplift", "least_worth": -1e9},
     "over_budget": {"try_share": 1.0},
