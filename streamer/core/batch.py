@@ -299,9 +299,11 @@ class Batch:
         if campaign.listing.source != "trigger":
             return bought
         if not campaign.triggers.watches:
-            return owned(profile, ask.keys if CHOSEN_BY.issuperset(campaign.triggers.on) else ())
+            return owned(profile, ask.keys if CHOSEN_BY.issuperset(campaign.triggers.on) else (), ask.event.time)
+        # A purchase takes a row out: what it tells has happened since.
         rows = {key: self.watching.get(watching.watch_key(key, ask.event.user)) for key in ask.keys}
-        return owned(profile, [key for key, row in rows.items() if row and not CHOSEN_BY.isdisjoint(row.types)])
+        chosen = [key for key, row in rows.items() if row and not CHOSEN_BY.isdisjoint(row.types)]
+        return owned(profile, chosen, ask.event.time)
 
     def _query(self, ask: Ask, profile: Profile, now_ms: int, queries: _Queries) -> int:
         """The query that ranks for an ask, among ``queries`` of its occasion so far; nearly always it is one for all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from streamer.campaign_settings import CampaignSettings
 from streamer.campaigns import load
+from streamer.core.campaigns.read import read_campaign
 from streamer.core.settings import DAY_MS, HOUR_MS, CoreSettings, PolicySettings
 from tests.core.task_shop import T0, Shop, record, tick
 from tests.core.test_campaigns import OPEN, START, armed, at, reasons, sent, shop
@@ -155,6 +157,17 @@ def test_news_of_what_the_shopper_has_are_told_only_where_it_is_wanted_again(aga
     assert reasons(made) == [("price-drop", "sent" if told else "bought")]
 
 
+def test_what_was_bought_and_only_looked_at_since_is_not_brought_up() -> None:
+    """A purchase takes its items out of such a timer, whether or not the campaign's file says so."""
+    text = '[triggers]\non = ["cart"]\nafter = "30m"\n[items]\nlist = "trigger"\n[message]\ntemplate = "mine.v1"\n'
+    made = Shop(CoreSettings(policy=OPEN, campaigns=(read_campaign("mine", tomllib.loads(text), "mine.toml"),)))
+    made.step([record("ann", "cart", at(0), item="item-1"), record("ann", "purchase", at(10), item="item-1")])
+    made.step([record("ann", "view", at(11), item="item-1"), record("ann", "cart", at(12), item="item-2")])
+    made.publish()
+    made.step([tick(at(60))])
+    assert shown(made) == [("mine", ["item-2"])]
+
+
 def test_a_cart_that_is_read_after_a_newer_one_is_brought_up_along_with_it() -> None:
     """The newer one says when."""
     made = shop("cart-reminder")
@@ -183,13 +196,11 @@ def test_a_price_that_rose_again_before_it_was_told_is_news_when_it_falls_once_m
     made.catalog("item-1", title="Thing 1", price=100.0, stock=1)
     made.step([record("ann", "preferences", START, preferences=quiet), record("ann", "view", at(0), item="item-1")])
     night = MIDNIGHT + 2 * DAY_MS
-    for hour, price in ((2, 80.0), (4, 100.0), (12, 80.0)):
-        for ahead in (0, 1):
-            made.step([tick(night + hour * HOUR_MS + ahead, made.index.changes.position)])
+    for hour, price in ((2, 80.0), (4, 100.0), (8, 100.0), (12, 80.0)):
         made.catalog("item-1", title="Thing 1", price=price, stock=1)
-        for ahead in (2, 3):
-            made.step([tick(night + hour * HOUR_MS + ahead, made.index.changes.position)])
-        made.step([tick(night + 8 * HOUR_MS)])
+        made.step([tick(night + hour * HOUR_MS, made.index.changes.position)])
+        made.step([tick(night + hour * HOUR_MS + 1)])
+    assert reasons(made) == [("price-drop", "quiet_hours"), ("price-drop", "no_candidates"), ("price-drop", "sent")]
     assert [(c.template.vars["price_was"], c.template.vars["price"]) for c in sent(made)] == [("100.00", "80.00")]
 
 

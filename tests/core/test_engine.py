@@ -306,6 +306,15 @@ def test_a_tombstone_does_not_unsay_a_no(shop: Shop, no: dict[str, Any]) -> None
     assert shop.reasons()[1:] == ["channel" if "channels" in no else "consent"]
 
 
+@pytest.mark.parametrize("no", [{"erase": True, "consent": False}, {"channels": []}, {"consent": False}])
+def test_a_no_from_before_an_erasure_that_is_read_after_it_holds(shop: Shop, no: dict[str, Any]) -> None:
+    """Also one that was said along with an erasure of its own, which is none any more."""
+    shop.run([view("u", T0), record("u", "preferences", T0 + 10, preferences={"erase": True})])
+    shop.run([record("u", "preferences", T0 + 5, preferences=no, id="late"), view("u", T0 + HOUR_MS)])
+    assert shop.reasons()[1:] == ["channel" if "channels" in no else "consent"]
+    assert "u" in shop.profiles.rows
+
+
 def test_an_order_that_is_read_too_late_still_says_what_the_shopper_has(shop: Shop) -> None:
     """It moves nothing else of the profile, and counts once."""
     first, later = view("u", T0), view("u", T0 + 20 * DAY_MS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -149,8 +149,12 @@ def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
 
 def _no(said: Said) -> bool:
     """Whether it says no to all pushes."""
-    wishes = said.preferences or {}
-    return said.type == "push_unsubscribed" or (wishes.get("consent") is False and not wishes.get("erase"))
+    return said.type == "push_unsubscribed" or bool(_noes(said))
+
+
+def _noes(said: Said) -> dict[str, Any]:
+    """What of the preferences no erasure and no tombstone unsays."""
+    return {name: word for name, word in (said.preferences or {}).items() if (name, word) in NOES}
 
 
 def _no_constant(name: str) -> None:
@@ -211,6 +215,11 @@ class Shopper:
     standing: Standing | None = None
     sent: list[tuple[int, str, tuple[str, ...], int]] = field(default_factory=list)
 
+    def told(self, said: Said) -> Said:
+        """The event as far as it is heard: of before an erasure nothing comes back but a no."""
+        before = self.standing is not None and said.time <= self.standing.erased_ms
+        return replace(said, preferences=_noes(said)) if before and said.preferences else said
+
     def judge(self, said: Said) -> str:
         """Whether the event is ``applied``, a ``duplicate`` or ``late``; remembered if applied."""
         if said.type == "tombstone":
@@ -266,10 +275,7 @@ class Shopper:
 
     @staticmethod
     def _hear(standing: Standing, said: Said) -> None:
-        before = said.time <= standing.erased_ms  # of which nothing comes back but a no
         for name, word in (said.preferences or {}).items():
-            if before and name != "consent":
-                continue
             earlier, at = standing.words.get(name, (None, 0))
             if name == "consent" and word is False:  # a no is never too old
                 standing.words[name] = (False, max(said.time, at))

@@ -187,6 +187,7 @@ class _Task:
                 return "dead_letter"
             return "rekeyed"
         shopper = walked.shoppers.setdefault(said.user, Shopper())
+        said = shopper.told(said)
         fate = shopper.judge(said)
         if fate == "applied":
             walked.applied[rec.place] = said
@@ -312,7 +313,7 @@ class _Task:
             self._breach(4, rec.place, f"decided at {candidate['decided_at']}, but stream time is {self._now}")
         items = tuple(item["id"] for item in candidate["items"])
         had = shopper.profile.purchased if shopper.profile is not None else {}
-        if bought := {item for item in items if item in had and not self._chosen_since(ask, shopper, item)}:
+        if bought := {item for item in items if item in had and not self._chosen_since(ask, item)}:
             self._breach(6, rec.place, f"pushes {sorted(bought)}, which {said.user} has bought")
         # News are no repetition of what was proposed, only of what was told.
         like = {ask.campaign} if ask.campaign in WAITING else {campaign for _, campaign, _, _ in shopper.sent}
@@ -335,12 +336,10 @@ class _Task:
         shopper.sent.append((self._now, candidate["campaign"], items, int(identity[:8], 16)))
         self._responses.keep(said.user, Impression(identity, self._now, ask.campaign, items, decision))
 
-    def _chosen_since(self, ask: Timer, shopper: Shopper, item: str) -> bool:
+    def _chosen_since(self, ask: Timer, item: str) -> bool:
         """Whether news may be told of what was bought: it was put into the cart, or wished for, once more."""
-        row, profile = self._watching.rows.get((item, ask.said.user)), shopper.profile
-        if ask.campaign not in WAITING or row is None or profile is None or item not in profile.items:
-            return False
-        return bool({"cart", "wishlist"} & set(row.types)) and profile.items[item][0] > profile.purchased[item][0]
+        row = self._watching.rows.get((item, ask.said.user))  # a purchase takes it out: what it tells came after
+        return ask.campaign in WAITING and row is not None and bool({"cart", "wishlist"} & set(row.types))
 
     def _breach(self, invariant: int, where: str, what: str) -> None:
         self._walked.breaches.append(Breach(invariant, where, what))

@@ -48,7 +48,15 @@ class Book:
         for campaign in campaigns:
             triggers = campaign.triggers
             types.update(dict.fromkeys((*triggers.on, *triggers.cancel_on, *triggers.drop_on)))
+            if _bought("purchase", campaign):
+                types["purchase"] = None
         self.reactions = {name: _reactions(name, campaigns) for name in types}
+
+
+def _bought(event_type: str, campaign: Campaign) -> bool:
+    """Whether an event takes what it is about from a campaign that is about its own items, and shows none of these."""
+    listing = campaign.listing
+    return event_type == "purchase" and listing.source == "trigger" and not listing.again
 
 
 def _reactions(event_type: str, campaigns: Sequence[Campaign]) -> Reactions:
@@ -57,6 +65,6 @@ def _reactions(event_type: str, campaigns: Sequence[Campaign]) -> Reactions:
         ask=tuple(campaign for campaign in on if campaign.triggers.at_once),
         arm=tuple(campaign for campaign in on if not (campaign.triggers.at_once or campaign.triggers.watches)),
         cancel=frozenset(c.name for c in campaigns if event_type in c.triggers.cancel_on),
-        drop=frozenset(c.name for c in campaigns if event_type in c.triggers.drop_on),
+        drop=frozenset(c.name for c in campaigns if event_type in c.triggers.drop_on or _bought(event_type, c)),
         watch=any(campaign.triggers.watches for campaign in on),
     )

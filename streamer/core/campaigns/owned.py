@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streamer.core.packed import RECENT
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -19,13 +17,8 @@ CHOSEN_BY: Final = frozenset({"cart", "wishlist", "checkout"})
 """Events that say that a shopper wants an item, whether or not they have one."""
 
 
-def owned(profile: Profile, chosen: Collection[int]) -> frozenset[int]:
-    """The keys of what the shopper bought, but for those of ``chosen`` that something happened to since."""
+def owned(profile: Profile, chosen: Collection[int], chosen_ms: int) -> frozenset[int]:
+    """The keys of what the shopper bought, but for what they have ``chosen`` since: it was bought before that."""
     return frozenset(
-        bought.key for bought in profile.bought() if bought.key not in chosen or not _since(profile, *bought[:2])
+        bought.key for bought in profile.bought() if bought.key not in chosen or bought.time_s * 1000 >= chosen_ms
     )
-
-
-def _since(profile: Profile, key: int, bought_s: int) -> bool:
-    at = RECENT.find(profile.items, key)
-    return at != -1 and RECENT.unpack_from(profile.items, at)[1] > bought_s

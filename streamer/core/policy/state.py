@@ -177,11 +177,12 @@ def fold(standing: Standing, event: Event) -> Standing:
 
 
 def only_a_no(event: Event) -> Event | None:
-    """The event as far as it says no to all pushes; ``None`` if it does not."""
+    """The event as far as it says no to all pushes, or to all channels; ``None`` if it does not."""
     said = event.preferences
-    if said is not None and said.consent is False and not said.erase:
-        return msgspec.structs.replace(event, preferences=Preferences(consent=False))
-    return event if event.type == "push_unsubscribed" else None
+    if said is None:
+        return event if event.type == "push_unsubscribed" else None
+    no = Preferences(consent=False if said.consent is False else None, channels=() if said.channels == () else None)
+    return msgspec.structs.replace(event, preferences=no) if no != Preferences() else None
 
 
 _ANSWERS: Final = {"push_opened": "opened", "push_clicked": "clicked", "push_converted": "converted"}
