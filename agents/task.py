@@ -223,7 +223,7 @@ class Task:
         self._produced_ms += produced_times(events)
         self._folded_bytes += sum(map(size_of, events))
         self._timers_left = len(events) < len(records) and (work.due_ms <= context.row.now or work.changes > 0)
-        if counts.get("applied"):
+        if counts.get("applied") and any(record.topic not in self.role.first for record in events):
             self._applied_at = time.monotonic()
         if self.role.journaled:
             replicas = context.replicas
@@ -350,8 +350,9 @@ class Task:
     def _tick_in(self, now: float) -> float | None:
         """Seconds until the wall clock is to tick, if nothing comes till then; ``None``: that cannot be told.
 
-        Records of which none is applied, such as an hour of duplicates, do not keep the clock from ticking. All others
-        do, also such as do not move the stream's time: of a stream that lags the clock would soon be all that tells it.
+        Records of which none is applied, such as an hour of duplicates, do not keep the clock from ticking, nor do
+        those of topics that are read ahead of the others, which tell no time. All others do, also such as do not move
+        the stream's time: of a stream that lags the clock would soon be all that tells it.
         """
         assert self._work is not None
         idle_ms, due_ms = self.settings.idle_tick_ms, self._work.due_ms

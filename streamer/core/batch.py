@@ -180,8 +180,10 @@ class Batch:
         self.counts["applied"] += 1
         self.seen[user] = row
         self.dirty_seen[user] = None
-        # A clock of one device that is fast must not make it later for everybody: Kafka's is the producer's.
-        self.now = max(self.now, min(time, event.timestamp))
+        if event_type.kind not in {"feedback", "preference"}:
+            # What is said about pushes is read ahead of everything else, and tells nothing of how late it is for that:
+            # after an outage timers would fire before the purchases that take them back were read.
+            self.now = max(self.now, time)
         if event.preferences is not None and event.preferences.erase:
             self._erase(user, event)
         elif event_type.kind in {"feedback", "preference"}:

@@ -210,3 +210,16 @@ def test_the_fast_clock_of_one_phone_fires_nobody_elses_timers() -> None:
     assert made.total.now == at(26)
     made.step([tick(made.total.now), record("ann", "purchase", at(27), item="item-1"), tick(at(31))])
     assert sent(made) == []
+
+
+@pytest.mark.parametrize("kind", ["push_opened", "preferences"])
+def test_what_is_read_ahead_of_a_backlog_fires_no_timer(kind: str) -> None:
+    """After an outage feedback and preferences of an hour are there before the order of which the timer is to hear."""
+    made = shop("cart-reminder")
+    made.step([record("ann", "cart", at(0), item="item-1")])
+    said = {"preferences": {"consent": True}} if kind == "preferences" else {"candidate_id": "0" * 32}
+    made.step([record("bea", kind, at(60), **said)])
+    assert made.total.now == at(0)
+    made.step([record("ann", "purchase", at(20), item="item-1"), record("bea", "view", at(61), item="item-2")])
+    made.step([tick(made.total.now)])
+    assert (sent(made), armed(made)) == ([], ())

@@ -197,7 +197,8 @@ class _Task:
     def _apply(self, rec: Rec, said: Said, shopper: Shopper) -> None:
         newest_ms = shopper.profile.last_ms if shopper.profile is not None else 0
         if said.type != "tombstone":
-            self._now = max(self._now, min(said.time, rec.timestamp))
+            if plain.KINDS[said.type] not in {"feedback", "preferences"}:  # these are read ahead of the others
+                self._now = max(self._now, said.time)
             self._walked.fingerprints.add(said.fingerprint)
         before = list(shopper.profile.items) if shopper.profile is not None else []
         shopper.fold(said)

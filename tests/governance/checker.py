@@ -164,7 +164,9 @@ class _Task:
         erases = event.ms > shopper.erased_ms and bool((event.data.get("preferences") or {}).get("erase"))
         if not shopper.folds(event, self._rules):
             return False
-        self._now = max(self._now, event.ms)
+        if event.done:
+            # What is said about pushes is read ahead of everything else: it does not tell the time.
+            self._now = max(self._now, event.ms)
         self._goods.hear(event, self._now)
         if erases:
             self._people[event.user] = shopper.erased(event.ms)
