@@ -23,27 +23,23 @@ import msgspec
 from streamer.core import profile as profiles
 from streamer.core.ask import Ask, Lesson
 from streamer.core.campaigns import arming, watching
-from streamer.core.campaigns.audience import belongs
 from streamer.core.campaigns.cycles import Cycles
 from streamer.core.campaigns.due import Times
 from streamer.core.campaigns.firing import armed_by, fire
-from streamer.core.campaigns.owned import CHOSEN_BY, owned
 from streamer.core.campaigns.watching import Swept, Watching, sweep
 from streamer.core.effects import DeadLetter, Touch
 from streamer.core.events import EVENT_TYPES, Event
 from streamer.core.intake import Reset, Tick
 from streamer.core.items.deltas import touched_before
 from streamer.core.items.leads import leads_of
-from streamer.core.names import NONE
+from streamer.core.occasion import Occasions
 from streamer.core.packed import RECENT
 from streamer.core.policy import state as states
 from streamer.core.policy.quiet_hours import quiet_for
 from streamer.core.policy.rule import Case
 from streamer.core.policy.state import PolicyState
-from streamer.core.policy.verdict import cheap_refusal, open_again, room_again
 from streamer.core.predictions.example import outcome_of
 from streamer.core.predictions.pending import Pending, keys_of
-from streamer.core.predictions.served import Foresight
 from streamer.core.queries import Queries
 from streamer.core.sampling import draw
 from streamer.core.seen import check_and_add
@@ -70,11 +66,7 @@ if TYPE_CHECKING:
     from streamer.core.views import Views
 
 _NO_STATE: Final = PolicyState()
-_NOTHING: Final[frozenset[int]] = frozenset()
 _NOT_SWEPT: Final = Swept({}, [], None)
-
-_Queries = dict[tuple[int, str, tuple[int, ...]], int]
-"""The queries of an occasion: by as of when the shopper searches, and by the campaign's own items and what for."""
 
 
 class Batch:
@@ -142,7 +134,7 @@ class Batch:
         self._foreseeing, self._index, self._segments = views.foreseeing, views.items, views.segments
         self._cycles = Cycles(views.items, settings.items)
         self._settings, self._policy, self._broken = settings, policy, broken
-        self._occasions = 0
+        self._occasions = Occasions(views, settings, self.queries, self.watching)
 
     def fold(self, event: Event | Reset | Tick) -> None:
         """Fold one event, or drop it as a duplicate or late; either way count it. A tick fires timers."""
@@ -255,96 +247,13 @@ class Batch:
         return case
 
     def _ask(self, asks: list[Ask], profile: Profile, now_ms: int) -> None:
-        """An occasion: what passes the cheap rules is to be ranked, once for all that are about the same; what may wait
-        is armed.
-        """
-        settings, policy = self._settings, asks[0].terms.settings
-        foresight = Foresight(profile, now_ms, self._foreseeing, settings)
-        queries: _Queries = {}
-        bought, segment = _NOTHING, NONE
-        self._occasions += 1
-        for ask in asks:
-            case, campaign = ask.case, ask.case.campaign
-            case.profile, case.foresight = profile, foresight
-            case.member = belongs(
-                profile,
-                campaign.audience,
-                now_ms,
-                foresight=foresight,
-                segments=self._segments,
-                index=self._index,
-                settings=settings.profile,
-            )
-            ask.occasion, ask.told = self._occasions, len(self.told)
-            ask.refusal = cheap_refusal(case, policy)
-            if ask.refusal is None:
-                if not queries:
-                    segment = self._segments.segment(profile, now_ms)
-                    bought = frozenset([b.key for b in profile.bought()]) if profile.purchased else _NOTHING
-                ask.segment, case.bought = segment, self._owned(ask, bought, profile)
-                ask.query = self._query(ask, profile, now_ms, queries)
-            else:
-                self._defer(ask, ask.refusal)
-            self.asks.append(ask)
-        competing = [ask for ask in asks if ask.refusal is None]
-        if len(competing) > 1:
-            # Which of them is sent is decided later; the others are to have their turn.
-            for ask in competing:
-                if ask.may_wait:
-                    self._wait(ask, room_again(None, ask.case, policy), waited=True, asked_ms=self.now)
-
-    def _owned(self, ask: Ask, bought: frozenset[int], profile: Profile) -> frozenset[int]:
-        """What the shopper has, so that the campaign is silent about it."""
-        campaign = ask.case.campaign
-        if not bought or campaign.listing.again:
-            return _NOTHING
-        if campaign.listing.source != "trigger":
-            return bought
-        if not campaign.triggers.watches:
-            return owned(profile, ask.keys if CHOSEN_BY.issuperset(campaign.triggers.on) else (), ask.event.time)
-        # A purchase takes a row out: what it tells has happened since.
-        rows = {key: self.watching.get(watching.watch_key(key, ask.event.user)) for key in ask.keys}
-        chosen = [key for key, row in rows.items() if row and not CHOSEN_BY.isdisjoint(row.types)]
-        return owned(profile, chosen, ask.event.time)
-
-    def _query(self, ask: Ask, profile: Profile, now_ms: int, queries: _Queries) -> int:
-        """The query that ranks for an ask, among ``queries`` of its occasion so far; nearly always it is one for all.
-
-        A timer that a search armed asks about that search, however long ago it was.
-        """
-        event, terms = ask.event, ask.terms
-        searched_ms = event.time if event.type == "search" else now_ms
-        source = ask.case.campaign.listing.source
-        key = (searched_ms, source, ask.keys) if source in {"trigger", "complements"} else (searched_ms, "", ())
-        if key not in queries:
-            queries[key] = self.queries.add(
-                profile,
-                now_ms,
-                user=event.user,
-                segment=self._segments.node_of(ask.segment),
-                searched_ms=searched_ms,
-                about=ask.keys if source == "complements" else None,
-                wanted=ask.keys if source == "trigger" else None,
-                by=terms.settings.rank_by,
-            )
-        return queries[key]
-
-    def _defer(self, ask: Ask, refusal: str) -> None:
-        """Arm a timer for what was refused, if it may wait."""
-        case, settings = ask.case, ask.terms.settings
-        until = open_again(refusal, case, settings)
-        if until is not None:
-            self._wait(ask, until, waited=not ask.may_wait)
-        elif ask.may_wait:
-            self._wait(ask, room_again(refusal, case, settings), waited=True)
-
-    def _wait(self, ask: Ask, until: int | None, *, waited: bool, asked_ms: int = 0) -> None:
-        if until is None or until <= self.now:
-            return
-        event, name = ask.event, ask.case.campaign.name
-        timer = arming.arm(name, until, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
-        timer = msgspec.structs.replace(timer, waited=waited, asked_ms=asked_ms)
-        self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
+        """An occasion; what is asked again later is armed."""
+        for ask, until_ms, waited, asked_ms in self._occasions.ask(asks, profile, now_ms, len(self.told)):
+            event, name = ask.event, ask.case.campaign.name
+            timer = arming.arm(name, until_ms, event, ask.keys, ask.timer, waits=True, prices=ask.prices)
+            timer = msgspec.structs.replace(timer, waited=waited, asked_ms=asked_ms)
+            self._arm(event.user, arming.with_timer(self._state(event.user).armed, timer))
+        self.asks += asks
 
     # -- timers
 
