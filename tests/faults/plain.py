@@ -147,7 +147,7 @@ def _said(body: dict[str, Any], kind: str, time: int) -> Said | str:
     return Said(body["subject"], kind, time, body["id"], body["source"], items, query, wishes, candidate, cents)
 
 
-def _no(said: Said) -> bool:
+def says_no(said: Said) -> bool:
     """Whether it says no to all pushes."""
     return said.type == "push_unsubscribed" or bool(_noes(said))
 
@@ -224,7 +224,7 @@ class Shopper:
         """Whether the event is ``applied``, a ``duplicate`` or ``late``; remembered if applied."""
         if said.type == "tombstone":
             return "applied"
-        if self.standing is not None and said.time <= self.standing.erased_ms and not _no(said):
+        if self.standing is not None and said.time <= self.standing.erased_ms and not says_no(said):
             return "late"
         heard = said.type in {"preferences", "push_unsubscribed"}
         if self.profile is not None and said.time < self.profile.last_ms - 7 * DAY_MS and not heard:

@@ -56,12 +56,16 @@ def check_erasures(evidence: Evidence, walked: Walked) -> Iterator[Breach]:
 
 
 def _forgotten(evidence: Evidence, marks: dict[str, int]) -> dict[str, set[int]]:
-    """By erased user, the fingerprints of the input up to the mark, the request to be erased left out with it."""
+    """By erased user, the fingerprints of the input up to the mark, the request to be erased left out with it; but not
+    of a no, which is heard whenever it is read.
+    """
     found: dict[str, set[int]] = {user: set() for user in marks}
     for topic in INPUTS:
         for rec in evidence.all(topic):
             said = plain.read(rec)
-            if isinstance(said, Said) and said.type != "tombstone" and said.time <= marks.get(said.user, -1):
+            if not isinstance(said, Said) or said.type == "tombstone" or plain.says_no(said):
+                continue
+            if said.time <= marks.get(said.user, -1):
                 found[said.user].add(said.fingerprint)
     return found
 
