@@ -3,13 +3,14 @@
 Everybody looks at something four times a day, of three in ten all pushes are held back, and each push, by itself, adds
 a purchase within two hours with the chance ``--adds``, to what they buy anyway. Half of the shoppers buy often and take
 pushes as they come; the others buy seldom and, with ``--reacts``, dismiss every second push and opt out after one in a
-hundred, so that they get fewer of them.
+hundred, so that they get fewer of them. Of the share ``--unreached`` of all shoppers, who buy seldom too, every push
+fails, as ``push_failed`` tells.
 
 ``groups``: by what the pushed buy more than those held back, a response, each weighted by the chance to be in its
 group. ``foretold``: by what the model foretold of them, each before it was learned. ``anyway``: what those held back
 buy. All in purchases a push; ``adds`` is what it should be.
 
-    python -m load_tests.one_push --adds 0.05            and --adds 0 --reacts
+    python -m load_tests.one_push --adds 0.05            and --adds 0 --reacts, or --adds 0 --unreached 0.3
 """
 
 from __future__ import annotations
@@ -52,10 +53,15 @@ class Habit(NamedTuple):
 class World:
     """The shoppers' doings, in order of time; what pushes bring about is added as they come."""
 
-    def __init__(self, shoppers: int, days: int, adds: float, seed: int, *, reacts: bool) -> None:
+    def __init__(
+        self, shoppers: int, days: int, adds: float, seed: int, *, reacts: bool, unreached: float = 0.0
+    ) -> None:
         self._rng, self._adds, self._coming, self._count = Random(seed), adds, list[tuple[int, int, Row]](), 0
         seldom = Habit(0.05, 0.5, 0.01) if reacts else Habit(0.05)
         self._habits = [Habit(0.3, 0.03 if reacts else 0.0) if n % 2 else seldom for n in range(shoppers)]
+        self._unreached = {n for n in range(shoppers) if unreached and self._rng.random() < unreached}
+        for n in self._unreached:
+            self._habits[n] = Habit(0.05)
         for shopper, habit in enumerate(self._habits):
             for day in range(days):
                 morning = START_MS + day * DAY_MS
@@ -74,6 +80,9 @@ class World:
     def react(self, push: Push, now_ms: int) -> None:
         """What a push brings about, from ``now_ms`` on."""
         habit, soon = self._habits[push.shopper], now_ms + MINUTE_MS
+        if push.shopper in self._unreached:
+            self._do(push.shopper, "push_failed", soon, candidate_id=push.id)
+            return
         if self._rng.random() < self._adds:
             self._do(push.shopper, "purchase", now_ms + self._rng.randrange(MINUTE_MS, HOUR_MS))
         drawn = self._rng.random()
@@ -122,16 +131,31 @@ def main() -> None:
     parser = arguments(__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--adds", type=float, default=0.05, help="purchases that a push adds, in the mean")
     parser.add_argument("--reacts", action="store_true", help="half of the shoppers dismiss pushes and opt out")
+    parser.add_argument("--unreached", type=float, default=0.0, help="the share of shoppers of whom every push fails")
     parser.add_argument("--shoppers", type=int, default=200)
     parser.add_argument("--days", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     found = [
-        run(World(given.shoppers, given.days, given.adds, seed, reacts=given.reacts), given.days, given.set)
+        run(
+            World(given.shoppers, given.days, given.adds, seed, reacts=given.reacts, unreached=given.unreached),
+            given.days,
+            given.set,
+        )
         for seed in range(given.seed, given.seed + given.seeds)
     ]
     mean = {name: round(float(np.mean([each[name] for each in found])), 4) for name in found[0]}
-    write({"machine": machine(), "adds": given.adds, "reacts": given.reacts, "seeds": found, "mean": mean}, given.json)
+    write(
+        {
+            "machine": machine(),
+            "adds": given.adds,
+            "reacts": given.reacts,
+            "unreached": given.unreached,
+            "seeds": found,
+            "mean": mean,
+        },
+        given.json,
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from streamer.core.campaigns.audience import belongs
 from streamer.core.campaigns.owned import owned_by
 from streamer.core.names import NONE
-from streamer.core.policy.verdict import cheap_refusal, open_again, room_again
+from streamer.core.policy.verdict import cheap_refusal, open_again, room_after_push, room_again
 from streamer.core.predictions.served import Foresight
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ def _later(asks: Sequence[Ask]) -> Iterator[Later]:
             yield Later(ask, until, waited=True)
     competing = [ask for ask in asks if ask.refusal is None]
     for ask in competing if len(competing) > 1 else ():
-        if ask.may_wait and (until := room_again(None, ask.case, ask.terms.settings)) is not None:
+        if ask.may_wait and (until := room_after_push(ask.case, ask.terms.settings)) is not None:
             yield Later(ask, until, waited=True, asked_ms=ask.case.now_ms)

@@ -185,13 +185,13 @@ def only_a_no(event: Event) -> Event | None:
     return msgspec.structs.replace(event, preferences=no) if no != Preferences() else None
 
 
-_ANSWERS: Final = {"push_opened": "opened", "push_clicked": "clicked", "push_converted": "converted"}
+_ANSWERS: Final = ("opened", "clicked", "converted")
 
 
 def _answered(standing: Standing, event: Event) -> Standing:
     """Each counts once for a push, however often and under whatever ids it is told."""
-    what, mark = _ANSWERS[event.type], mark_of(event.candidate_id)
-    told = mark * len(_ANSWERS) + list(_ANSWERS).index(event.type) if mark else 0
+    what, mark = event.type.removeprefix("push_"), mark_of(event.candidate_id)
+    told = mark * len(_ANSWERS) + _ANSWERS.index(what) if mark else 0
     if told in standing.answered_marks:
         return standing
     changes: dict[str, object] = {what: getattr(standing, what) + 1} | ({} if what == "opened" else {"dismissals": 0})
@@ -220,12 +220,13 @@ def _heard(standing: Standing, said: Preferences, time_ms: int) -> Standing:
 
 def erased(standing: Standing, time_ms: int) -> PolicyState:
     """What is left of an erased user: the mark that drops older input, and a no, which outlives everything."""
-    changes: dict[str, object] = {}
+    kept = Standing(erased_ms=max(standing.erased_ms, time_ms))
     if standing.opted_out:
-        changes |= {"consent": False, "consent_ms": max(standing.consent_ms, standing.unsubscribed_ms)}
+        no_ms = max(standing.consent_ms, standing.unsubscribed_ms)
+        kept = msgspec.structs.replace(kept, consent=False, consent_ms=no_ms)
     if standing.channels == ():
-        changes |= {"channels": (), "channels_ms": standing.channels_ms}
-    return PolicyState(Standing(erased_ms=max(standing.erased_ms, time_ms), **changes))  # type: ignore[arg-type]
+        kept = msgspec.structs.replace(kept, channels=(), channels_ms=standing.channels_ms)
+    return PolicyState(kept)
 
 
 def reset(standing: Standing, time_ms: int) -> Standing:

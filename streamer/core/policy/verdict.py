@@ -45,15 +45,19 @@ def open_again(refusal: str, case: Case, settings: PolicySettings) -> int | None
     return _UNTIL[refusal](case, settings) if refusal in _UNTIL else None
 
 
-def room_again(refusal: str | None, case: Case, settings: PolicySettings) -> int | None:
+def room_again(refusal: str, case: Case, settings: PolicySettings) -> int | None:
     """When to ask anew what a cap refused: all of them have room then, and the candidate would still hold. ``None``:
-    there is no such time, or it was no cap. Without a ``refusal``: when there is room again after a push that is sent
-    now.
+    there is no such time, or it was no cap.
     """
-    if refusal is None:
-        case = msgspec.structs.replace(case, sent=(*case.sent, Sent(case.now_ms, "", ())))
-    elif refusal not in _ROOM:
-        return None
+    return _room(case, settings) if refusal in _ROOM else None
+
+
+def room_after_push(case: Case, settings: PolicySettings) -> int | None:
+    """The same, if a push is sent now."""
+    return _room(msgspec.structs.replace(case, sent=(*case.sent, Sent(case.now_ms, "", ()))), settings)
+
+
+def _room(case: Case, settings: PolicySettings) -> int | None:
     until, last_ms = case.now_ms, case.time_ms + expiry_ms(case, settings)
     for room in _ROOM.values():
         at_ms = room(case, settings)
