@@ -260,7 +260,7 @@ def joined_by_log(
     choice: str,
     reward: Any,
     window_ms: int,
-    between: tuple[int, int] = (0, 1 << 62),
+    between: tuple[int, int],
 ) -> list[tuple[Joined, list[str]]]:
     """A log and the policies to be judged on it: one for each experiment that is asked for, and one for the rest."""
     from streamer.ope.decisions import join

@@ -12,7 +12,7 @@ from streamer.cli.main import _run
 from streamer.core.policy.experiments import Splits
 from streamer.core.settings import PolicySettings
 from streamer.ope.chances import Chances
-from streamer.ope.decisions import DAY_MS, Decided, Told
+from streamer.ope.decisions import ANY_TIME, DAY_MS, Decided, Told
 from tests.ope.test_decisions import T0, outcome
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def reports() -> list[dict[str, Any]]:
             found.add(outcome("push_clicked", n, 1000))
     chances = Chances(Splits(PolicySettings()), {"next": 0.0}, version="mine")
     named = ["always:hold", "arm:size=small", "arm:size=big"]
-    logs = command.joined_by_log(found, chances, named, choice="push", reward="clicked", window_ms=DAY_MS)
+    logs = command.joined_by_log(
+        found, chances, named, choice="push", reward="clicked", window_ms=DAY_MS, between=ANY_TIME
+    )
     how = {"seed": 1, "replicates": 20, "needed": 20.0}
     return [command.report_of(joined, these, how) for joined, these in logs]
 
