@@ -166,9 +166,9 @@ def test_who_opts_out_while_the_service_is_down_gets_nothing_of_what_lay_there(s
 
 
 def test_after_a_sigkill_everything_is_sent_and_at_most_the_one_in_hand_twice(site: Site):
-    """Killed in the middle of a fetch, three times; each death may repeat the push that was sent and not remembered."""
+    """Killed in the middle of a fetch, twice; each death may repeat the push that was sent and not remembered."""
     site.put(*(made(n) for n in range(600)))
-    deaths = 3
+    deaths = 2
     for death in range(1, deaths + 1):
         service = site.start()
         try:

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -411,14 +412,19 @@ def quiet(standing: Standing, now_ms: int) -> bool:
     hours = standing.word("quiet_hours")
     if not hours or hours[0] == hours[1]:
         return False
-    zone = standing.word("time_zone") or "+00:00"
+    return _quiet_at(tuple(hours), standing.word("time_zone") or "+00:00", now_ms // MINUTE_MS)
+
+
+@lru_cache(1 << 20)
+def _quiet_at(hours: tuple[str, str], zone: str, minute: int) -> bool:
+    """Whether it is quiet in a minute since 1970. Each is asked for again and again."""
     fixed = re.fullmatch(r"([+-])(\d\d):(\d\d)", zone)
     if fixed is None:
-        local = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone))
+        local = datetime.fromtimestamp(minute * 60, ZoneInfo(zone))
         clock = local.hour * 60 + local.minute
     else:
-        offset = (int(fixed[2]) * 60 + int(fixed[3])) * MINUTE_MS * (-1 if fixed[1] == "-" else 1)
-        clock = (now_ms + offset) % DAY_MS // MINUTE_MS
+        offset = (int(fixed[2]) * 60 + int(fixed[3])) * (-1 if fixed[1] == "-" else 1)
+        clock = (minute + offset) % (24 * 60)
     start, end = (int(h[:2]) * 60 + int(h[3:]) for h in hours)
     return start <= clock < end if start < end else clock >= start or clock < end
 
