@@ -29,7 +29,7 @@ from load_tests.harness import machine
 from load_tests.shop import arms as arm_files
 from load_tests.shop import file
 from load_tests.shop.arms import matched
-from load_tests.shop.compare import FIGURES, compare, curves
+from load_tests.shop.compare import FIGURES, compare, curves, tiredness
 from load_tests.shop.play import play_alone
 from load_tests.shop.report import page
 from load_tests.shop.runs import InProcess, Kept, OnKafka
@@ -139,6 +139,7 @@ def _of_shop(shop: Shop, arms: Arms, given: argparse.Namespace) -> dict[str, Any
     made_by = sorted({truth.made_by for truths in runs.values() for truth in truths if truth.made_by})
     told = {"way": way.name, "made_by": made_by, "kept": kept.found, "seconds": round(time.monotonic() - began, 1)}
     found = compare(runs) | {"curves": curves(runs), "volumes": volumes} | told
+    found["tiredness"] = {arm: tiredness(truths, shop.push) for arm, truths in runs.items()}
     _print(shop.name, found)
     return found
 
@@ -153,6 +154,7 @@ def _print(shop: str, found: dict[str, Any]) -> None:
     )
     for arm, weeks in found["at_stake_by_week"].items():
         print(f"  the same of {arm} by week: {'; '.join(map(str, weeks))}")
+    print(f"  opt-outs, of those if nobody were tired of pushes: {found['tiredness']}")
     for arm, against in found["against"].items():
         lifts = [f"{name} {_interval(both['lift'])}" for name, both in against.items()]
         print(f"  lift over {arm}: {'; '.join(lifts)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from load_tests.experiment import Experiment
 from load_tests.shop import arms, file
-from load_tests.shop.compare import FIGURES, at_stake_by_week, compare, curves
+from load_tests.shop.compare import FIGURES, at_stake_by_week, compare, curves, tiredness
 from load_tests.shop.direct import Direct
 from load_tests.shop.file import DAY_MS
 from load_tests.shop.play import play_directly
@@ -96,6 +97,19 @@ def test_what_was_at_stake_is_told_week_by_week_from_the_first_push_of_either_ar
     assert [week["leave"] for week in found["learns"]] == [15.0, 7.5]
     assert [week["pushes"] for week in found["begins_later"]] == [2, 1]
     assert found["begins_later"][0]["sells"] == 20.0
+
+
+def test_tiredness_is_told_by_what_is_left_of_each_shopper_s_earlier_pushes():
+    """Two days halve it in this shop: the second push of one shopper finds half of the first; nobody else is tired."""
+    push = file.read("fashion").push
+    assert push.fatigue_half_life_days == 2.0
+    truth = Truth("made", 1, "any", 10, ("persuadable", "persuadable"))
+    factor = math.exp(push.fatigue_annoyance / 2)
+    pushes = [(0, 0, 0.01), (1, 0, 0.01), (0, 2 * DAY_MS, 0.01 * factor)]
+    truth.pushes = [{"shopper": who, "time_ms": at, "leave": leave} for who, at, leave in pushes]
+    assert tiredness([truth], push) == pytest.approx((2 + factor) / 3, abs=1e-3)
+    assert tiredness([truth, truth], push) == tiredness([truth], push)
+    assert tiredness([Truth("made", 1, "silent", 10, ("persuadable",))], push) == 1.0
 
 
 def test_a_week_without_a_push_has_nothing_at_stake():

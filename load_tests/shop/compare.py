@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from load_tests.shop.file import DAY_MS
+from load_tests.shop.minds import faded
 from load_tests.shop.truth import COUNTED
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from load_tests.shop.file import Push
     from load_tests.shop.truth import Truth
 
     Floats = NDArray[np.float64]
@@ -97,6 +99,20 @@ def at_stake(truths: Sequence[Truth]) -> dict[str, float]:
     opt-out, in the mean: what is drawn is these and much noise.
     """
     return _chances([push for truth in truths for push in truth.pushes])
+
+
+def tiredness(truths: Sequence[Truth], push: Push) -> float:
+    """So many times as frequent are opt-outs, by their chances, as if these pushes had found nobody tired of others."""
+    leave = fresh = 0.0
+    for truth in truths:
+        tired: dict[int, tuple[float, int]] = {}
+        for told in truth.pushes:
+            before, then_ms = tired.get(told["shopper"], (0.0, told["time_ms"]))
+            left = faded(before, told["time_ms"] - then_ms, push)
+            tired[told["shopper"]] = left + 1.0, max(then_ms, told["time_ms"])
+            leave += told["leave"]
+            fresh += told["leave"] * float(np.exp(-push.fatigue_annoyance * left))
+    return round(leave / fresh, 3) if fresh else 1.0
 
 
 def at_stake_by_week(runs: Mapping[str, Sequence[Truth]]) -> dict[str, list[dict[str, float]]]:

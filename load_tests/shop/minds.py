@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from load_tests.shop.action import Action
-    from load_tests.shop.file import Kind, Shop
+    from load_tests.shop.file import Kind, Push, Shop
     from load_tests.shop.goods import Goods
     from load_tests.shop.people import People
 
@@ -52,6 +52,11 @@ class Chances:
     worth: Floats
 
 
+def faded(pushes: float, ago_ms: int, push: Push) -> float:
+    """What is not yet forgotten of so many ``pushes``, that long after the last of them."""
+    return pushes * float(0.5 ** (max(0, ago_ms) / DAY_MS / push.fatigue_half_life_days))
+
+
 class Minds:
     """How shoppers feel about pushes and items right now; changed by what they do and what they get."""
 
@@ -74,8 +79,7 @@ class Minds:
 
     def fatigue(self, shopper: int, time_ms: int) -> float:
         """Pushes not yet forgotten."""
-        age = max(0, time_ms - int(self._tired_ms[shopper])) / DAY_MS
-        return float(self._tired[shopper] * 0.5 ** (age / self._shop.push.fatigue_half_life_days))
+        return faded(float(self._tired[shopper]), time_ms - int(self._tired_ms[shopper]), self._shop.push)
 
     def pushed(self, shopper: int, time_ms: int) -> None:
         """One push more."""

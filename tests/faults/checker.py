@@ -36,15 +36,17 @@ ROLES: Final = {
 }
 
 
-def check(evidence: Evidence, walked: Walked | None = None) -> list[Breach]:
-    """All breaches, in the order of the invariants; empty if all hold. ``walked``: if that was done already."""
-    walked = walked or walk(evidence)
+def check(evidence: Evidence) -> list[Breach]:
+    """All breaches, in the order of the invariants; empty if all hold."""
+    walked = walk(evidence)
     found = [breach for checked in CHECKS.values() for breach in checked(evidence, walked)]
     return sorted(found, key=lambda breach: breach.invariant)
 
 
 def first_breaches(invariant: int, evidence: Evidence, walked: Walked | None = None) -> list[Breach]:
-    """Breaches of one invariant, by the first check that finds any: its own is asked before the others."""
+    """Breaches of one invariant, by the first check that finds any: its own is asked before the others. ``walked``: if
+    that was done already.
+    """
     walked = walked or walk(evidence)
     for number in sorted(CHECKS, key=lambda number: (number != invariant, number)):
         if found := [each for each in CHECKS[number](evidence, walked) if each.invariant == invariant]:
